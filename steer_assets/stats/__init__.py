@@ -1,0 +1,1 @@
+"""Effects, equivalence, bootstrap, power and multiplicity: arrays in, plain numbers out."""

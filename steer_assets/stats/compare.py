@@ -1,0 +1,87 @@
+"""One comparison of two arms: every statistic of a row of ``equivalence_tests``.
+
+Pairs are averaged within their prompt, the unit that is sampled; effect sizes are in standard
+deviations of one text's score. Power is that of TOST at this n and spread if there were no
+difference at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from steer_assets.stats import bootstrap, effects, equivalence, inputs
+from steer_assets.stats.power import tost_power
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Arm a over arm b; effect, se, interval and margin in score units."""
+
+    n_prompts: int
+    n_pairs: int
+    effect: float
+    cohens_d: float
+    d_z: float
+    hedges_g: float
+    se: float
+    sd_difference: float
+    ci_low: float
+    ci_high: float
+    margin: float
+    p_difference: float
+    p_equivalence: float
+    power: float
+
+
+def compare(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    margin: float | Float[np.ndarray, " n"],
+    level: float = 0.95,
+    n_boot: int = 2000,
+    rng: np.random.Generator,
+) -> Comparison:
+    """Compare two arms on the same prompts and the same random numbers.
+
+    Args:
+        a: scores ``[n_prompts, n_samples]`` (or ``[n_prompts]``).
+        b: scores of the other arm, paired position by position.
+        margin: a fixed margin in score units, or the contributions per prompt of an estimated one
+            (``margins.standardised``, ``margins.relative``).
+        level: coverage of the interval.
+        n_boot: resamples of the interval.
+        rng: source of the resamples.
+
+    Raises:
+        ValueError: fewer than two prompts, unequal shapes, values not finite, margin not above 0.
+    """
+    pairs = inputs.differences(a, b)
+    difference = pairs.mean(axis=1)
+    contributions = equivalence.contributions(margin, len(difference))
+    size = float(contributions.mean())
+    effect = effects.paired(a, b)
+    interval = bootstrap.mean(difference, level=level, n_boot=n_boot, rng=rng)
+    sd_difference = inputs.standard_deviation(difference)
+    # Half of Var(difference + margin) and Var(difference - margin) together.
+    sd_tested = float(np.hypot(sd_difference, inputs.standard_deviation(contributions)))
+    return Comparison(
+        n_prompts=len(difference),
+        n_pairs=pairs.size,
+        effect=effect.effect,
+        cohens_d=effect.cohens_d,
+        d_z=effect.d_z,
+        hedges_g=effect.hedges_g,
+        se=effect.se,
+        sd_difference=sd_difference,
+        ci_low=interval.low,
+        ci_high=interval.high,
+        margin=size,
+        p_difference=equivalence.difference_p(difference),
+        p_equivalence=equivalence.tost(difference, margin).p,
+        power=tost_power(sd_tested, len(difference), size) if size > 0 else 0.0,
+    )

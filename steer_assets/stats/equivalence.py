@@ -1,0 +1,87 @@
+"""Is the mean paired difference inside the margin (TOST), is it different from zero (t).
+
+Two one-sided tests (Schuirmann 1987): equivalence is claimed where both
+
+    H_lower: mean <= -margin     and     H_upper: mean >= +margin
+
+are rejected; the p-value is the larger one. The unit is the prompt, so repeats of a prompt are
+averaged before and never counted as independent.
+
+A margin is seldom a known number: 0.2 standard deviations and 20 % of v's efficacy are estimates
+from the same prompts. Taking an estimate for a known number lets the test declare too often, the
+more so the better the arms are paired. Such a margin is given as its contributions per prompt, [n],
+which average to it; the tests are then those of mean(difference +- contribution), and the noise of
+the margin and its correlation with the difference are in them. ``margins`` makes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from scipy import special
+
+from steer_assets.stats import inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Tost:
+    """p-values of the two one-sided tests and of their union, the larger one."""
+
+    p_lower: float
+    p_upper: float
+    p: float
+
+
+def tost(differences: ArrayLike, margin: float | Float[np.ndarray, " n"]) -> Tost:
+    """Two one-sided paired t tests of ``differences`` [n] against +-margin (score units).
+
+    Where nothing varies the p-values are their limits: 0.0 inside the margin, 1.0 on it or outside.
+
+    Raises:
+        ValueError: fewer than two prompts, values not finite, a fixed margin that is not above 0,
+            or contributions of another length than the differences.
+    """
+    values = inputs.vector(differences, "differences")
+    distance = contributions(margin, len(values))
+    lower = _one_sided(values + distance)
+    upper = _one_sided(distance - values)
+    return Tost(p_lower=lower, p_upper=upper, p=max(lower, upper))
+
+
+def difference_p(differences: ArrayLike) -> float:
+    """Two-sided p-value of the paired t test that the mean difference is zero.
+
+    Where nothing varies it is the limit: 1.0 if all differences are zero, else 0.0.
+
+    Raises ValueError on fewer than two prompts or values that are not finite.
+    """
+    values = inputs.vector(differences, "differences")
+    effect, sd = float(values.mean()), inputs.standard_deviation(values)
+    if sd == 0:
+        return 1.0 if effect == 0 else 0.0
+    n = len(values)
+    return float(2 * special.stdtr(n - 1, -abs(effect) / (sd / np.sqrt(n))))
+
+
+def contributions(margin: float | Float[np.ndarray, " n"], n: int) -> Float[np.ndarray, " n"]:
+    """The margin as one contribution per prompt: a fixed one repeated, an estimated one as is."""
+    if np.ndim(margin) == 0:
+        return np.full(n, inputs.positive(float(margin), "margin"))
+    estimated = inputs.vector(margin, "margin")
+    if len(estimated) != n:
+        raise ValueError(
+            f"margin has contributions of {len(estimated)} prompts, differences of {n}"
+        )
+    return estimated
+
+
+def _one_sided(values: Float[np.ndarray, " n"]) -> float:
+    """p-value of the t test of mean <= 0 against mean > 0."""
+    mean, sd = float(values.mean()), inputs.standard_deviation(values)
+    if sd == 0:
+        return 0.0 if mean > 0 else 1.0
+    n = len(values)
+    return float(special.stdtr(n - 1, -mean / (sd / np.sqrt(n))))
