@@ -1,0 +1,14 @@
+-- One row per layer and environment; the matrices are in the HDF5 file at `path`.
+CREATE TABLE covariance_matrices (
+    model            VARCHAR NOT NULL,
+    trait            VARCHAR NOT NULL,
+    layer            INTEGER NOT NULL,
+    environment      VARCHAR NOT NULL,   -- an environment, contrast, or pooled
+    n_samples        INTEGER NOT NULL,
+    trace            DOUBLE  NOT NULL,   -- total variance
+    max_eigenvalue   DOUBLE  NOT NULL,
+    condition_number DOUBLE  NOT NULL,   -- of the non-zero part: largest over smallest positive eigenvalue
+    path             VARCHAR NOT NULL,
+    run_id           VARCHAR NOT NULL,
+    code_version     VARCHAR NOT NULL
+);

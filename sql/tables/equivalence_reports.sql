@@ -1,0 +1,22 @@
+-- One row per protocol, scorer and layer: does v + v_perp act like v there, and how far can that be trusted?
+CREATE TABLE equivalence_reports (
+    model                 VARCHAR NOT NULL,
+    trait                 VARCHAR NOT NULL,
+    protocol              VARCHAR NOT NULL,
+    scorer                VARCHAR NOT NULL,
+    layer                 INTEGER NOT NULL,
+    efficacy              DOUBLE  NOT NULL,   -- of v over unsteered, in standard deviations of the score (Hedges' g)
+    efficacy_low          DOUBLE  NOT NULL,
+    efficacy_high         DOUBLE  NOT NULL,
+    verdict               VARCHAR NOT NULL,   -- of v + v_perp against v
+    reason                VARCHAR NOT NULL,
+    null_fraction_fisher  DOUBLE  NOT NULL,
+    sampling_floor_fisher DOUBLE  NOT NULL,
+    n_equivalent          INTEGER NOT NULL,
+    n_different           INTEGER NOT NULL,
+    n_inconclusive        INTEGER NOT NULL,
+    n_untestable          INTEGER NOT NULL,
+    report_path           VARCHAR NOT NULL,
+    run_id                VARCHAR NOT NULL,
+    code_version          VARCHAR NOT NULL
+);

@@ -1,0 +1,23 @@
+-- The verdicts of all partitions that exist, with the covariance and Fisher null spaces beside each other.
+CREATE TABLE identifiability_summary (
+    model                     VARCHAR NOT NULL,
+    trait                     VARCHAR NOT NULL,
+    protocol                  VARCHAR NOT NULL,
+    scorer                    VARCHAR NOT NULL,
+    layer                     INTEGER NOT NULL,
+    verdict                   VARCHAR NOT NULL,
+    efficacy                  DOUBLE  NOT NULL,
+    efficacy_low              DOUBLE  NOT NULL,
+    efficacy_high             DOUBLE  NOT NULL,
+    null_fraction_covariance  DOUBLE  NOT NULL,
+    sampling_floor_covariance DOUBLE  NOT NULL,
+    null_fraction_fisher      DOUBLE  NOT NULL,
+    sampling_floor_fisher     DOUBLE  NOT NULL,
+    n_equivalent              INTEGER NOT NULL,
+    n_different               INTEGER NOT NULL,
+    n_inconclusive            INTEGER NOT NULL,
+    n_untestable              INTEGER NOT NULL,
+    report_path               VARCHAR NOT NULL,
+    run_id                    VARCHAR NOT NULL,
+    code_version              VARCHAR NOT NULL
+);

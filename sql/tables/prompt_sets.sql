@@ -1,0 +1,13 @@
+-- Contrast pairs, neutral test prompts, and the contrast pairs of the control trait.
+CREATE TABLE prompt_sets (
+    trait        VARCHAR NOT NULL,
+    prompt_id    VARCHAR NOT NULL,
+    environment  VARCHAR NOT NULL,   -- in_distribution, topic_shift, genre_shift, safety_style
+    role         VARCHAR NOT NULL,   -- contrast, test, control
+    pair_id      VARCHAR NOT NULL,   -- '' for test prompts
+    polarity     VARCHAR NOT NULL,   -- positive, negative, neutral
+    text         VARCHAR NOT NULL,
+    sha256       VARCHAR NOT NULL,
+    run_id       VARCHAR NOT NULL,
+    code_version VARCHAR NOT NULL
+);

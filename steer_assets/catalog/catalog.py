@@ -1,0 +1,96 @@
+"""The catalog: what can be asked for. Built-in files, and the user's own beside the data.
+
+`<data>/catalog/{models,traits,studies}` is searched after the built-in folders, so that adding a
+model or a trait never means editing the installed package. `STEER_CATALOG_DIR` moves it.
+"""
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from steer_assets.catalog import yaml_files
+from steer_assets.catalog.errors import CatalogError, UnknownNameError
+from steer_assets.catalog.models import ModelEntry
+from steer_assets.catalog.studies import Study
+from steer_assets.catalog.traits import ControlTrait, Trait
+from steer_assets.paths import CATALOG, data_folder
+
+Entry = TypeVar("Entry", bound=BaseModel)
+
+
+def user_catalog() -> Path:
+    """The user's own catalog folder."""
+    return Path(os.environ.get("STEER_CATALOG_DIR") or data_folder() / "catalog").resolve()
+
+
+def _files(room: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in (CATALOG / room, user_catalog() / room):
+        for path in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
+            if path.stem in found:
+                raise CatalogError(
+                    f"{path}: {path.stem!r} is already defined in {found[path.stem]}"
+                )
+            found[path.stem] = path
+    return found
+
+
+def _read(room: str, what: str, field: str, name: str, model: type[Entry]) -> Entry:
+    files = _files(room)
+    if name not in files:
+        raise UnknownNameError(what, name, files)
+    entry = yaml_files.read(files[name], model)
+    if getattr(entry, field) != name:
+        raise CatalogError(
+            f"{files[name]}:1: {field}: is {getattr(entry, field)!r}, but the file is named {name}"
+        )
+    return entry
+
+
+def model_keys() -> list[str]:
+    """Keys of all catalogued models."""
+    return list(_files("models"))
+
+
+def trait_keys() -> list[str]:
+    """Keys of all catalogued traits."""
+    return list(_files("traits"))
+
+
+def study_keys() -> list[str]:
+    """Keys of all studies."""
+    return list(_files("studies"))
+
+
+def model_entry(model: str) -> ModelEntry:
+    """One model; raises CatalogError if unknown or malformed."""
+    return _read("models", "model", "model", model, ModelEntry)
+
+
+def trait(name: str) -> Trait:
+    """One trait; raises CatalogError if unknown or malformed."""
+    return _read("traits", "trait", "trait", name, Trait)
+
+
+def control_trait(name: str) -> ControlTrait:
+    """One control direction; raises CatalogError if unknown or malformed."""
+    return _read("controls", "control trait", "trait", name, ControlTrait)
+
+
+def study(name: str) -> Study:
+    """One study; raises CatalogError if unknown or malformed."""
+    return _read("studies", "study", "study", name, Study)
+
+
+def labelled_path(trait_name: str) -> Path:
+    """JSON lines of labelled texts of a trait; the user's file, if there is one, goes first."""
+    name = f"{trait_name}.jsonl"
+    candidates = [user_catalog() / "labelled" / name, CATALOG / "labelled" / name]
+    for path in candidates:
+        if path.exists():
+            return path
+    raise CatalogError(
+        f"trait {trait_name!r} has no labelled texts to fit a scorer on; write {candidates[0]}"
+    )

@@ -1,0 +1,33 @@
+"""Models: where the weights come from. The key becomes the partition of the dimension `model`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from steer_assets.storage.slugs import validate_slug
+
+
+class ModelSource(BaseModel):
+    """A file inside an installed package, a hub id with a revision, a folder, or a GGUF file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["package", "hub", "folder", "gguf"]
+    location: Annotated[str, Field(min_length=1, max_length=4000)]
+    revision: str = ""
+
+
+class ModelEntry(BaseModel):
+    """One model of the catalog."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    title: Annotated[str, Field(min_length=1)]
+    source: ModelSource
+    license: str = "unknown"
+
+    @field_validator("model")
+    @classmethod
+    def _is_slug(cls, model: str) -> str:
+        return validate_slug(model, "model")

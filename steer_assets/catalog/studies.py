@@ -1,0 +1,215 @@
+"""Studies: every scientific setting, in one versioned file.
+
+Nothing scientific is configured anywhere else: backfills from the UI cannot carry configuration,
+and a result must be traceable to the settings that made it. Each asset names the sections it reads;
+changing a section makes stale exactly the assets that read it.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from steer_assets.catalog.layers import check_layer
+from steer_assets.catalog.traits import ENVIRONMENTS, Environment
+from steer_assets.storage.slugs import validate_slug
+
+Layer = Annotated[int | str, AfterValidator(check_layer)]
+Layers = Annotated[tuple[Layer, ...], Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+Alphas = Annotated[tuple[Annotated[float, Field(gt=0, le=100)], ...], Field(min_length=1)]
+Kind = Literal["covariance", "jacobian", "fisher"]
+Family = Literal[
+    "base",
+    "pca",
+    "logistic",
+    "orthogonal",
+    "base_plus_orthogonal",
+    "base_plus_orthogonal_matched",
+    "base_plus_null",
+    "base_plus_range",
+    "base_range",
+    "base_null",
+    "subspace_k",
+    "random",
+    "other_trait",
+    "negated",
+]
+Estimator = Literal[
+    "sigma_1pct",
+    "sigma_5pct",
+    "variance_95",
+    "variance_99",
+    "entropy_rank",
+    "participation_ratio",
+    "stable_rank",
+    "marchenko_pastur",
+    "gavish_donoho",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Numerics(_Section):
+    """Where and in what precision the language model runs."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+
+
+class LayerChoice(_Section):
+    """Blocks that are steered, and blocks whose null spaces are measured besides."""
+
+    steer: Layers
+    geometry: Layers
+
+
+class PromptChoice(_Section):
+    """How many prompts of each kind are used, from the top of the catalog's lists."""
+
+    contrast_pairs: Annotated[int, Field(ge=4)]
+    test: dict[Environment, Annotated[int, Field(ge=0)]]
+
+    @field_validator("test")
+    @classmethod
+    def _all_named(cls, test: dict[Environment, int]) -> dict[Environment, int]:
+        if missing := [e for e in ENVIRONMENTS if e not in test]:
+            raise ValueError(f"say how many prompts of {', '.join(missing)} (0 is allowed)")
+        if sum(test.values()) < 4:
+            raise ValueError("a paired comparison needs at least 4 test prompts in all")
+        return test
+
+
+class Spectra(_Section):
+    """Null-space measurement; `estimator` is the one by which vectors are split, per kind."""
+
+    heldout_splits: Annotated[int, Field(ge=2)] = 5
+    estimator: dict[Kind, Estimator]
+
+    @field_validator("estimator")
+    @classmethod
+    def _each_kind(cls, estimator: dict[Kind, Estimator]) -> dict[Kind, Estimator]:
+        for kind in ("covariance", "jacobian", "fisher"):
+            if kind not in estimator:
+                raise ValueError(f"name the estimator for {kind}")
+            noise_aware = estimator[kind] in ("marchenko_pastur", "gavish_donoho")
+            if kind != "covariance" and noise_aware:
+                raise ValueError(f"{estimator[kind]} is for covariance only, not for {kind}")
+        return estimator
+
+
+class Behaviour(_Section):
+    """Prompts over which the Jacobian Gram and the Fisher pullback are averaged."""
+
+    prompts: Annotated[int, Field(ge=2)]
+    steered_alpha: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Vectors(_Section):
+    """Which families of vectors are built, and with which seeds."""
+
+    families: Annotated[tuple[Family, ...], Field(min_length=1)]
+    orthogonal_seeds: Seeds = (0,)
+    null_seeds: Seeds = (0,)
+    random_seeds: Seeds = (0,)
+    subspace_sizes: Annotated[tuple[Count, ...], Field(min_length=1)] = (1,)
+    subspace_directions: Count = 50
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Vectors":
+        for needed in ("base", "base_plus_orthogonal"):
+            if needed not in self.families:
+                raise ValueError(f"the family {needed} is always needed")
+        if max(self.subspace_sizes) > self.subspace_directions:
+            raise ValueError("subspace_sizes may not exceed subspace_directions")
+        return self
+
+
+class Logits(_Section):
+    """Next-token distributions: prompts per environment and doses."""
+
+    prompts: Count
+    alphas: Alphas
+
+
+class Arms(_Section):
+    """A block of arms: these families at these doses, layers and environments."""
+
+    families: Annotated[tuple[Family, ...], Field(min_length=1)]
+    alphas: Alphas = (1.0,)
+    layers: Layers | None = None
+    environments: Annotated[tuple[Environment, ...], Field(min_length=1)] = ENVIRONMENTS
+
+
+class Generation(_Section):
+    """Sampling of steered texts. The unsteered arm is always there."""
+
+    protocols: Annotated[tuple[Literal["controlled"], ...], Field(min_length=1)] = ("controlled",)
+    samples: Count
+    max_new_tokens: Count
+    temperature: Annotated[float, Field(ge=0, le=10)] = 0.8
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    batch_rows: Count | None = None
+    arms: Annotated[tuple[Arms, ...], Field(min_length=1)]
+
+
+class Scoring(_Section):
+    """Scorers that vote, and the AUROC under which a scorer may not be believed."""
+
+    scorers: Annotated[tuple[Literal["minilm"], ...], Field(min_length=1)]
+    auroc_floor: Share = 0.7
+
+
+class Statistics(_Section):
+    """Margins, confidence and resampling."""
+
+    margin_sd: Annotated[float, Field(gt=0)] = 0.2
+    margin_efficacy: Annotated[float, Field(gt=0)] = 0.2
+    confidence: Share = 0.95
+    significance: Share = 0.05
+    n_boot: Annotated[int, Field(ge=200)] = 2000
+
+
+class Study(_Section):
+    """A whole study."""
+
+    study: str
+    title: Annotated[str, Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    control_trait: str = "tense"
+    numerics: Numerics = Numerics()
+    layers: LayerChoice
+    prompts: PromptChoice
+    spectra: Spectra
+    behaviour: Behaviour
+    vectors: Vectors
+    logits: Logits
+    generation: Generation
+    scoring: Scoring
+    statistics: Statistics = Statistics()
+
+    @field_validator("study")
+    @classmethod
+    def _is_slug(cls, study: str) -> str:
+        return validate_slug(study, "study")
+
+    @model_validator(mode="after")
+    def _arms_exist(self) -> "Study":
+        wanted = {family for arms in self.generation.arms for family in arms.families}
+        if unbuilt := sorted(wanted - set(self.vectors.families)):
+            raise ValueError(f"generation.arms uses {', '.join(unbuilt)}, not in vectors.families")
+        return self
+
+    def settings(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """The values of dotted setting names, JSON-like: what an asset's freshness depends on."""
+        everything = self.model_dump(mode="json")
+        chosen: dict[str, Any] = {}
+        for name in names:
+            value: Any = everything
+            for step in name.split("."):
+                value = value[step]
+            chosen[name] = value
+        return chosen

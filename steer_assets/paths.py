@@ -1,0 +1,14 @@
+"""Where things are: the repository's SQL and catalog, and the data folder."""
+
+import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+REPOSITORY = PACKAGE.parent
+SQL = REPOSITORY / "sql"
+CATALOG = PACKAGE / "catalog"
+
+
+def data_folder() -> Path:
+    """`STEER_DATA_DIR`, or `data/` in the repository; absolute."""
+    return Path(os.environ.get("STEER_DATA_DIR") or REPOSITORY / "data").resolve()

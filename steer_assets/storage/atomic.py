@@ -1,0 +1,76 @@
+"""Files that are whole or absent.
+
+Every file is written under a temporary name in its own folder, verified by its writer, fsynced and
+renamed. A process killed at any moment leaves the old file or none; what it leaves beside it is a
+temporary name carrying its process id, which the next writer of the same file sweeps away.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.tmp")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def sweep_temporaries(folder: Path, name: str | None = None) -> list[Path]:
+    """Remove temporary files in `folder` (of `name` only, if given) whose writer is dead."""
+    swept = []
+    for path in folder.glob(".*.tmp") if folder.is_dir() else ():
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is None or (name is not None and match["name"] != name):
+            continue
+        if not _alive(int(match["pid"])):
+            path.unlink(missing_ok=True)
+            swept.append(path)
+    return swept
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_path(target: Path, verify: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; on a clean exit verify, fsync and rename it.
+
+    `verify` reads the temporary file back and raises when it is not what was meant to be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sweep_temporaries(target.parent, target.name)
+    temporary = target.parent / f".{target.name}.{os.getpid()}.tmp"
+    try:
+        yield temporary
+        if verify is not None:
+            verify(temporary)
+        _fsync(temporary)
+        temporary.replace(target)
+        _fsync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write UTF-8 `text` to `target` atomically, read back before it counts."""
+
+    def verify(path: Path) -> None:
+        if path.read_text(encoding="utf-8") != text:
+            raise OSError(f"{target} read back differently from what was written")
+
+    with atomic_path(target, verify) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,68 @@
+"""Content hashes: what a data version is made of.
+
+A data version must change exactly when the content does, so it is taken over values in a canonical
+form (column by column, dataset by dataset), never over file bytes that hold compression, run ids or
+times.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+#: Columns that say who wrote a row, not what it says.
+PROVENANCE_COLUMNS = ("run_id", "code_version")
+_CHUNK = 1 << 22
+
+
+def hash_json(value: Any) -> str:
+    """Hash of a JSON-like value, independent of key order."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, for detecting damage."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def hash_array(array: np.ndarray) -> str:
+    """Hash of an array's dtype, shape and values."""
+    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def hash_arrays(arrays: Mapping[str, np.ndarray]) -> str:
+    """Hash of named arrays, independent of their order."""
+    return hash_json({name: hash_array(array) for name, array in arrays.items()})
+
+
+def _column_bytes(column: pl.Series) -> bytes:
+    valid = column.is_not_null().to_numpy().tobytes()
+    if column.dtype == pl.String:
+        filled = column.fill_null("")
+        lengths = filled.str.len_bytes().to_numpy().tobytes()
+        return valid + lengths + "".join(filled.to_list()).encode()
+    if column.dtype.is_temporal():
+        column = column.to_physical()
+    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+        raise TypeError(f"column {column.name!r}: {column.dtype} has no canonical form")
+    return valid + column.fill_null(0 if column.dtype != pl.Boolean else False).to_numpy().tobytes()
+
+
+def hash_frame(frame: pl.DataFrame) -> str:
+    """Hash of a table's columns and values, without the provenance columns."""
+    digest = hashlib.sha256()
+    for column in frame.drop(PROVENANCE_COLUMNS, strict=False):
+        digest.update(f"\x00{column.name}\x00{column.dtype}\x00{len(column)}\x00".encode())
+        digest.update(_column_bytes(column))
+    return digest.hexdigest()

@@ -1,0 +1,68 @@
+"""Where each stored thing lies under the data folder (SPEC: one obvious place for everything)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from steer_assets.storage.slugs import validate_slug
+
+#: A partition of an asset: the values it has of the dimensions `model` and `trait`.
+PartitionKey = dict[str, str]
+
+
+def partition_name(key: PartitionKey) -> str:
+    """`model|trait`, one of them, or `all`: how lineage names a partition."""
+    return "|".join(key[dimension] for dimension in ("model", "trait") if dimension in key) or "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One Parquet part: its table, the partition values in its path, and the path."""
+
+    table: str
+    key: PartitionKey
+    path: Path
+
+
+class Layout:
+    """Paths under one data folder. Keys are validated before they become part of a path."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file."""
+        return self.root / "steer.duckdb"
+
+    @property
+    def tracking_database(self) -> Path:
+        """The MLflow store."""
+        return self.root / "mlflow.db"
+
+    def model(self, model: str) -> Path:
+        """Folder of a converted model."""
+        return self.root / "models" / validate_slug(model, "model")
+
+    def pair_file(self, room: str, model: str, trait: str, suffix: str) -> Path:
+        """`<room>/<model>/<trait><suffix>`, as in `activations/.../formality.h5`."""
+        folder = self.root / room / validate_slug(model, "model")
+        return folder / f"{validate_slug(trait, 'trait')}{suffix}"
+
+    def part(self, table: str, key: PartitionKey) -> Path:
+        """Path of one Parquet part; the dimensions of `key` become folders, in its order."""
+        folder = self.root / "tables" / table
+        for dimension, value in key.items():
+            folder /= f"{dimension}={validate_slug(value, dimension)}"
+        return folder / "part.parquet"
+
+    def parts(self) -> Iterator[Part]:
+        """Every Parquet part that exists, in a fixed order."""
+        tables = self.root / "tables"
+        for path in sorted(tables.rglob("part.parquet")) if tables.is_dir() else ():
+            table, *folders = path.relative_to(tables).parent.parts
+            yield Part(table, dict(folder.split("=", 1) for folder in folders), path)
+
+    def relative(self, path: Path) -> str:
+        """`path` relative to the data folder, so that tables read the same on every machine."""
+        return path.relative_to(self.root).as_posix()

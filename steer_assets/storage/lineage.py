@@ -1,0 +1,185 @@
+"""What each stored artifact was made from, and whether it would be made the same way today.
+
+One row per materialisation, stored file and input. Inputs are other assets and what comes from
+outside the graph: catalog files, the settings of the study that the asset reads, the code version.
+An artifact is fresh when the newest row set names exactly the inputs it would be made from now and
+every file of it is present and whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import polars as pl
+
+from steer_assets.storage.hashing import hash_file
+from steer_assets.storage.layout import Layout, PartitionKey, partition_name
+from steer_assets.storage.parquet import DamagedFileError, read_part, write_part
+from steer_assets.storage.schema import conform
+
+TABLE = "artifact_lineage"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class InputVersion:
+    """One input of an artifact: an asset partition or an outside source, and its data version."""
+
+    asset_key: str
+    partition: str
+    data_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of an artifact, relative to the data folder."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The newest materialisation of one asset partition."""
+
+    asset_key: str
+    partition: str
+    data_version: str
+    inputs: frozenset[InputVersion]
+    files: tuple[StoredFile, ...]
+    study: str
+    code_version: str
+    run_id: str
+    mlflow_run_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Whether an artifact is up to date; `reasons` says in words why it is not."""
+
+    fresh: bool
+    reasons: tuple[str, ...]
+
+
+def _part_key(asset_key: str, key: PartitionKey) -> PartitionKey:
+    return {"asset_key": asset_key, **key}
+
+
+def describe_file(layout: Layout, path: str) -> StoredFile:
+    """Size and checksum of one stored file."""
+    full = layout.root / path
+    return StoredFile(path, full.stat().st_size, hash_file(full))
+
+
+def read_record(layout: Layout, asset_key: str, key: PartitionKey) -> Record | None:
+    """The newest record of one asset partition, or None if it was never materialised."""
+    path = layout.part(TABLE, _part_key(asset_key, key))
+    if not path.exists():
+        return None
+    frame = read_part(path)
+    newest = frame.filter(pl.col("created_at") == pl.col("created_at").max())
+    files = newest.select("path", "bytes", "file_sha256").unique().sort("path")
+    inputs = newest.select("input_asset_key", "input_partition", "input_data_version").unique()
+    first = newest.row(0, named=True)
+    return Record(
+        asset_key=asset_key,
+        partition=first["partition"],
+        data_version=first["data_version"],
+        inputs=frozenset(InputVersion(*row) for row in inputs.iter_rows()),
+        files=tuple(StoredFile(*row) for row in files.iter_rows()),
+        study=first["study"],
+        code_version=first["code_version"],
+        run_id=first["run_id"],
+        mlflow_run_id=first["mlflow_run_id"],
+        created_at=first["created_at"],
+    )
+
+
+def write_record(
+    layout: Layout,
+    *,
+    asset_key: str,
+    key: PartitionKey,
+    data_version: str,
+    inputs: Sequence[InputVersion],
+    files: Sequence[StoredFile],
+    study: str,
+    code_version: str,
+    run_id: str,
+    mlflow_run_id: str,
+) -> None:
+    """Append one materialisation to the lineage of its partition. Written last, it commits it."""
+    rows = [
+        {
+            "asset_key": asset_key,
+            "partition": partition_name(key),
+            "model": key.get("model", ""),
+            "trait": key.get("trait", ""),
+            "data_version": data_version,
+            "input_asset_key": source.asset_key,
+            "input_partition": source.partition,
+            "input_data_version": source.data_version,
+            "study": study,
+            "mlflow_run_id": mlflow_run_id,
+            "path": file.path,
+            "bytes": file.bytes,
+            "file_sha256": file.sha256,
+            "run_id": run_id,
+            "code_version": code_version,
+        }
+        for file in files
+        for source in sorted(inputs)
+    ]
+    created_at = datetime.now(UTC).replace(tzinfo=None)
+    frame = conform(pl.DataFrame(rows).with_columns(pl.lit(created_at).alias("created_at")), TABLE)
+    path = layout.part(TABLE, _part_key(asset_key, key))
+    if path.exists():
+        try:
+            frame = pl.concat([conform(read_part(path), TABLE), frame])
+        except (DamagedFileError, ValueError):
+            pass  # history of a damaged lineage part is lost; the artifact itself was just remade
+    write_part(path, frame)
+
+
+def damaged_files(layout: Layout, record: Record) -> list[str]:
+    """What is wrong with the files of a record, in words; empty if all are present and whole."""
+    problems = []
+    for file in record.files:
+        path = layout.root / file.path
+        if not path.exists():
+            problems.append(f"{file.path} is missing")
+        elif path.stat().st_size != file.bytes or hash_file(path) != file.sha256:
+            problems.append(
+                f"{file.path} is damaged: its checksum differs from when it was written"
+            )
+    return problems
+
+
+def _changes(recorded: frozenset[InputVersion], expected: frozenset[InputVersion]) -> list[str]:
+    before = {(i.asset_key, i.partition): i.data_version for i in recorded}
+    now = {(i.asset_key, i.partition): i.data_version for i in expected}
+    changes = []
+    for source in sorted(before.keys() | now.keys()):
+        name = " ".join(source)
+        if source not in before:
+            changes.append(f"{name} is new")
+        elif source not in now:
+            changes.append(f"{name} is gone")
+        elif before[source] != now[source]:
+            changes.append(f"{name} changed")
+    return changes
+
+
+def freshness(
+    layout: Layout, asset_key: str, key: PartitionKey, expected: Sequence[InputVersion]
+) -> Freshness:
+    """Compare the newest record with the inputs the artifact would be made from now."""
+    try:
+        record = read_record(layout, asset_key, key)
+    except DamagedFileError as error:
+        return Freshness(False, (str(error),))
+    if record is None:
+        return Freshness(False, ("never materialised",))
+    reasons = _changes(record.inputs, frozenset(expected)) + damaged_files(layout, record)
+    return Freshness(not reasons, tuple(reasons))

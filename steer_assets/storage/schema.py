@@ -1,0 +1,73 @@
+"""Table schemas: `sql/tables/*.sql` is the one place that names columns and types."""
+
+from functools import cache
+
+import duckdb
+import polars as pl
+
+from steer_assets.paths import SQL
+
+_POLARS_TYPE: dict[str, type[pl.DataType] | pl.DataType] = {
+    "VARCHAR": pl.String,
+    "INTEGER": pl.Int32,
+    "BIGINT": pl.Int64,
+    "DOUBLE": pl.Float64,
+    "TIMESTAMP": pl.Datetime("us"),
+}
+
+
+class SchemaError(ValueError):
+    """A frame does not have the columns of its table."""
+
+
+@cache
+def table_statements() -> dict[str, str]:
+    """CREATE TABLE statements by table name, in the order of their files."""
+    return {path.stem: path.read_text() for path in sorted((SQL / "tables").glob("*.sql"))}
+
+
+@cache
+def view_statements() -> dict[str, str]:
+    """CREATE VIEW statements by view name; views that read others sort after them."""
+    return {path.stem: path.read_text() for path in sorted((SQL / "views").glob("*.sql"))}
+
+
+@cache
+def _all_columns() -> dict[str, dict[str, pl.DataType]]:
+    with duckdb.connect() as connection:
+        for statement in table_statements().values():
+            connection.execute(statement)
+        rows = connection.execute(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+            "WHERE NOT internal ORDER BY table_name, column_index"
+        ).fetchall()
+    columns: dict[str, dict[str, pl.DataType]] = {}
+    for table, column, data_type in rows:
+        dtype = _POLARS_TYPE[data_type]
+        columns.setdefault(table, {})[column] = dtype() if isinstance(dtype, type) else dtype
+    return columns
+
+
+def columns(table: str) -> dict[str, pl.DataType]:
+    """Column names and polars types of `table`, in order."""
+    try:
+        return _all_columns()[table]
+    except KeyError:
+        raise SchemaError(f"there is no table {table!r} in sql/tables") from None
+
+
+def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
+    """Order and cast `frame` to the schema of `table`.
+
+    Raises:
+        SchemaError: a column is missing, unknown, or holds values of another type.
+    """
+    expected = columns(table)
+    if missing := [name for name in expected if name not in frame.columns]:
+        raise SchemaError(f"{table}: missing columns {', '.join(missing)}")
+    if unknown := [name for name in frame.columns if name not in expected]:
+        raise SchemaError(f"{table}: unknown columns {', '.join(unknown)}")
+    try:
+        return frame.select(pl.col(name).cast(dtype) for name, dtype in expected.items())
+    except pl.exceptions.PolarsError as error:
+        raise SchemaError(f"{table}: {error}") from error
