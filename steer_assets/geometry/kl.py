@@ -1,0 +1,82 @@
+r"""Distances between next-token distributions, and what the Fisher form predicts of them.
+
+To second order :math:`KL(p_v \| p_{v+e}) \approx \tfrac12 e^T G e` with the Fisher pullback
+:math:`G = J^T(\mathrm{diag}\,p - pp^T)J` (Amari & Nagaoka 2000, *Methods of Information Geometry*,
+section 3.5). Natural logarithms: nats.
+
+The measured divergence is summed as :math:`\sum_i p_i(e^{\delta_i} - 1 - \delta_i)` with
+:math:`\delta = \log q - \log p`. It equals :math:`\sum_i p_i\log(p_i/q_i)` because p and q both sum
+to one, and every term is non-negative, so divergences far below 1e-16 keep their leading digits.
+"""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import log_softmax
+
+from steer_assets.geometry.arrays import as_form, as_matrix, as_vector, require_finite
+from steer_assets.geometry.errors import ShapeError
+
+# Tokens compared by `top10_overlap`, fewer where the vocabulary is smaller.
+TOP = 10
+
+
+def predicted_kl(
+    fisher: Float[np.ndarray, "d d"], e: Float[np.ndarray, "m d"]
+) -> Float[np.ndarray, " m"]:
+    """Half the Fisher form of each row of `e` [m, d]: predicted KL [m] in nats, >= 0.
+
+    `fisher` is G at the point that `e` departs from. Raises `ShapeError`, `NotFiniteError`.
+    """
+    form = as_form(fisher, "fisher form")
+    rows = as_matrix(e, "perturbations", width=form.shape[0])
+    # Rounding may take a perturbation inside the null space slightly below zero.
+    return np.asarray(np.maximum(0.5 * np.einsum("md,md->m", rows @ form, rows), 0.0))
+
+
+def distances(
+    logits: Float[np.ndarray, "m V"], reference: Float[np.ndarray, " V"]
+) -> dict[str, Float[np.ndarray, " m"]]:
+    """Distances of each arm's next-token logits [m, V] from `reference` [V], float64 [m] each.
+
+    l2: Euclidean distance of the logits; kl: KL(reference || arm), nats; js: Jensen-Shannon
+    divergence, nats, at most log 2; top1_agreement: 1.0 where the most likely token is the same;
+    top10_overlap: share of the reference's ten most likely tokens among the arm's ten.
+    Raises `ShapeError` for other vocabularies, `NotFiniteError`.
+    """
+    if logits.ndim != 2:
+        raise ShapeError(f"logits must be [arms, vocabulary], got shape {logits.shape}")
+    require_finite(logits, "logits")
+    origin = as_vector(reference, "reference logits", width=logits.shape[1])
+    log_p = log_softmax(origin)
+    top = _top(origin)
+    columns: dict[str, list[float]] = {
+        name: [] for name in ("l2", "kl", "js", "top1_agreement", "top10_overlap")
+    }
+    # Row by row: a vocabulary of 10^5 tokens times all arms in float64 would not fit in caches.
+    for row in logits:
+        arm = row.astype(np.float64)
+        log_q = log_softmax(arm)
+        log_mid = np.logaddexp(log_p, log_q) - np.log(2.0)
+        columns["l2"].append(float(np.linalg.norm(arm - origin)))
+        columns["kl"].append(_kl(log_p, log_q))
+        columns["js"].append(0.5 * (_kl(log_p, log_mid) + _kl(log_q, log_mid)))
+        columns["top1_agreement"].append(float(arm.argmax() == origin.argmax()))
+        columns["top10_overlap"].append(float(np.isin(_top(arm), top).mean()))
+    return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+
+
+def _kl(log_p: Float[np.ndarray, " V"], log_q: Float[np.ndarray, " V"]) -> float:
+    """KL(p || q) in nats from log probabilities."""
+    delta = log_q - log_p
+    p = np.exp(log_p)
+    near = np.abs(delta) < 0.5
+    # Far apart, p e^delta is q itself, without the overflow of e^delta.
+    far = np.exp(log_q) - p - p * delta
+    small = np.where(near, delta, 0.0)
+    return max(float(np.where(near, p * (np.expm1(small) - small), far).sum()), 0.0)
+
+
+def _top(logits: Float[np.ndarray, " V"]) -> np.ndarray:
+    """Indices of the `TOP` largest logits."""
+    k = min(TOP, logits.shape[0])
+    return np.argpartition(logits, -k)[-k:]

@@ -1,0 +1,121 @@
+r"""Subspaces of a spectrum: bases, energy in them, angles between them, a test by held-out data.
+
+**Held-out null energy.** Fit a null space N of dimension k on some prompts and measure on others
+
+.. math:: \frac{\mathrm{mean}_i\; \|P_N(x_i - m)\|^2/\|x_i - m\|^2}{k/d},
+
+where k/d is the expected share in a random k-dimensional subspace, exactly, for any x. A null space
+that is only an accident of the sample gives 1; one that the model has gives less.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import linalg
+from sklearn.model_selection import GroupKFold
+
+from steer_assets.geometry.arrays import as_direction, as_matrix
+from steer_assets.geometry.errors import DegenerateError, ShapeError, TooFewSamplesError
+from steer_assets.geometry.moments import Moments
+from steer_assets.geometry.spectra import Spectrum, covariance_spectrum
+
+
+def leading(spectrum: Spectrum, rank: int) -> Float[np.ndarray, "d rank"]:
+    """Orthonormal basis of the `rank` leading axes. Raises `ShapeError` outside 0..d."""
+    _require_rank(spectrum, rank)
+    return spectrum.basis[:, :rank].copy()
+
+
+def null(spectrum: Spectrum, rank: int) -> Float[np.ndarray, "d null_dim"]:
+    """Orthonormal basis of the d - `rank` trailing axes. Raises `ShapeError` outside 0..d."""
+    _require_rank(spectrum, rank)
+    return spectrum.basis[:, rank:].copy()
+
+
+def _require_rank(spectrum: Spectrum, rank: int) -> None:
+    if not 0 <= rank <= spectrum.ambient_dim:
+        raise ShapeError(f"rank {rank} is outside 0..{spectrum.ambient_dim}")
+
+
+def energy_share(v: Float[np.ndarray, " d"], basis: Float[np.ndarray, "d k"]) -> float:
+    """Share of the squared norm of `v` in the span of the orthonormal columns of `basis`.
+
+    0.0 for an empty basis. Raises `ShapeError`, `NotFiniteError`, `DegenerateError` (zero vector).
+    """
+    columns = as_matrix(basis, "basis")
+    vector = as_direction(v, "vector", width=columns.shape[0])
+    # Normalised first, so that the squares of very short or very long vectors do not underflow.
+    unit = vector / np.linalg.norm(vector)
+    return min(float(np.square(columns.T @ unit).sum()), 1.0)
+
+
+def principal_angles(
+    a: Float[np.ndarray, "d k"], b: Float[np.ndarray, "d m"]
+) -> Float[np.ndarray, " min_k_m"]:
+    """Principal angles in radians, ascending, between the column spans of `a` and `b`.
+
+    Sines below pi/4, cosines above (Knyazev & Argentati 2002): small angles are exact to rounding.
+    Raises `ShapeError` for other widths, `DegenerateError` for an empty subspace.
+    """
+    first, second = as_matrix(a, "first basis"), as_matrix(b, "second basis")
+    if first.shape[0] != second.shape[0]:
+        raise ShapeError(f"subspaces of {first.shape[0]} and of {second.shape[0]} dimensions")
+    if not (first.shape[1] and second.shape[1]):
+        raise DegenerateError("an empty subspace has no principal angles")
+    return np.asarray(linalg.subspace_angles(first, second)[::-1], dtype=np.float64)
+
+
+def null_energy(
+    deviations: Float[np.ndarray, "n d"], null_basis: Float[np.ndarray, "d k"]
+) -> float:
+    """Mean share of energy of rows in a null space, relative to a random subspace of that size.
+
+    1.0 for an empty null space, of which nothing is claimed. Rows of zero norm have no direction
+    and do not count. Raises `DegenerateError` when all rows are zero.
+    """
+    d, k = null_basis.shape
+    norms = np.linalg.norm(deviations, axis=1)
+    if not (norms > 0).any():
+        raise DegenerateError("all held-out activations equal the mean: they are constant")
+    if k == 0:
+        return 1.0
+    units = deviations[norms > 0] / norms[norms > 0, None]
+    return float(np.square(units @ null_basis).sum(axis=1).mean() / (k / d))
+
+
+def heldout_null_energy(
+    x: Float[np.ndarray, "n d"],
+    *,
+    rank_of: Callable[[Spectrum], int],
+    n_splits: int,
+    rng: np.random.Generator,
+    groups: Int[np.ndarray, " n"] | None = None,
+) -> float:
+    """Cross-validated energy in the fitted null space; 1.0 is a random subspace, below 1 is real.
+
+    x: activations [n, d]; rank_of: rank chosen from the spectrum of the fitting part; groups: rows
+    that must be held out together, such as the two prompts of a contrast pair (default: each row
+    alone). Mean over `n_splits` folds, weighted by held-out rows.
+    Raises `TooFewSamplesError` with fewer groups than splits or fewer than 2 splits.
+    """
+    matrix = as_matrix(x, "activations")
+    labels = np.arange(matrix.shape[0]) if groups is None else np.asarray(groups)
+    if labels.shape != (matrix.shape[0],):
+        raise ShapeError(f"{labels.shape[0]} group labels for {matrix.shape[0]} activations")
+    names = np.unique(labels)
+    if n_splits < 2 or names.shape[0] < n_splits:
+        raise TooFewSamplesError(
+            f"{n_splits} splits of {names.shape[0]} groups: need 2 splits or more, "
+            "and a group for each"
+        )
+    seed = int(rng.integers(2**31))
+    folds = GroupKFold(n_splits, shuffle=True, random_state=seed)
+    total = 0.0
+    for fitted, held_out in folds.split(matrix, groups=labels):
+        moments = Moments(matrix.shape[1])
+        moments.update(matrix[fitted])
+        spectrum = covariance_spectrum(moments)
+        basis = null(spectrum, rank_of(spectrum))
+        total += held_out.shape[0] * null_energy(matrix[held_out] - moments.mean, basis)
+    return float(total / matrix.shape[0])
