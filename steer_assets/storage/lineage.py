@@ -6,6 +6,7 @@ An artifact is fresh when the newest row set names exactly the inputs it would b
 every file of it is present and whole.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -135,10 +136,9 @@ def write_record(
     frame = conform(pl.DataFrame(rows).with_columns(pl.lit(created_at).alias("created_at")), TABLE)
     path = layout.part(TABLE, _part_key(asset_key, key))
     if path.exists():
-        try:
+        # The history in a damaged part is lost; the artifact itself was just remade.
+        with contextlib.suppress(DamagedFileError, ValueError):
             frame = pl.concat([conform(read_part(path), TABLE), frame])
-        except (DamagedFileError, ValueError):
-            pass  # history of a damaged lineage part is lost; the artifact itself was just remade
     write_part(path, frame)
 
 

@@ -41,7 +41,7 @@ def read_vectors(path: Path) -> dict[str, np.ndarray]:
         FileNotFoundError: there is no such file.
     """
     try:
-        return load_file(path)
+        return dict(load_file(path))
     except FileNotFoundError:
         raise
     except (SafetensorError, OSError, ValueError) as error:

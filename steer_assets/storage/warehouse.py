@@ -197,4 +197,5 @@ def query(layout: Layout, sql: str) -> pl.DataFrame:
         duckdb.Error: the SQL is wrong.
     """
     with connect(layout.database, read_only=True) as connection:
-        return connection.sql(sql).pl()
+        frame: pl.DataFrame = connection.sql(sql).pl()
+        return frame

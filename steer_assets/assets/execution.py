@@ -1,0 +1,209 @@
+"""Stages as Dagster assets: verify inputs, reuse or make, store, record lineage, report.
+
+A step whose stored result is exactly what it would make again hands that result on instead of
+computing it; the run tag `steer/force` (value `true`) asks for the work to be done all the same.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from steer_assets.assets import plan
+from steer_assets.assets.stage import STAGES, Produced, Rows, Stage, StageRun
+from steer_assets.automation import partitions
+from steer_assets.catalog.studies import Study
+from steer_assets.resources.active_study import ActiveStudy
+from steer_assets.resources.language_models import LanguageModels
+from steer_assets.resources.progress import listening, throttled_log
+from steer_assets.resources.store import Store
+from steer_assets.resources.tracking import Tracking
+from steer_assets.storage import lineage, warehouse
+from steer_assets.storage.hashing import hash_frame, hash_json
+from steer_assets.storage.layout import Layout, PartitionKey, partition_name
+from steer_assets.storage.parquet import write_part
+from steer_assets.storage.schema import conform
+
+FORCE_TAG = "steer/force"
+
+
+class UnusableInputError(RuntimeError):
+    """An input of a stage is missing or damaged."""
+
+
+def _verify_inputs(layout: Layout, stage: Stage, key: PartitionKey) -> None:
+    """Raise UnusableInputError, in words, unless every input is there and whole."""
+    for upstream, upstream_key, record in plan.input_records(layout, stage, key):
+        name = f"{upstream.name} of {partition_name(upstream_key)}"
+        if record is None:
+            raise UnusableInputError(f"{name} is not materialised; materialise it first")
+        if problems := lineage.damaged_files(layout, record):
+            raise UnusableInputError(
+                f"{name}: {'; '.join(problems)}; materialise it again to remake it"
+            )
+
+
+def _complete(rows: Rows, stage: Stage, key: PartitionKey, run_id: str) -> pl.DataFrame:
+    """Add the columns that every row of the part shares."""
+    shared = {**key, **rows.extra, "run_id": run_id, "code_version": stage.code_version}
+    return conform(rows.frame.with_columns(pl.lit(v).alias(k) for k, v in shared.items()), rows.table)
+
+
+def _write_rows(
+    layout: Layout, produced: Produced, stage: Stage, key: PartitionKey, run_id: str
+) -> dict[str, str]:
+    """Write every part; return content hashes by path."""
+    hashes = {}
+    for rows in produced.rows:
+        path = layout.part(rows.table, {**key, **rows.extra})
+        frame = _complete(rows, stage, key, run_id)
+        write_part(path, frame)
+        hashes[layout.relative(path)] = hash_frame(frame)
+    return hashes
+
+
+def _metadata(layout: Layout, stage: Stage, record: lineage.Record) -> dict[str, Any]:
+    return {
+        "data_version": record.data_version,
+        "study": record.study,
+        "path": dg.MetadataValue.path(str(layout.root / record.files[0].path)),
+        "files": dg.MetadataValue.json([file.path for file in record.files]),
+        "mlflow_run_id": record.mlflow_run_id or "none",
+    }
+
+
+def _column_schema(frame: pl.DataFrame) -> dg.TableSchema:
+    columns = [dg.TableColumn(name, str(dtype)) for name, dtype in frame.schema.items()]
+    return dg.TableSchema(columns=columns)
+
+
+def _preview(frame: pl.DataFrame, n: int = 8) -> str:
+    """The first rows as a Markdown table."""
+    head = frame.head(n)
+    lines = ["| " + " | ".join(head.columns) + " |", "|" + " --- |" * len(head.columns)]
+    for row in head.iter_rows():
+        cells = [f"{v:.4g}" if isinstance(v, float) else str(v)[:80] for v in row]
+        lines.append("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |")
+    return "\n".join(lines)
+
+
+def _describe(produced: Produced) -> dict[str, Any]:
+    """Row counts, column schema and a preview, for the UI."""
+    described: dict[str, Any] = dict(produced.metadata)
+    if produced.rows:
+        main = produced.rows[0].frame
+        described["dagster/row_count"] = sum(len(rows.frame) for rows in produced.rows)
+        described["dagster/column_schema"] = _column_schema(main)
+        described["preview"] = dg.MetadataValue.md(_preview(main))
+    return described
+
+
+def _result(
+    layout: Layout, stage: Stage, key: PartitionKey, extra: dict[str, Any]
+) -> dg.MaterializeResult:
+    record = lineage.read_record(layout, stage.name, key)
+    assert record is not None
+    return dg.MaterializeResult(
+        metadata={**_metadata(layout, stage, record), **extra},
+        data_version=dg.DataVersion(record.data_version),
+    )
+
+
+def _make(
+    context: dg.AssetExecutionContext,
+    stage: Stage,
+    run: StageRun,
+    tracking: Tracking,
+    inputs: list[lineage.InputVersion],
+) -> dict[str, Any]:
+    """Make, store and record one partition; return metadata for the UI."""
+    layout, key = run.layout, run.key
+    name = f"{stage.name} {partition_name(key)}"
+    tags = {"asset": stage.name, "study": run.study.study, **key}
+    started = time.monotonic()
+    with tracking.child(context.run_id, name, tags, context.log) as tracked:
+        with listening(throttled_log(context.log)):
+            produced = stage.make(run)
+        hashes = _write_rows(layout, produced, stage, key, context.run_id) | produced.files
+        data_version = hash_json(hashes)
+        lineage.write_record(
+            layout,
+            asset_key=stage.name,
+            key=key,
+            data_version=data_version,
+            inputs=inputs,
+            files=[lineage.describe_file(layout, path) for path in sorted(hashes)],
+            study=run.study.study,
+            code_version=stage.code_version,
+            run_id=context.run_id,
+            mlflow_run_id=tracked.run_id,
+        )
+        seconds = time.monotonic() - started
+        params = {"data_version": data_version, "code_version": stage.code_version}
+        params |= run.study.settings(stage.settings)
+        metrics = {"seconds": seconds, **produced.metrics}
+        tracked.record(params, metrics, produced.attachments)
+    return {**_describe(produced), "seconds": seconds, "reused": False}
+
+
+def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> dg.MaterializeResult:
+    resources = context.resources
+    layout: Layout = resources.store.layout
+    key = partitions.partition_of(context, stage.dimensions)
+    forced = context.run.tags.get(FORCE_TAG) == "true"
+    inputs = plan.expected_inputs(layout, stage, key, study)
+    if not forced and lineage.freshness(layout, stage.name, key, inputs).fresh:
+        context.log.info(f"{stage.name} {partition_name(key)} is up to date, reused")
+        return _result(layout, stage, key, {"reused": True})
+    try:
+        _verify_inputs(layout, stage, key)
+    except UnusableInputError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    run = StageRun(stage.name, key, study, layout, resources.language_models, context.log)
+    extra = _make(context, stage, run, resources.tracking, inputs)
+    # Parquet is the record; a database that somebody holds open is loaded by the next sync.
+    synced = warehouse.sync(layout, wait_s=1.0)
+    if synced.deferred:
+        context.log.info(f"loading into DuckDB is put off: {synced.deferred}")
+    return _result(layout, stage, key, extra)
+
+
+def as_asset(stage: Stage) -> dg.AssetsDefinition:
+    """The Dagster asset of a stage."""
+
+    @dg.asset(
+        name=stage.name,
+        deps=list(stage.needs),
+        partitions_def=partitions.definition(stage.dimensions),
+        group_name=stage.group,
+        kinds=set(stage.kinds),
+        code_version=stage.code_version,
+        description=stage.description,
+        required_resource_keys={"store", "study", "language_models", "tracking"},
+        output_required=False,
+    )
+    def materialise(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        active: ActiveStudy = context.resources.study
+        return _execute(context, stage, active.load())
+
+    return materialise
+
+
+def all_assets() -> list[dg.AssetsDefinition]:
+    """Every stage as an asset, in pipeline order."""
+    return [as_asset(stage) for stage in STAGES.values()]
+
+
+def resources(
+    study: str = "", data_dir: str = "", tracking_uri: str = ""
+) -> dict[str, dg.ConfigurableResource]:
+    """What assets are handed."""
+    return {
+        "store": Store(data_dir=data_dir),
+        "study": ActiveStudy(name=study),
+        "language_models": LanguageModels(),
+        "tracking": Tracking(uri=tracking_uri),
+    }

@@ -1,0 +1,111 @@
+"""What each artifact would be made from today: the basis of freshness, staleness and reuse."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from steer_assets.assets.stage import STAGES, Stage
+from steer_assets.catalog import catalog
+from steer_assets.catalog.errors import CatalogError
+from steer_assets.catalog.studies import Study
+from steer_assets.storage.layout import Layout, PartitionKey, partition_name
+from steer_assets.storage.lineage import (
+    TABLE,
+    Freshness,
+    InputVersion,
+    Record,
+    freshness,
+    read_record,
+)
+from steer_assets.storage.parquet import DamagedFileError
+
+#: Data version of an input that was never materialised.
+MISSING = "missing"
+
+
+def materialised(layout: Layout, stage: Stage) -> Iterator[PartitionKey]:
+    """Partitions of a stage that have a record, in a fixed order."""
+    for part in layout.parts():
+        if part.table == TABLE and part.key.get("asset_key") == stage.name:
+            yield {name: part.key[name] for name in stage.dimensions}
+
+
+def _project(layout: Layout, upstream: Stage, key: PartitionKey) -> list[PartitionKey]:
+    """The partitions of `upstream` that an artifact at `key` is made from."""
+    if set(upstream.dimensions) <= set(key):
+        return [{name: key[name] for name in upstream.dimensions}]
+    return list(materialised(layout, upstream))  # a summary reads all that exist
+
+
+def _record(layout: Layout, stage: Stage, key: PartitionKey) -> Record | None:
+    try:
+        return read_record(layout, stage.name, key)
+    except DamagedFileError:
+        return None  # without its record an artifact counts as not made
+
+
+def input_records(
+    layout: Layout, stage: Stage, key: PartitionKey
+) -> Iterator[tuple[Stage, PartitionKey, Record | None]]:
+    """Every asset partition that a stage reads, with its newest record."""
+    for name in stage.needs:
+        upstream = STAGES[name]
+        for upstream_key in _project(layout, upstream, key):
+            yield upstream, upstream_key, _record(layout, upstream, upstream_key)
+
+
+def expected_inputs(
+    layout: Layout, stage: Stage, key: PartitionKey, study: Study
+) -> list[InputVersion]:
+    """What the artifact would be made from now."""
+    inputs = stage.outside_inputs(key, study)
+    for upstream, upstream_key, record in input_records(layout, stage, key):
+        version = record.data_version if record else MISSING
+        inputs.append(InputVersion(upstream.name, partition_name(upstream_key), version))
+    return inputs
+
+
+def check(layout: Layout, stage: Stage, key: PartitionKey, study: Study) -> Freshness:
+    """Whether the stored artifact is what `stage` would make now, and why not."""
+    return freshness(layout, stage.name, key, expected_inputs(layout, stage, key, study))
+
+
+def _study_of(record: Record) -> Study | None:
+    try:
+        return catalog.study(record.study)
+    except CatalogError:
+        return None
+
+
+def expected_frame(layout: Layout) -> pl.DataFrame:
+    """The table `expected_inputs`: every materialised artifact against today's catalog and code.
+
+    Each artifact is compared under the study that made it. A source that can no longer be read
+    counts as gone.
+    """
+    rows: list[tuple[str, str, str, str, str, str]] = []
+    for stage in STAGES.values():
+        for key in materialised(layout, stage):
+            record = _record(layout, stage, key)
+            study = _study_of(record) if record else None
+            if record is None or study is None:
+                continue
+            try:
+                inputs = expected_inputs(layout, stage, key, study)
+            except CatalogError:
+                inputs = [InputVersion("catalog", "gone", MISSING)]
+            gone = [file.path for file in record.files if not (layout.root / file.path).exists()]
+            for source in inputs:
+                rows.append(
+                    (
+                        stage.name,
+                        record.partition,
+                        source.asset_key,
+                        source.partition,
+                        source.data_version,
+                        gone[0] if gone else "",
+                    )
+                )
+    names = ["asset_key", "partition", "input_asset_key", "input_partition"]
+    schema = dict.fromkeys([*names, "input_data_version", "missing_file"], pl.String)
+    return pl.DataFrame(rows, schema=schema, orient="row")

@@ -1,0 +1,31 @@
+"""Loaded language models, one at a time and shared by the steps of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagster import ConfigurableResource
+
+if TYPE_CHECKING:
+    from steer_assets.lm.model import LanguageModel
+
+_Loaded = tuple[tuple[str, str, str], "LanguageModel"]
+_loaded: list[_Loaded] = []
+
+
+class LanguageModels(ConfigurableResource):
+    """Hands out a model; loading is done once per run because the executor runs in one process."""
+
+    def load(self, folder: Path, sha256: str, *, device: str, dtype: str) -> LanguageModel:
+        """The model in `folder`, whose content hash is `sha256`."""
+        from steer_assets.lm import loading
+
+        identity = (sha256, device, dtype)
+        for known, model in _loaded:
+            if known == identity:
+                return model
+        _loaded.clear()  # one model in memory at a time
+        model = loading.load(folder, device=device, dtype=dtype)
+        _loaded.append((identity, model))
+        return model

@@ -1,0 +1,106 @@
+"""Live progress of long stages, to whoever is watching.
+
+Stages report `done of total`, and somebody listens: the terminal of `steer run` draws a bar, a run
+started from the UI writes a line to its log every few seconds.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+_LOG_EVERY_S = 10.0
+
+
+class Measured(Protocol):
+    """What the language-model library reports."""
+
+    @property
+    def done(self) -> int: ...  # noqa: D102
+    @property
+    def total(self) -> int: ...  # noqa: D102
+    @property
+    def unit(self) -> str: ...  # noqa: D102
+    @property
+    def tokens_per_second(self) -> float | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """How far one stage of one partition is; `done == total` ends it."""
+
+    stage: str
+    partition: str
+    step: str
+    done: int
+    total: int
+    unit: str
+    tokens_per_second: float | None
+    seconds_left: float | None
+
+
+Listener = Callable[[StageProgress], None]
+_listeners: list[Listener] = []
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Send every report to `listener` for the time of the block."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def throttled_log(log: logging.Logger) -> Listener:
+    """A listener that writes at most one line every ten seconds."""
+    last = time.monotonic()
+
+    def listener(report: StageProgress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _LOG_EVERY_S:
+            last = time.monotonic()
+            log.info(describe(report))
+
+    return listener
+
+
+def describe(report: StageProgress) -> str:
+    """One line: stage, step, how many of how many, tokens per second, time left."""
+    parts = [f"{report.partition} {report.stage}: {report.step}"]
+    parts.append(f"{report.done}/{report.total} {report.unit}")
+    if report.tokens_per_second:
+        parts.append(f"{report.tokens_per_second:.0f} tokens/s")
+    if report.seconds_left is not None:
+        parts.append(f"{report.seconds_left:.0f} s left")
+    return ", ".join(parts)
+
+
+class Reporter:
+    """Turns measured counts of one step into reports with the time left."""
+
+    def __init__(self, stage: str, partition: str, step: str) -> None:
+        self._stage, self._partition, self._step = stage, partition, step
+        self._started = time.monotonic()
+
+    def __call__(self, measured: Measured) -> None:
+        """Report to every listener."""
+        elapsed = time.monotonic() - self._started
+        left = None
+        if measured.done and measured.total:
+            left = elapsed * (measured.total - measured.done) / measured.done
+        report = StageProgress(
+            self._stage,
+            self._partition,
+            self._step,
+            measured.done,
+            measured.total,
+            measured.unit,
+            measured.tokens_per_second,
+            left,
+        )
+        for listener in _listeners:
+            listener(report)

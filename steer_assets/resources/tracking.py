@@ -1,0 +1,179 @@
+"""MLflow: a parent run per Dagster run, a child per asset and partition, always closed.
+
+Tracking is a convenience: when MLflow cannot be reached the science goes on and the log says so
+once. Runs whose process died are closed as KILLED by the next process that opens the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dagster import ConfigurableResource, InitResourceContext
+from pydantic import PrivateAttr
+
+from steer_assets.paths import data_folder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "steer-assets"
+_DAGSTER_RUN = "dagster.run_id"
+_PROCESS = "steer.process"
+_PARENT = "mlflow.parentRunId"
+
+
+def _process_tag() -> str:
+    # The start time tells a process from a later one with the same number.
+    return f"{os.getpid()}:{_started_at(os.getpid())}"
+
+
+def _started_at(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _is_alive(tag: str) -> bool:
+    pid, _, started = tag.partition(":")
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return not started or started == _started_at(int(pid))
+
+
+def close_orphans(client: MlflowClient, experiment_id: str) -> int:
+    """End runs that are RUNNING though their process is gone; return how many."""
+    closed = 0
+    running = client.search_runs([experiment_id], "attributes.status = 'RUNNING'", max_results=5000)
+    for run in running:
+        if not _is_alive(run.data.tags.get(_PROCESS, "")):
+            client.set_terminated(run.info.run_id, "KILLED")
+            closed += 1
+    return closed
+
+
+class ChildRun:
+    """One asset partition in MLflow; does nothing when tracking is off or fails."""
+
+    def __init__(self, client: MlflowClient | None, run_id: str, log: logging.Logger) -> None:
+        self._client, self.run_id, self._log = client, run_id, log
+
+    def record(
+        self, params: Mapping[str, Any], metrics: Mapping[str, float], artifacts: list[Path]
+    ) -> None:
+        """Log parameters, metrics and files."""
+        if self._client is None:
+            return
+        try:
+            for name, value in params.items():
+                self._client.log_param(self.run_id, name, str(value)[:500])
+            for name, number in metrics.items():
+                self._client.log_metric(self.run_id, name, float(number))
+            for path in artifacts:
+                self._client.log_artifact(self.run_id, str(path))
+        except Exception as error:  # whatever MLflow raises, the result stands without it
+            self._log.warning(f"MLflow could not record this run: {error}")
+
+    def end(self, status: str) -> None:
+        """Close the run."""
+        if self._client is None:
+            return
+        try:
+            self._client.set_terminated(self.run_id, status)
+        except Exception as error:
+            self._log.warning(f"MLflow could not close this run: {error}")
+
+
+class Tracking(ConfigurableResource):
+    """MLflow client for one Dagster run.
+
+    An empty `uri` means `MLFLOW_TRACKING_URI`, or `mlflow.db` in the data folder; `off` turns
+    tracking off.
+    """
+
+    uri: str = ""
+
+    _client: Any = PrivateAttr(default=None)
+    _experiment_id: str = PrivateAttr(default="")
+    _parent: str = PrivateAttr(default="")
+    _failed: bool = PrivateAttr(default=False)
+    _gave_up: bool = PrivateAttr(default=False)
+
+    def _address(self) -> str:
+        configured = self.uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        return configured or f"sqlite:///{data_folder() / 'mlflow.db'}"
+
+    def _open(self, dagster_run_id: str, log: logging.Logger) -> None:
+        if self._parent or self._gave_up or self._address() == "off":
+            return
+        try:
+            import mlflow
+
+            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            address = self._address()
+            if address.startswith("sqlite:///"):
+                Path(address.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            logging.getLogger("alembic").setLevel(logging.ERROR)
+            client = mlflow.MlflowClient(tracking_uri=address)
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+            if experiment is not None:
+                self._experiment_id = experiment.experiment_id
+            else:
+                root = (data_folder() / "mlruns").as_uri()
+                self._experiment_id = client.create_experiment(EXPERIMENT, artifact_location=root)
+            close_orphans(client, self._experiment_id)
+            tags = {_DAGSTER_RUN: dagster_run_id, _PROCESS: _process_tag()}
+            run = client.create_run(
+                self._experiment_id, tags=tags, run_name=f"dagster {dagster_run_id[:8]}"
+            )
+            self._client, self._parent = client, run.info.run_id
+        except Exception as error:  # an unreachable or locked store must not fail the science
+            self._gave_up = True
+            log.warning(f"MLflow is not available, this run is not tracked: {error}")
+
+    @contextmanager
+    def child(
+        self, dagster_run_id: str, name: str, tags: Mapping[str, str], log: logging.Logger
+    ) -> Iterator[ChildRun]:
+        """A child run, closed as FINISHED, or FAILED if the block raises."""
+        self._open(dagster_run_id, log)
+        child = ChildRun(None, "", log)
+        if self._client is not None:
+            try:
+                all_tags = {**tags, _PARENT: self._parent, _PROCESS: _process_tag()}
+                run = self._client.create_run(self._experiment_id, tags=all_tags, run_name=name)
+                child = ChildRun(self._client, run.info.run_id, log)
+            except Exception as error:
+                log.warning(f"MLflow could not open a run: {error}")
+        try:
+            yield child
+        except BaseException:
+            self._failed = True
+            child.end("FAILED")
+            raise
+        child.end("FINISHED")
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[Tracking]:
+        """Close the parent run when the Dagster run ends, however it ends."""
+        try:
+            yield self
+        except BaseException:
+            self._failed = True
+            raise
+        finally:
+            if self._client is not None and self._parent:
+                log = context.log or logging.getLogger(__name__)
+                ChildRun(self._client, self._parent, log).end(
+                    "FAILED" if self._failed else "FINISHED"
+                )
+                self._client, self._parent = None, ""
