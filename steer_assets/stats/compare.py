@@ -45,6 +45,7 @@ def compare(
     level: float = 0.95,
     n_boot: int = 2000,
     rng: np.random.Generator,
+    skewness_guard: bool = True,
 ) -> Comparison:
     """Compare two arms on the same prompts and the same random numbers.
 
@@ -56,6 +57,8 @@ def compare(
         level: coverage of the interval.
         n_boot: resamples of the interval.
         rng: source of the resamples.
+        skewness_guard: let the equivalence test ask Hall's transformed t as well (see
+            ``equivalence``); without it the p-value is that of Schuirmann's TOST.
 
     Raises:
         ValueError: fewer than two prompts, unequal shapes, values not finite, margin not above 0.
@@ -82,6 +85,6 @@ def compare(
         ci_high=interval.high,
         margin=size,
         p_difference=equivalence.difference_p(difference),
-        p_equivalence=equivalence.tost(difference, margin).p,
+        p_equivalence=equivalence.tost(difference, margin, skewness_guard=skewness_guard).p,
         power=tost_power(sd_tested, len(difference), size) if size > 0 else 0.0,
     )

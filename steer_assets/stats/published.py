@@ -13,12 +13,25 @@ which is 0.11 at n = 100 and 0.42 at n = 9 texts per arm.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
+from scipy import stats
 from scipy.special import gammaln
 
-from steer_assets.stats import effects, inputs
+from steer_assets.stats import bootstrap, effects, inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Unpaired:
+    """Difference of two means with its Welch interval and two-sided p-value."""
+
+    effect: float
+    low: float
+    high: float
+    p: float
 
 
 def cohens_d(a: ArrayLike, b: ArrayLike) -> float:
@@ -56,6 +69,79 @@ def mean_absolute_d(
     if others.ndim != 2 or len(others) != len(arms):
         raise ValueError(f"a has {len(arms)} seeds, b has shape {np.shape(b)}")
     return float(np.mean([abs(cohens_d(x, y)) for x, y in zip(arms, others, strict=True)]))
+
+
+def mean_absolute_d_interval(
+    a: Float[np.ndarray, "seeds prompts m"],
+    b: Float[np.ndarray, "seeds prompts m"],
+    *,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    rng: np.random.Generator,
+) -> inputs.Interval:
+    """BCa interval over prompts of the mean over seeds of |d|; it cannot reach zero.
+
+    Args:
+        a: scores of every seed's arm ``[n_seeds, n_prompts, n_samples]``.
+        b: scores of the arms they are compared with, same shape.
+        level: coverage.
+        n_boot: resamples.
+        rng: source of the resamples.
+
+    Raises:
+        ValueError: unequal shapes, fewer than two prompts, not finite, constant scores.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.ndim != 3 or first.shape != second.shape:
+        raise ValueError(
+            f"arms must share a shape [seeds, prompts, samples]: {first.shape}, {second.shape}"
+        )
+    by_prompt = np.stack([first, second]).transpose(2, 0, 1, 3)
+    return bootstrap.bca(
+        by_prompt, _mean_absolute_d, level=level, n_boot=n_boot, rng=rng, vectorized=True
+    )
+
+
+def raw_ratio(perpendicular: ArrayLike, base: ArrayLike) -> float:
+    """|mean(perpendicular)| / |mean(base)| of raw scores: the published relative effect of v_perp.
+
+    Without an unsteered arm it is near 1 for a vector that does nothing.
+
+    Raises ValueError where the mean of ``base`` is zero or on bad input.
+    """
+    top = inputs.vector(np.ravel(perpendicular), "perpendicular")
+    bottom = inputs.vector(np.ravel(base), "base")
+    if bottom.mean() == 0:
+        raise ValueError("the mean score of the base arm is exactly 0: no ratio exists")
+    return float(abs(top.mean()) / abs(bottom.mean()))
+
+
+def unpaired(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Unpaired:
+    """Welch's test of two arms with every text counted as independent, repeats of a prompt too.
+
+    Args:
+        a: scores of one arm, any shape.
+        b: scores of the other arm, any shape.
+        level: coverage.
+
+    Raises:
+        ValueError: fewer than two texts in an arm, values not finite.
+    """
+    first, second = inputs.vector(np.ravel(a), "a"), inputs.vector(np.ravel(b), "b")
+    inputs.level(level)
+    effect = float(first.mean() - second.mean())
+    if inputs.standard_deviation(first) == 0 and inputs.standard_deviation(second) == 0:
+        return Unpaired(effect, effect, effect, 1.0 if effect == 0 else 0.0)
+    test = stats.ttest_ind(first, second, equal_var=False)
+    interval = test.confidence_interval(level)
+    return Unpaired(effect, float(interval.low), float(interval.high), float(test.pvalue))
+
+
+def _mean_absolute_d(batch: Float[np.ndarray, "r n 2 s m"]) -> Float[np.ndarray, " r"]:
+    means, variances = batch.mean(axis=(1, 4)), batch.var(axis=(1, 4))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        d = (means[:, 0] - means[:, 1]) / np.sqrt(variances.mean(axis=1))
+    return np.asarray(np.abs(d).mean(axis=1))
 
 
 def null_expectation(n: int) -> float:

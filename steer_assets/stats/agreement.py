@@ -1,0 +1,143 @@
+"""Do scorers agree? Correlation, kappa on signs, Krippendorff's alpha.
+
+Correlations are resampled over prompts (rows): texts of one prompt are not independent evidence.
+Krippendorff's alpha is 1 - D_observed / D_expected over all pairs of ratings (Krippendorff 2011);
+Cohen's kappa (1960) on the signs of prompt-level effects asks whether two scorers see the same
+prompts helped and hurt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from scipy import stats
+from sklearn.metrics import cohen_kappa_score
+
+from steer_assets.stats import bootstrap, inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """A correlation with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def correlation(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    method: Literal["pearson", "spearman"] = "pearson",
+    level: float = 0.95,
+    n_boot: int = 2000,
+    rng: np.random.Generator,
+) -> Agreement:
+    """Correlation of two scorers over the same texts.
+
+    Args:
+        x: scores of one scorer ``[n_prompts]`` or ``[n_prompts, n_samples]``.
+        y: scores of the other, same shape.
+        method: on the scores or on their ranks.
+        level: coverage of the BCa interval over prompts.
+        n_boot: resamples.
+        rng: source of the resamples.
+
+    Raises:
+        ValueError: fewer than three prompts, unequal shapes, not finite, a constant scorer.
+    """
+    first, second = inputs.two_tables(x, y)
+    if len(first) < 3:
+        raise ValueError(f"an interval of a correlation needs 3 prompts, got {len(first)}")
+    for name, scores in (("x", first), ("y", second)):
+        if inputs.standard_deviation(scores.ravel()) == 0:
+            raise ValueError(f"{name} gives every text the same score: no correlation exists")
+    statistic = _pearson if method == "pearson" else _spearman
+    parts = np.stack([first, second], axis=1)
+    interval = bootstrap.bca(parts, statistic, level=level, n_boot=n_boot, rng=rng, vectorized=True)
+    return Agreement(float(statistic(parts[None])[0]), interval.low, interval.high)
+
+
+def kappa_on_signs(x: ArrayLike, y: ArrayLike, *, dead_zone: float = 0.0) -> float:
+    """Cohen's kappa of the signs (-1, 0, 1) of two scorers' prompt-level effects [n].
+
+    Args:
+        x: effects by one scorer.
+        y: effects by the other, on the same prompts.
+        dead_zone: effects up to this size count as 0 (score units).
+
+    Returns:
+        Kappa; 1.0 where both scorers give one and the same sign throughout.
+
+    Raises:
+        ValueError: lengths differ, fewer than two prompts, not finite, negative dead zone.
+    """
+    first, second = inputs.vector(x, "x"), inputs.vector(y, "y")
+    if len(first) != len(second):
+        raise ValueError(f"x has {len(first)} prompts, y {len(second)}")
+    if not dead_zone >= 0:
+        raise ValueError(f"dead_zone must not be negative, got {dead_zone}")
+    signs = [np.where(np.abs(v) > dead_zone, np.sign(v), 0).astype(int) for v in (first, second)]
+    if len(np.unique(signs)) == 1:
+        return 1.0
+    return float(cohen_kappa_score(*signs))
+
+
+def krippendorff_alpha(
+    ratings: ArrayLike, *, metric: Literal["nominal", "interval"] = "interval"
+) -> float:
+    """Krippendorff's alpha of ``ratings`` [n_units, n_raters], every unit rated by every rater.
+
+    Args:
+        ratings: numbers; codes for the nominal metric, comparable scores for the interval metric
+            (bring scorers to one scale before).
+        metric: disagreement of two ratings: 0/1, or their squared difference.
+
+    Returns:
+        1 for perfect agreement, 0 for what chance gives, below 0 for systematic disagreement.
+
+    Raises:
+        ValueError: fewer than two units or raters, not finite, or ratings that never vary.
+    """
+    table = inputs.table(ratings, "ratings")
+    n, raters = table.shape
+    if raters < 2:
+        raise ValueError(f"agreement needs at least 2 raters, got {raters}")
+    codes = table.ravel()
+    if metric == "interval":
+        observed = table.var(axis=1, ddof=1).mean()
+        expected = codes.var(ddof=1)
+    else:
+        observed = np.mean([_disagreement(unit) for unit in table])
+        expected = _disagreement(codes)
+    if expected == 0 or inputs.standard_deviation(codes) == 0:
+        raise ValueError(f"all {n * raters} ratings are the same: alpha is undefined")
+    return float(1 - observed / expected)
+
+
+def _disagreement(codes: Float[np.ndarray, " k"]) -> float:
+    """Share of pairs of ratings that are not the same."""
+    counts = np.unique(codes, return_counts=True)[1]
+    k = len(codes)
+    return float(1 - (counts * (counts - 1)).sum() / (k * (k - 1)))
+
+
+def _pearson(batch: Float[np.ndarray, "r n 2 m"]) -> Float[np.ndarray, " r"]:
+    x, y = (batch[:, :, k].reshape(len(batch), -1) for k in (0, 1))
+    return _row_correlation(x, y)
+
+
+def _spearman(batch: Float[np.ndarray, "r n 2 m"]) -> Float[np.ndarray, " r"]:
+    x, y = (stats.rankdata(batch[:, :, k].reshape(len(batch), -1), axis=1) for k in (0, 1))
+    return _row_correlation(x, y)
+
+
+def _row_correlation(x: np.ndarray, y: np.ndarray) -> Float[np.ndarray, " r"]:
+    x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((x * y).sum(axis=1) / np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1)))
