@@ -1,0 +1,39 @@
+"""Errors of the language-model engine: every one is a ``ValueError`` whose sentence says what to do."""
+
+from __future__ import annotations
+
+
+class LanguageModelError(ValueError):
+    """Any refusal of the engine."""
+
+
+class SourceError(LanguageModelError):
+    """The source names nothing that can be read: no such package, file, folder or hub id."""
+
+
+class RemoteCodeError(LanguageModelError):
+    """The model asks for code of its own (``auto_map``); it is never run."""
+
+
+class PickledWeightsError(LanguageModelError):
+    """The model has only pickled weights, which can run code when they are read."""
+
+
+class UnknownLayoutError(LanguageModelError):
+    """The residual stream was not found: no single list of blocks whose outputs are its states."""
+
+
+class SnapshotError(LanguageModelError):
+    """A snapshot folder is damaged, or did not read back as it was written."""
+
+
+class InterventionError(LanguageModelError):
+    """A layer, vector or hidden size of an intervention is not one of the model's."""
+
+
+class PromptError(LanguageModelError):
+    """A prompt is empty, or holds token ids outside the vocabulary."""
+
+
+class PrecisionError(LanguageModelError):
+    """A derivative was asked of a model loaded in less than float32."""

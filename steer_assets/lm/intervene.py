@@ -1,0 +1,167 @@
+"""Interventions on the residual stream: h_l <- h_l + sum of alpha * v, per row of a batch.
+
+Activation addition (Turner et al. 2023, arXiv 2308.10248) at the output of block l. One batch may
+hold any mix of vectors, layers and strengths: what an arm adds at a layer is one row of a table on
+the device in the model's dtype, and the hook of that block adds ``table[row]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from steer_assets.lm.errors import InterventionError
+from steer_assets.lm.layout import residual, with_residual
+from steer_assets.lm.model import LanguageModel
+
+
+@dataclass(frozen=True)
+class Addition:
+    """Add ``alpha`` times row ``vector`` of the vector table at the output of block ``layer``."""
+
+    layer: int
+    vector: int
+    alpha: float
+
+
+Arm = tuple[Addition, ...]
+"""What is added together; the empty tuple is the unsteered model."""
+
+
+def check_layers(lm: LanguageModel, layers: Sequence[int]) -> None:
+    """Raise InterventionError for a block that the model does not have."""
+    for layer in layers:
+        if not 0 <= layer < lm.n_layers:
+            raise InterventionError(
+                f"layer {layer} is out of range: the model has {lm.n_layers} blocks, "
+                f"0 to {lm.n_layers - 1}"
+            )
+
+
+class ArmTable:
+    """What each arm adds at each layer: ``table[layer]`` is [n_arms, d] on the device.
+
+    Sums are taken in float64 and rounded once to the model's dtype. Raises InterventionError for a
+    layer, vector row or hidden size that is not the model's, and for values that are not finite.
+    """
+
+    def __init__(
+        self, lm: LanguageModel, arms: Sequence[Arm], vectors: Float[np.ndarray, "n d"] | None
+    ) -> None:
+        table = _vector_table(lm, vectors)
+        sums: dict[int, Float[np.ndarray, "arms d"]] = {}
+        for index, arm in enumerate(arms):
+            check_layers(lm, [addition.layer for addition in arm])
+            for addition in arm:
+                if not 0 <= addition.vector < len(table):
+                    raise InterventionError(
+                        f"arm {index} names vector {addition.vector}, but the table has "
+                        f"{len(table)} vectors"
+                    )
+                if not np.isfinite(addition.alpha):
+                    raise InterventionError(f"arm {index} has alpha {addition.alpha}, not finite")
+                at_layer = sums.setdefault(
+                    addition.layer, np.zeros((len(arms), lm.hidden_size), dtype=np.float64)
+                )
+                at_layer[index] += addition.alpha * table[addition.vector]
+        self.by_layer: dict[int, Float[Tensor, "arms d"]] = {
+            layer: torch.from_numpy(total).to(lm.torch_device, lm.torch_dtype)
+            for layer, total in sorted(sums.items())
+        }
+
+    def rows(self, arm_of_row: Tensor) -> dict[int, Float[Tensor, "rows 1 d"]]:
+        """What is added to each row of a batch, given the arm of each row."""
+        return {layer: table[arm_of_row, None] for layer, table in self.by_layer.items()}
+
+
+def _vector_table(
+    lm: LanguageModel, vectors: Float[np.ndarray, "n d"] | None
+) -> Float[np.ndarray, "n d"]:
+    if vectors is None:
+        return np.zeros((0, lm.hidden_size), dtype=np.float64)
+    table = np.asarray(vectors, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] != lm.hidden_size:
+        raise InterventionError(
+            f"the vector table has shape {table.shape}, but the model's hidden size is "
+            f"{lm.hidden_size}"
+        )
+    if not np.isfinite(table).all():
+        bad = int(np.flatnonzero(~np.isfinite(table).all(axis=1))[0])
+        raise InterventionError(f"vector {bad} holds NaN or infinity")
+    return table
+
+
+Edit = Callable[[Tensor], Tensor | None]
+"""Sees a block's residual stream; what it returns, unless None, replaces it."""
+
+
+@contextmanager
+def editing(lm: LanguageModel, edits: dict[int, Edit]) -> Iterator[None]:
+    """Run ``edits[l]`` on the output of block l during the ``with`` block."""
+
+    def hook_of(edit: Edit) -> Any:
+        def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
+            edited = edit(residual(output))
+            return None if edited is None else with_residual(output, edited)
+
+        return hook
+
+    handles = [
+        lm.layout.blocks[layer].register_forward_hook(hook_of(edit))
+        for layer, edit in edits.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class Steering:
+    """The additions of a batch's rows; ``additions`` is replaced when the rows change."""
+
+    def __init__(self, table: ArmTable, arm_of_row: Tensor) -> None:
+        self._table = table
+        self.set_rows(arm_of_row)
+
+    def set_rows(self, arm_of_row: Tensor) -> None:
+        """Name the arm of each row of the batch."""
+        self.additions = self._table.rows(arm_of_row)
+
+    def edits(self) -> dict[int, Edit]:
+        """One edit per steered layer, reading the rows of the moment."""
+
+        def edit_of(layer: int) -> Edit:
+            return lambda hidden: hidden + self.additions[layer]
+
+        return {layer: edit_of(layer) for layer in self._table.by_layer}
+
+
+@contextmanager
+def resuming(
+    lm: LanguageModel, layer: int, hidden: Float[Tensor, "rows tokens d"]
+) -> Iterator[None]:
+    """Skip blocks 0..layer: block ``layer`` gives ``hidden``, and the forward goes on from there.
+
+    Edits of block ``layer`` see it as that block's output.
+    """
+    skipped = lm.layout.blocks[: layer + 1]
+    before = [vars(block).get("forward") for block in skipped]
+    for block, arity in zip(skipped, lm.layout.output_arity, strict=False):
+        output = hidden if arity == 0 else (hidden, *[None] * (arity - 1))
+        vars(block)["forward"] = lambda *_args, _output=output, **_kwargs: _output
+    try:
+        yield
+    finally:
+        for block, own in zip(skipped, before, strict=True):
+            if own is None:
+                del vars(block)["forward"]
+            else:
+                vars(block)["forward"] = own

@@ -1,0 +1,129 @@
+"""Load models: ``snapshot`` brings any source into one local form, ``load`` opens that form.
+
+Sources are a hub id with pinned revision, a local folder, a GGUF file, or either inside an
+installed package (found without importing it). No code of the model's own is run and no pickled
+weights are read.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+from steer_assets.lm.errors import LanguageModelError, SnapshotError, SourceError
+from steer_assets.lm.layout import find_layout
+from steer_assets.lm.model import DTYPES, LanguageModel
+from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.snapshots import SnapshotFacts, facts
+from steer_assets.lm.sources import Source, check_folder, locate
+
+__all__ = ["SnapshotFacts", "Source", "facts", "load", "snapshot"]
+
+
+def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = None) -> SnapshotFacts:
+    """Write config, safetensors and tokenizer of ``source`` to the folder ``destination``.
+
+    Written to a temporary sibling, read back and compared bit by bit, then renamed: a folder that
+    exists is whole. GGUF weights are dequantised to float32. Raises SourceError, RemoteCodeError,
+    PickledWeightsError, UnknownLayoutError or SnapshotError, leaving ``destination`` as it was.
+    """
+    meter = Meter(on_progress, 4, "stages")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    path = locate(source)
+    meter.advance(1)
+    work = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    try:
+        model, tokenizer = _read(path)
+        find_layout(model)
+        meter.advance(1)
+        model.save_pretrained(work)
+        tokenizer.save_pretrained(work)
+        meter.advance(1)
+        _verify(model, work)
+        found = facts(work)
+        work.chmod(0o755)
+        for part in work.iterdir():
+            part.chmod(0o644)
+        if destination.exists():
+            shutil.rmtree(destination)
+        work.rename(destination)
+        meter.advance(1)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return found
+
+
+def load(
+    folder: Path, *, device: str = "auto", dtype: str = "float32", threads: int | None = None
+) -> LanguageModel:
+    """Open a snapshot, or any folder of config, safetensors and tokenizer.
+
+    ``device`` is "cpu", "cuda", "cuda:1" or "auto" (a GPU where there is one); ``dtype`` float32,
+    bfloat16, float16 or float64; ``threads`` sets torch's thread count for the process.
+    """
+    if dtype not in DTYPES:
+        raise LanguageModelError(f'dtype "{dtype}" is not one of {", ".join(sorted(DTYPES))}')
+    if threads is not None:
+        torch.set_num_threads(threads)
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    check_folder(folder)
+    model = _pretrained(folder, dtype=DTYPES[dtype])
+    return LanguageModel(model.to(place), _tokenizer(folder))
+
+
+def _read(path: Path) -> tuple[Any, Any]:
+    if path.is_dir():
+        return _pretrained(path, dtype="auto"), _tokenizer(path)
+    model = _pretrained(path.parent, dtype=torch.float32, gguf_file=path.name)
+    # Dequantised weights are plain ones: what calls them quantised would refuse to save or reload.
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    return model, _tokenizer(path.parent, gguf_file=path.name)
+
+
+def _pretrained(folder: Path, **kwargs: Any) -> Any:
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, **kwargs
+        )
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise SourceError(f"{folder} cannot be read as a causal language model: {error}") from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _tokenizer(folder: Path, **kwargs: Any) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, **kwargs
+        )
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise SourceError(f"{folder} holds no tokenizer that can be read: {error}") from error
+
+
+def _verify(model: Any, folder: Path) -> None:
+    again = _pretrained(folder, dtype="auto")
+    written, read = model.state_dict(), again.state_dict()
+    wrong = [
+        name
+        for name in written.keys() | read.keys()
+        if name not in written
+        or name not in read
+        or written[name].dtype != read[name].dtype
+        or not torch.equal(written[name], read[name])
+    ]
+    if wrong:
+        raise SnapshotError(
+            f"{len(wrong)} tensors did not read back as written, {sorted(wrong)[0]} first; "
+            "check the disk and take the snapshot again"
+        )

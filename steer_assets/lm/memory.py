@@ -1,0 +1,58 @@
+"""How many rows to decode at once: a function of the machine and the model, not of the moment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from steer_assets.lm.model import LanguageModel
+
+_BEST_ROWS = {"cpu": 256, "cuda": 1024}  # more rows no longer gain speed
+_SHARE = 0.25  # of the machine's memory, so that the default is the same on every run
+
+
+def default_rows(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int:
+    """Rows per batch for prompts of ``prompt_tokens`` and ``max_new_tokens`` tokens.
+
+    Depends on total memory, so that two runs on a machine take the same batches; shrinks only
+    where less than that is free.
+    """
+    per_row = row_bytes(lm, prompt_tokens, max_new_tokens)
+    total, free = machine_memory(lm.torch_device)
+    best = _BEST_ROWS.get(lm.torch_device.type, 256)
+    rows = max(1, min(best, int(_SHARE * total / per_row)))
+    while rows > 1 and rows * per_row > 0.8 * free:
+        rows //= 2
+    return rows
+
+
+def row_bytes(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int:
+    """Bytes that one row needs: keys and values of its tail and prompt, and logits with noise."""
+    config: Any = lm.model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    d_head = getattr(config, "head_dim", None) or lm.hidden_size // config.num_attention_heads
+    per_token = 2 * lm.n_layers * heads * d_head * lm.torch_dtype.itemsize
+    # Logits in the model's dtype and float32, noise, and their sum.
+    return per_token * (prompt_tokens + 2 * max_new_tokens) + 16 * lm.vocab_size
+
+
+def machine_memory(device: torch.device) -> tuple[int, int]:
+    """Total and free bytes of the memory that ``device`` computes in."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return total, free
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return total, _available(total)
+
+
+def _available(total: int) -> int:
+    """Bytes that can be had without swapping, page cache included; all of it where not told."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return total
+    found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return 1024 * found[0] if found else total

@@ -1,0 +1,100 @@
+"""A loaded language model: what the rest of the package sees of transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steer_assets.lm.errors import PromptError
+from steer_assets.lm.layout import Layout, find_layout
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+
+
+class LanguageModel:
+    """A decoder-only model in evaluation mode, its tokenizer, and the sites of its residual stream.
+
+    ``n_layers``, ``hidden_size`` and ``vocab_size`` count blocks, residual dimensions and logits;
+    ``device`` and ``dtype`` are recorded as text. Not safe for concurrent use: interventions hook
+    the one module.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: Any) -> None:
+        self.model: Any = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.layout: Layout = find_layout(model)
+        self.n_layers = len(self.layout.blocks)
+        self.hidden_size = self.layout.hidden_size
+        self.vocab_size = self.layout.vocab_size
+        weight = self.layout.head.weight
+        self.torch_device: torch.device = weight.device
+        self.torch_dtype: torch.dtype = weight.dtype
+        self.device = str(weight.device)
+        self.dtype = str(weight.dtype).removeprefix("torch.")
+        self.stop_ids: frozenset[int] = _stop_ids(model, tokenizer)
+
+    def encode(self, texts: Sequence[str], *, chat_template: bool = True) -> list[list[int]]:
+        """Token ids of each text, as a user turn with generation prompt where there is a template."""
+        if chat_template and getattr(self.tokenizer, "chat_template", None):
+            return [
+                list(
+                    self.tokenizer.apply_chat_template(
+                        [{"role": "user", "content": text}],
+                        add_generation_prompt=True,
+                        tokenize=True,
+                        return_dict=False,
+                    )
+                )
+                for text in texts
+            ]
+        return [list(self.tokenizer(text)["input_ids"]) for text in texts]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids, special and stop tokens skipped."""
+        kept = [i for i in ids if i not in self.stop_ids]
+        return str(self.tokenizer.decode(kept, skip_special_tokens=True))
+
+    def tensor(self, values: Any) -> Tensor:
+        """Token ids, positions or row numbers as an int64 tensor on the device."""
+        return torch.as_tensor(values, dtype=torch.int64, device=self.torch_device)
+
+    def check_prompts(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Raise PromptError for an empty prompt or an id outside the vocabulary."""
+        n_embeddings = self.model.get_input_embeddings().weight.shape[0]
+        for index, prompt in enumerate(prompts):
+            if len(prompt) == 0:
+                raise PromptError(f"prompt {index} has no tokens; at least one is needed")
+            if min(prompt) < 0 or max(prompt) >= n_embeddings:
+                raise PromptError(
+                    f"prompt {index} has token ids from {min(prompt)} to {max(prompt)} where the "
+                    f"vocabulary holds 0 to {n_embeddings - 1}"
+                )
+
+    @contextmanager
+    def attention(self, implementation: str) -> Iterator[None]:
+        """Run the model with another attention function for a while."""
+        config = self.model.config
+        before = config._attn_implementation
+        config._attn_implementation = implementation
+        try:
+            yield
+        finally:
+            config._attn_implementation = before
+
+
+def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    declared = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    if declared is None:
+        declared = getattr(model.config.get_text_config(), "eos_token_id", None)
+    ids = declared if isinstance(declared, list) else [declared]
+    own = getattr(tokenizer, "eos_token_id", None)
+    return frozenset(i for i in [*ids, own] if isinstance(i, int))

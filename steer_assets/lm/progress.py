@@ -1,0 +1,42 @@
+"""Progress of long calls: how much is done, of how much, and how fast."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report. ``done`` and ``total`` count ``unit``; throughput in tokens per second."""
+
+    done: int
+    total: int
+    unit: str
+    tokens_per_second: float | None
+
+
+OnProgress = Callable[[Progress], None] | None
+
+
+class Meter:
+    """Counts work and reports it; silent where nobody listens."""
+
+    def __init__(self, on_progress: OnProgress, total: int, unit: str) -> None:
+        self._on_progress = on_progress
+        self._total = total
+        self._unit = unit
+        self._done = 0
+        self._tokens = 0
+        self._start = time.perf_counter()
+
+    def advance(self, done: int, tokens: int = 0) -> None:
+        """Count ``done`` finished units and the ``tokens`` they took, and report."""
+        self._done += done
+        self._tokens += tokens
+        if self._on_progress is None:
+            return
+        seconds = time.perf_counter() - self._start
+        rate = self._tokens / seconds if self._tokens and seconds > 0 else None
+        self._on_progress(Progress(self._done, self._total, self._unit, rate))
