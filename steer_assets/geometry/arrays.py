@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
+from scipy import linalg
 
 from steer_assets.geometry.errors import DegenerateError, NotFiniteError, ShapeError
 
@@ -55,9 +56,14 @@ def as_direction(
 ) -> Float[np.ndarray, " d"]:
     """`as_vector` that also refuses a zero vector (`DegenerateError`)."""
     vector = as_vector(values, name, width=width)
-    if not np.linalg.norm(vector) > 0:
+    if not vector.any():
         raise DegenerateError(f"{name} has zero norm")
     return vector
+
+
+def length(v: Float[np.ndarray, " d"]) -> float:
+    """Euclidean norm, also where the squares of the entries overflow or underflow (BLAS nrm2)."""
+    return float(linalg.norm(v, check_finite=False))
 
 
 def as_form(values: ArrayLike, name: str) -> Float[np.ndarray, "d d"]:

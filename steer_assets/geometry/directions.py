@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.linear_model import LogisticRegression
 
-from steer_assets.geometry.arrays import as_direction, as_matrix
+from steer_assets.geometry.arrays import as_direction, as_matrix, length
 from steer_assets.geometry.errors import DegenerateError, ShapeError
 
 # A part of a vector smaller than this, relative to the vector, is rounding of a zero part.
@@ -35,8 +35,9 @@ def generator(
 def rescaled(u: Float[np.ndarray, " d"], norm: float) -> Float[np.ndarray, " d"]:
     """`u` at length `norm`. Raises `DegenerateError` for a zero vector."""
     direction = as_direction(u, "direction")
-    # Divided first: the square of a very short vector's norm would underflow.
-    return np.asarray(direction / np.linalg.norm(direction) * norm)
+    # Brought near 1 first: the inverse of the norm of a very short vector would overflow.
+    direction = direction / np.abs(direction).max()
+    return np.asarray(direction / length(direction) * norm)
 
 
 def without(v: Float[np.ndarray, " d"], u: Float[np.ndarray, "*k d"]) -> Float[np.ndarray, "*k d"]:
@@ -58,7 +59,7 @@ def base(
     Raises `ShapeError` for unequal shapes or no pairs, `DegenerateError` when the mean is zero.
     """
     mean = _differences(positive, negative).mean(axis=0)
-    if not np.linalg.norm(mean) > 0:
+    if not mean.any():
         raise DegenerateError(
             f"the mean difference over {len(positive)} pairs is zero: the two sides do not differ"
         )
@@ -76,7 +77,7 @@ def pca(
     differences = _differences(positive, negative)
     component = np.linalg.svd(differences, full_matrices=False)[2][0]
     sign = -1.0 if component @ v < 0 else 1.0
-    return rescaled(sign * component, float(np.linalg.norm(v)))
+    return rescaled(sign * component, length(v))
 
 
 def logistic(
@@ -97,7 +98,7 @@ def logistic(
     _, sigma, axes = np.linalg.svd(x, full_matrices=False)
     axes = axes[sigma > NEGLIGIBLE * sigma[0]]
     probe = LogisticRegression(C=1.0, tol=1e-8, max_iter=10_000).fit(x @ axes.T, labels)
-    return rescaled(probe.coef_[0] @ axes, float(np.linalg.norm(v)))
+    return rescaled(probe.coef_[0] @ axes, length(v))
 
 
 def _differences(
@@ -161,9 +162,9 @@ def orthogonal_in(
     if not columns.shape[1]:
         raise DegenerateError("the subspace is empty (dimension 0)")
     # In coordinates of the subspace u stays inside it exactly; u . v is (basis' v) . coordinates.
-    along = columns.T @ (vector / np.linalg.norm(vector))
+    along = columns.T @ rescaled(vector, 1.0)
     coordinates = rng.standard_normal((columns.shape[1],))
-    if np.linalg.norm(along) > NEGLIGIBLE:
+    if length(along) > NEGLIGIBLE:
         if columns.shape[1] == 1:
             raise DegenerateError("the subspace has dimension 1 and is not orthogonal to v")
         coordinates = without(along, coordinates)
@@ -191,7 +192,7 @@ def part_in(v: Float[np.ndarray, " d"], basis: Float[np.ndarray, "d k"]) -> Floa
     columns = as_matrix(basis, "basis")
     vector = as_direction(v, "base vector", width=columns.shape[0])
     part = np.asarray(columns @ (columns.T @ vector))
-    if np.linalg.norm(part) <= NEGLIGIBLE * np.linalg.norm(vector):
+    if length(part) <= NEGLIGIBLE * length(vector):
         raise DegenerateError(
             f"the base vector has no part in the subspace of dimension {columns.shape[1]}"
         )
@@ -199,4 +200,4 @@ def part_in(v: Float[np.ndarray, " d"], basis: Float[np.ndarray, "d k"]) -> Floa
 
 
 def _norm(v: Float[np.ndarray, " d"]) -> float:
-    return float(np.linalg.norm(as_direction(v, "base vector")))
+    return length(as_direction(v, "base vector"))

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from steer_assets.geometry import directions
-from steer_assets.geometry.arrays import as_direction
+from steer_assets.geometry.arrays import as_direction, length
 from steer_assets.geometry.errors import DegenerateError
 
 Vector = Float[np.ndarray, " d"]
@@ -209,7 +209,7 @@ def _subspace(inputs: FamilyInputs, plan: FamilyPlan, v: Vector) -> Iterator[_Dr
                 shared = directions.generator(plan.root_entropy, inputs.layer, "subspace", 0)
                 rows = directions.orthonormal_complement(v, plan.subspace_directions, shared)
                 rng = directions.generator(plan.root_entropy, inputs.layer, family, seed)
-                return directions.in_span(rows[:size], float(np.linalg.norm(v)), rng)
+                return directions.in_span(rows[:size], length(v), rng)
 
             yield _Draft(f"{family}.s{seed}", family, make, seed)
 

@@ -51,9 +51,19 @@ def marchenko_pastur_median(beta: float) -> float:
     return float(1 + beta + 2 * root * np.cos(t_median))
 
 
-def _median_sample_eigenvalue(eigenvalues: Float[np.ndarray, " d"], dof: int) -> float:
-    """Median of the min(dof, d) eigenvalues (descending) that dof samples can make non-zero."""
-    return float(np.median(eigenvalues[: min(dof, eigenvalues.shape[0])]))
+def _noisy_part(eigenvalues: Float[np.ndarray, " d"], dof: int) -> tuple[float, int]:
+    """Median eigenvalue, and the number of dimensions, that white noise is judged by.
+
+    `dof` samples can make min(dof, d) eigenvalues non-zero. When more than half of those are zero
+    there is no noise, and the median is zero. A smaller number of zeros are directions that never
+    vary: the noise fills the others only, and its law holds there.
+    """
+    d = eigenvalues.shape[0]
+    visible = min(dof, d)
+    varying = int((eigenvalues[:visible] > 0).sum())
+    if varying < visible and 2 * varying >= visible:
+        return float(np.median(eigenvalues[:varying])), varying
+    return float(np.median(eigenvalues[:visible])), d
 
 
 def _ratio(d: int, dof: int) -> float:
@@ -66,8 +76,7 @@ def noise_variance(eigenvalues: Float[np.ndarray, " d"], dof: int) -> float:
     `dof` is n - 1 for a covariance about the sample mean. Zero when more than half of the
     eigenvalues are zero: the data then hold no white noise at all.
     """
-    d = eigenvalues.shape[0]
-    median = _median_sample_eigenvalue(eigenvalues, dof)
+    median, d = _noisy_part(eigenvalues, dof)
     return float(median / (marchenko_pastur_median(_ratio(d, dof)) * max(d, dof) / dof))
 
 
@@ -82,7 +91,8 @@ def largest_noise_eigenvalue(d: int, dof: int, *, false_alarm: float = FALSE_ALA
 
 def noise_edge(eigenvalues: Float[np.ndarray, " d"], dof: int) -> float:
     """Upper edge of the noise on the scale of covariance eigenvalues, level estimated."""
-    return noise_variance(eigenvalues, dof) * largest_noise_eigenvalue(eigenvalues.shape[0], dof)
+    _, d = _noisy_part(eigenvalues, dof)
+    return noise_variance(eigenvalues, dof) * largest_noise_eigenvalue(d, dof)
 
 
 def hard_threshold(eigenvalues: Float[np.ndarray, " d"], dof: int) -> float:
@@ -92,7 +102,7 @@ def hard_threshold(eigenvalues: Float[np.ndarray, " d"], dof: int) -> float:
     :math:`\lambda_*(\beta)^2 = 2(\beta+1) + 8\beta/(\beta + 1 + \sqrt{\beta^2 + 14\beta + 1})`;
     the square is returned, on the scale of covariance eigenvalues.
     """
-    beta = _ratio(eigenvalues.shape[0], dof)
+    median, d = _noisy_part(eigenvalues, dof)
+    beta = _ratio(d, dof)
     known_level = 2 * (beta + 1) + 8 * beta / (beta + 1 + np.sqrt(beta**2 + 14 * beta + 1))
-    median = _median_sample_eigenvalue(eigenvalues, dof)
     return float(known_level / marchenko_pastur_median(beta) * median)

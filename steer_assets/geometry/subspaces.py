@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from scipy import linalg
 from sklearn.model_selection import GroupKFold
 
-from steer_assets.geometry.arrays import as_direction, as_matrix
+from steer_assets.geometry.arrays import as_direction, as_matrix, length
 from steer_assets.geometry.errors import DegenerateError, ShapeError, TooFewSamplesError
 from steer_assets.geometry.moments import Moments
 from steer_assets.geometry.spectra import Spectrum, covariance_spectrum
@@ -45,8 +45,8 @@ def energy_share(v: Float[np.ndarray, " d"], basis: Float[np.ndarray, "d k"]) ->
     """
     columns = as_matrix(basis, "basis")
     vector = as_direction(v, "vector", width=columns.shape[0])
-    # Normalised first, so that the squares of very short or very long vectors do not underflow.
-    unit = vector / np.linalg.norm(vector)
+    vector = vector / np.abs(vector).max()
+    unit = vector / length(vector)
     return min(float(np.square(columns.T @ unit).sum()), 1.0)
 
 
@@ -63,7 +63,15 @@ def principal_angles(
         raise ShapeError(f"subspaces of {first.shape[0]} and of {second.shape[0]} dimensions")
     if not (first.shape[1] and second.shape[1]):
         raise DegenerateError("an empty subspace has no principal angles")
-    return np.asarray(linalg.subspace_angles(first, second)[::-1], dtype=np.float64)
+    # scipy.linalg.subspace_angles takes the cosine for small angles when large ones are present
+    # (its mask runs in the opposite order), which loses angles below 1e-8; hence the formula here.
+    wide, narrow = linalg.orth(first), linalg.orth(second)
+    if wide.shape[1] < narrow.shape[1]:
+        wide, narrow = narrow, wide
+    product = wide.T @ narrow
+    cosines = np.clip(linalg.svdvals(product), 0.0, 1.0)
+    sines = np.clip(linalg.svdvals(narrow - wide @ product)[::-1], 0.0, 1.0)
+    return np.asarray(np.where(cosines**2 < 0.5, np.arccos(cosines), np.arcsin(sines)))
 
 
 def null_energy(

@@ -1,0 +1,82 @@
+"""Control-vector GGUF, as llama.cpp (`--control-vector`) and repeng read and write it.
+
+Architecture `controlvector`; one float32 tensor `direction.N` [d] per layer, added to the residual
+stream at the output of block N, counted from 0: this project's layer N. Both tools leave block 0
+out (llama.cpp refuses a file that has it), so layer 0 cannot be written. The keys
+`steer_assets.vector_id.N` carry the vectors' names; other tools ignore them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import gguf
+import numpy as np
+from gguf.quants import dequantize
+from jaxtyping import Float
+
+from steer_assets.geometry.errors import VectorFileError
+
+ARCHITECTURE = "controlvector"
+
+
+def write(
+    path: Path,
+    rows: Mapping[int, Float[np.ndarray, " d"]],
+    *,
+    names: Mapping[int, str],
+    model_hint: str,
+) -> None:
+    """Write layer -> float32 vector, and layer -> name.
+
+    model_hint: the model's architecture, such as `llama` (`model_type` in its configuration).
+    Raises `VectorFileError` for no vectors, a layer below 1, or vectors of different widths.
+    """
+    if not rows:
+        raise VectorFileError("no vectors to write")
+    if min(rows) < 1:
+        raise VectorFileError(f"layer {min(rows)}: a control vector holds layers from 1 on")
+    widths = {layer: row.shape[0] for layer, row in rows.items()}
+    if len(set(widths.values())) > 1:
+        raise VectorFileError(f"vectors of different widths by layer: {widths}")
+    writer = gguf.GGUFWriter(path, ARCHITECTURE)
+    writer.add_string(f"{ARCHITECTURE}.model_hint", model_hint)
+    writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(rows))
+    for layer in sorted(rows):
+        writer.add_string(_name_key(layer), names[layer])
+        writer.add_tensor(f"direction.{layer}", rows[layer])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def read(path: Path) -> list[tuple[int, str, np.ndarray]]:
+    """Layer, name (`direction.N` where the file has none) and values, by layer.
+
+    Raises `VectorFileError` for a damaged file, another architecture or other tensors.
+    """
+    try:
+        reader = gguf.GGUFReader(path)
+        architecture = reader.get_field("general.architecture")
+        kind = architecture.contents() if architecture else None
+        tensors = [(t.name, np.array(dequantize(t.data, t.tensor_type))) for t in reader.tensors]
+    # What the package raises where a length or an offset of the file makes no sense.
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+        raise VectorFileError(f"{path.name} is not a readable GGUF file: {error}") from error
+    if kind != ARCHITECTURE:
+        raise VectorFileError(f"{path.name} holds a {kind!r} model, expected a {ARCHITECTURE!r}")
+    found = []
+    for tensor_name, values in tensors:
+        prefix, _, number = tensor_name.partition(".")
+        if prefix != "direction" or not number.isdecimal():
+            raise VectorFileError(
+                f"{path.name}: tensor {tensor_name!r}, expected 'direction.<layer>'"
+            )
+        stored_name = reader.get_field(_name_key(int(number)))
+        name = str(stored_name.contents()) if stored_name else tensor_name
+        found.append((int(number), name, values))
+    return sorted(found, key=lambda entry: entry[0])
+
+
+def _name_key(layer: int) -> str:
+    return f"steer_assets.vector_id.{layer}"

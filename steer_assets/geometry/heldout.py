@@ -1,0 +1,89 @@
+"""Held-out energy of null spaces, for several rank estimators from the same fits.
+
+For a null space fitted on part of the prompts, the share of energy that the held-out prompts have
+in it, relative to a random subspace of the same dimension: 1.0 is nothing special, near 0 is a null
+space that is real. Cross-validation as in `subspaces.heldout_null_energy`; here each fold is
+decomposed once and all estimators read the same spectrum.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.model_selection import GroupKFold
+
+from steer_assets.geometry.errors import TooFewSamplesError
+from steer_assets.geometry.moments import Moments
+from steer_assets.geometry.ranks import null_spaces
+from steer_assets.geometry.spectra import Spectrum, covariance_spectrum, form_spectrum
+
+
+def _relative_energies(
+    along_axes: Float[np.ndarray, " d"], spectrum: Spectrum, *, covariance: bool
+) -> dict[str, float]:
+    """Null energy by estimator, from the mean share of energy along each axis."""
+    d = spectrum.ambient_dim
+    beyond = np.concatenate([np.cumsum(along_axes[::-1])[::-1], [0.0]])
+    return {
+        space.estimator: float(beyond[space.rank] / (space.null_dim / d)) if space.null_dim else 1.0
+        for space in null_spaces(spectrum, sampling_floor=covariance)
+    }
+
+
+def _mean(folds: Sequence[tuple[int, dict[str, float]]]) -> dict[str, float]:
+    total = sum(n for n, _ in folds)
+    names = folds[0][1]
+    return {name: sum(n * energies[name] for n, energies in folds) / total for name in names}
+
+
+def covariance_energies(
+    x: Float[np.ndarray, "n d"],
+    *,
+    n_splits: int,
+    seed: int,
+    groups: Int[np.ndarray, " n"] | None = None,
+) -> dict[str, float]:
+    """Held-out null energy of activations [n, d] by estimator.
+
+    groups: rows that must be held out together, such as the two prompts of a contrast pair.
+    Raises `TooFewSamplesError` with fewer groups than splits.
+    """
+    labels = np.arange(len(x)) if groups is None else groups
+    n_groups = len(np.unique(labels))
+    if n_groups < n_splits:
+        raise TooFewSamplesError(f"{n_splits} splits of {n_groups} groups: need a group for each")
+    folds = []
+    split = GroupKFold(n_splits, shuffle=True, random_state=seed).split(x, groups=labels)
+    for fitted, held_out in split:
+        moments = Moments(x.shape[1])
+        moments.update(x[fitted].astype(np.float64))
+        spectrum = covariance_spectrum(moments)
+        deviations = x[held_out] - moments.mean
+        norms = np.linalg.norm(deviations, axis=1, keepdims=True)
+        units = deviations[norms[:, 0] > 0] / norms[norms[:, 0] > 0]
+        if len(units) == 0:
+            continue  # held-out rows that equal the mean have no direction
+        along_axes = np.square(units @ spectrum.basis).mean(axis=0)
+        folds.append((len(units), _relative_energies(along_axes, spectrum, covariance=True)))
+    if not folds:
+        raise TooFewSamplesError("all activations are the same: they span no space")
+    return _mean(folds)
+
+
+def form_energies(forms: Float[np.ndarray, "n d d"]) -> dict[str, float]:
+    """Held-out null energy of output forms, one per prompt, leaving one prompt out at a time.
+
+    The energy of a held-out prompt in a subspace with projector P is tr(P G_i) / tr(G_i).
+    Raises `TooFewSamplesError` with fewer than 2 prompts.
+    """
+    n = len(forms)
+    if n < 2:
+        raise TooFewSamplesError(f"held-out energy needs 2 prompts or more, not {n}")
+    total = forms.sum(axis=0)
+    folds = []
+    for form in forms:
+        spectrum = form_spectrum((total - form) / (n - 1), n - 1)
+        along_axes = np.einsum("di,de,ei->i", spectrum.basis, form, spectrum.basis, optimize=True)
+        along_axes = np.clip(along_axes, 0.0, None) / np.trace(form)
+        folds.append((1, _relative_energies(along_axes, spectrum, covariance=False)))
+    return _mean(folds)

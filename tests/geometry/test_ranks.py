@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from steer_assets.geometry import ranks
+from steer_assets.geometry.ranks import NullSpace, null_spaces
+from steer_assets.geometry.spectra import Spectrum, form_spectrum
+from tests.geometry.toys import spectrum_of
+
+
+def by_name(spectrum: Spectrum, *, covariance: bool) -> dict[str, NullSpace]:
+    return {a.estimator: a for a in null_spaces(spectrum, sampling_floor=covariance)}
+
+
+def test_every_estimator_on_a_spectrum_worked_out_by_hand() -> None:
+    spectrum = form_spectrum(np.diag(np.square([10.0, 5.0, 0.4, 0.05])), 3)
+    answers = by_name(spectrum, covariance=False)
+    assert answers["sigma_1pct"].rank == 3
+    assert answers["sigma_5pct"].rank == 2
+    # Variances 100, 25, 0.16, 0.0025: shares 0.7987, 0.9985, ...
+    assert answers["variance_95"].rank == 2
+    assert answers["variance_99"].rank == 2
+    share = np.array([10.0, 5.0, 0.4, 0.05]) / 15.45
+    assert answers["entropy_rank"].value == pytest.approx(np.exp(-(share * np.log(share)).sum()))
+    total = 125.1625
+    assert answers["participation_ratio"].value == pytest.approx(
+        total**2 / (1e4 + 625 + 0.16**2 + 0.0025**2)
+    )
+    assert answers["stable_rank"].value == pytest.approx(total / 100)
+    assert answers["stable_rank"].rank == 2
+    assert "marchenko_pastur" not in answers
+    assert "gavish_donoho" not in answers
+
+
+def test_rank_and_null_dimension_sum_to_the_ambient_dimension() -> None:
+    spectrum = spectrum_of(np.random.default_rng(0).standard_normal((30, 80)))
+    answers = null_spaces(spectrum, sampling_floor=True)
+    assert len(answers) == 9
+    for answer in answers:
+        assert answer.rank + answer.null_dim == answer.ambient_dim == 80
+        assert answer.null_fraction == answer.null_dim / 80
+        assert answer.sampling_floor == pytest.approx(1 - 29 / 80)
+        assert all(np.isfinite([answer.threshold, answer.value, answer.null_fraction]))
+        assert answer.rank == ranks.rank(spectrum, answer.estimator)
+
+
+def test_equal_singular_values_have_every_effective_rank_equal_to_the_dimension() -> None:
+    answers = by_name(form_spectrum(np.eye(7), 1), covariance=False)
+    for name in ("entropy_rank", "participation_ratio", "stable_rank"):
+        assert answers[name].value == pytest.approx(7.0)
+        assert answers[name].rank == 7
+        assert answers[name].null_dim == 0
+
+
+def test_the_sampling_floor_is_that_of_the_number_of_samples() -> None:
+    assert ranks.covariance_floor(100, 2048) == pytest.approx(1 - 99 / 2048)
+    assert ranks.covariance_floor(5000, 2048) == 0.0
+    spectrum = spectrum_of(np.random.default_rng(1).standard_normal((100, 300)))
+    assert all(a.sampling_floor == 0.0 for a in null_spaces(spectrum, sampling_floor=False))
+
+
+def test_unknown_estimator_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="participation_ratio"):
+        ranks.rank(form_spectrum(np.eye(2), 1), "magic")
+
+
+def test_a_direction_never_used_is_null_even_where_nothing_stands_out() -> None:
+    x = np.random.default_rng(2).standard_normal((400, 50))
+    x[:, 30:] = 1.0
+    answers = by_name(spectrum_of(x), covariance=True)
+    assert not answers["marchenko_pastur"].found
+    assert answers["marchenko_pastur"].null_dim == 20
+    assert answers["gavish_donoho"].null_dim == 20
