@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from statsmodels.stats.multitest import multipletests
 
 
 def holm(p: ArrayLike) -> Float[np.ndarray, " m"]:
@@ -36,4 +35,7 @@ def _adjusted(p: ArrayLike, method: str) -> Float[np.ndarray, " m"]:
         raise ValueError("p-values must lie in [0, 1]")
     if len(values) == 0:
         return values
+    # Here and not above: it brings pandas along, more than a second that definitions need not wait.
+    from statsmodels.stats.multitest import multipletests
+
     return np.asarray(multipletests(values, method=method)[1], dtype=np.float64)

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steer_assets.stats import effect_intervals, effects, spread
+
+
+def test_paired_effect_by_hand():
+    a, b = np.array([3.0, 5.0, 4.0, 8.0]), np.array([1.0, 4.0, 4.0, 3.0])
+    result = effects.paired(a, b)
+    # Differences 2, 1, 0, 5: mean 2, variance 14/3; variances of the arms 14/3 and 2.
+    assert result.n == 4
+    assert result.effect == 2.0
+    assert result.cohens_d == pytest.approx(2 / np.sqrt((14 / 3 + 2) / 2))
+    assert result.d_z == pytest.approx(2 / np.sqrt(14 / 3))
+    assert result.se == pytest.approx(np.sqrt(14 / 3 / 4))
+
+
+def test_small_sample_correction_matches_hedges_table_and_approximation():
+    # Hedges (1981), table 2: c(m) at m = 2, 10 and 50 degrees of freedom.
+    assert effects.small_sample_correction(2) == pytest.approx(0.5642, abs=1e-4)
+    assert effects.small_sample_correction(10) == pytest.approx(0.9228, abs=1e-4)
+    assert effects.small_sample_correction(50) == pytest.approx(1 - 3 / (4 * 50 - 1), abs=1e-4)
+
+
+def test_hedges_g_is_unbiased_where_d_is_not():
+    """True d is 0.5, n = 8 prompts, arms correlated by 0.6."""
+    rng = np.random.default_rng(0)
+    common, own = rng.normal(size=(20_000, 8, 1)), rng.normal(size=(20_000, 8, 2))
+    arms = np.sqrt(0.6) * common + np.sqrt(0.4) * own
+    found = [effects.paired(pair[:, 0] + 0.5, pair[:, 1]) for pair in arms[:6000]]
+    d, g = (np.array([getattr(f, name) for f in found]) for name in ("cohens_d", "hedges_g"))
+    error = 3 * g.std() / np.sqrt(len(g))
+    assert abs(g.mean() - 0.5) < error
+    assert d.mean() - 0.5 > error
+
+
+@pytest.mark.parametrize("m", [1, 2, 5])
+def test_unit_of_d_does_not_depend_on_samples_per_prompt(m):
+    """Between-prompt variance 1, within 3: one text's standard deviation is 2 at any m."""
+    rng = np.random.default_rng(m)
+    squares = []
+    for _ in range(2000):
+        arms = rng.normal(size=(2, 10, 1)) + np.sqrt(3) * rng.normal(size=(2, 10, m))
+        squares.append(spread.pooled(*arms).sd ** 2)
+    assert np.mean(squares) == pytest.approx(4, abs=4 * np.std(squares) / np.sqrt(2000))
+
+
+@pytest.mark.parametrize("m", [1, 4])
+def test_degrees_of_freedom_predict_how_well_the_unit_is_known(m):
+    rng = np.random.default_rng(m)
+    found = []
+    for _ in range(3000):
+        prompts, noise = rng.normal(size=(20, 1)), rng.normal(size=(20, m))
+        a, b = (prompts + 0.8 * noise + 0.6 * rng.normal(size=(20, m)) for _ in range(2))
+        unit = spread.pooled(a, b)
+        found.append((unit.sd**2, unit.df))
+    variances, df = np.array(found).T
+    simulated = 2 * variances.mean() ** 2 / variances.var()
+    assert np.median(df) == pytest.approx(simulated, rel=0.15)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.floats(-100, 100), min_size=3, max_size=12),
+    st.floats(0.01, 100),
+    st.floats(-50, 50),
+)
+def test_effects_keep_sign_under_exchange_and_size_under_change_of_unit(values, scale, shift):
+    a = np.array(values)
+    b = np.roll(a, 1) * 0.5 + np.arange(len(a))
+    one, swapped = effects.paired(a, b), effects.paired(b, a)
+    other = effects.paired(scale * a + shift, scale * b + shift)
+    assert swapped.effect == -one.effect
+    assert swapped.cohens_d == pytest.approx(-one.cohens_d)
+    assert other.cohens_d == pytest.approx(one.cohens_d, rel=1e-6, abs=1e-9)
+    assert other.hedges_g == pytest.approx(one.hedges_g, rel=1e-6, abs=1e-9)
+
+
+def test_degenerate_arms_give_limits_and_never_nan():
+    same = effects.paired(np.full(5, 0.3), np.full(5, 0.1 + 0.2))
+    assert (same.effect, same.cohens_d, same.d_z, same.hedges_g, same.se) == (0, 0, 0, 0, 0)
+    apart = effects.paired(np.full(5, 1.0), np.zeros(5))
+    assert apart.cohens_d == apart.d_z == apart.hedges_g == np.inf
+    two = effects.paired([1.0, 2.0], [0.0, 1.0])
+    assert two.d_z == np.inf
+    assert np.isfinite(two.hedges_g)
+    assert effects.paired([0.0, 0.0], [1.0, 1.0]).hedges_g == -np.inf
+
+
+def test_one_prompt_is_refused():
+    with pytest.raises(ValueError, match="at least 2 values, got 1"):
+        effects.paired([1.0], [0.0])
+
+
+def test_effect_intervals_cover():
+    """90 % intervals of d and d_z at n = 40 clustered prompts, true values known."""
+    rng = np.random.default_rng(5)
+    inside = np.zeros(2)
+    for _ in range(500):
+        # Unit: 1 between, 1 within; difference 0.4 with prompt-level variance 0.09 + 0.64 / 2.
+        level, common = rng.normal(size=(40, 1)), rng.normal(size=(40, 2))
+        own = np.sqrt(0.32) * rng.normal(size=(2, 40, 2))
+        tau = 0.3 * rng.normal(size=(40, 1))
+        base = level + np.sqrt(0.68) * common
+        a, b = base + 0.4 + tau / 2 + own[0], base - tau / 2 + own[1]
+        found = effect_intervals.intervals(a, b, level=0.9, n_boot=600, rng=rng)
+        d, d_z = 0.4 / np.sqrt(2 + 0.3**2 / 4), 0.4 / np.sqrt(0.09 + 0.64 / 2)
+        inside += [
+            found.cohens_d.low <= d <= found.cohens_d.high,
+            found.d_z.low <= d_z <= found.d_z.high,
+        ]
+    # Monte Carlo error of a coverage of 0.9 in 500 studies is 0.013.
+    assert np.all(np.abs(inside / 500 - 0.9) < 0.035)
+
+
+def test_effect_intervals_of_equal_arms_are_zero():
+    scores = np.random.default_rng(0).normal(size=(10, 3))
+    found = effect_intervals.intervals(scores, scores, rng=np.random.default_rng(1))
+    assert (found.cohens_d.low, found.cohens_d.high) == (0.0, 0.0)
+    assert (found.d_z.low, found.d_z.high) == (0.0, 0.0)
+
+
+def test_hedges_interval_is_that_of_d_corrected():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(2, 15, 4))
+    found = effect_intervals.intervals(a + 0.5, b, rng=rng)
+    point = effects.paired(a + 0.5, b)
+    assert found.hedges_g.low / found.cohens_d.low == pytest.approx(point.hedges_g / point.cohens_d)
+    assert found.hedges_g.low < point.hedges_g < found.hedges_g.high
