@@ -22,6 +22,7 @@ from steer_assets.lm.model import DTYPES, LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
 from steer_assets.lm.snapshots import SnapshotFacts, facts
 from steer_assets.lm.sources import Source, check_folder, locate
+from steer_assets.lm.stepping import shares_prefixes
 
 __all__ = ["SnapshotFacts", "Source", "facts", "load", "snapshot"]
 
@@ -74,7 +75,9 @@ def load(
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     check_folder(folder)
     model = _pretrained(folder, dtype=DTYPES[dtype])
-    return LanguageModel(model.to(place), _tokenizer(folder))
+    lm = LanguageModel(model.to(place), _tokenizer(folder))
+    shares_prefixes(lm)  # tried now: its probe must not run inside anybody's hooks
+    return lm
 
 
 def _read(path: Path) -> tuple[Any, Any]:
