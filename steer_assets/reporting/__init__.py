@@ -1,0 +1,1 @@
+"""Reports, figures, index page and tables, made from the rows of the warehouse alone."""

@@ -1,0 +1,202 @@
+"""What vectors do to the next token: dose response, and the Fisher form's prediction of it."""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from steer_assets.reporting.charts.parts import layers_missing, panels, positive, quartiles
+from steer_assets.reporting.evidence import UNSTEERED, Evidence, seeds_shown
+from steer_assets.reporting.figures import Absent, Figure, make
+from steer_assets.reporting.style import (
+    MUTED,
+    SERIES,
+    Look,
+    canvas,
+    look,
+    powers,
+    vector_name,
+    y_label,
+)  # fmt: skip
+
+_FLOOR = 1e-8  # nats; rounding in float32 logits is of this size
+_FROM_UNSTEERED = ("base", "base_plus_orthogonal", "orthogonal", "base_range", "base_null")
+_AROUND_V = ("base_plus_orthogonal", "base_plus_range", "base_plus_null")
+
+
+def summary(evidence: Evidence) -> pl.DataFrame:
+    """Quartiles of measured and predicted KL over prompts, per vector, reference and dose.
+
+    `step` is the length of the difference of the two arms, alpha times its norm, in units of the residual
+    stream; around v it is the length of what was added to v.
+    """
+    vectors = evidence.table("steering_vectors").select("vector_id", "family", "null_space", "norm")
+    distances = evidence.table("logit_distances").join(vectors, on="vector_id")
+    base = vectors.filter(pl.col("family") == "base").select(reference_id="vector_id", base="norm")
+    added = (pl.col("norm") ** 2 - pl.col("base") ** 2).clip(lower_bound=0).sqrt()
+    return (
+        distances.join(base, on="reference_id", how="left")
+        .with_columns(length=pl.when(pl.col("base").is_null()).then("norm").otherwise(added))
+        .group_by("layer", "reference_id", "family", "null_space", "vector_id", "alpha")
+        .agg(
+            (pl.col("alpha") * pl.col("length")).first().alias("step"),
+            pl.len().alias("n_prompts"),
+            *quartiles("kl"),
+            *quartiles("predicted_kl"),
+        )
+        .sort("layer", "reference_id", "family", "vector_id", "alpha")
+    )
+
+
+def dose_response(evidence: Evidence) -> Figure | Absent:
+    """KL from unsteered against the length of the step."""
+    rows = summary(evidence).filter(
+        pl.col("reference_id") == UNSTEERED, pl.col("family").is_in(_FROM_UNSTEERED)
+    )
+    return _dose(
+        evidence,
+        _one_per_family(rows),
+        "dose_response",
+        "Next token: distance from unsteered against the length of the step",
+        "The step goes from the unsteered activation along each vector; null and range parts of v "
+        "are its projections on the Fisher form's two subspaces.",
+    )
+
+
+def dose_around_v(evidence: Evidence) -> Figure | Absent:
+    """KL from the arm of v against the length of what is added to v."""
+    rows = summary(evidence).filter(
+        pl.col("reference_id") != UNSTEERED, pl.col("family").is_in(_AROUND_V)
+    )
+    return _dose(
+        evidence,
+        _one_per_family(rows),
+        "dose_around_v",
+        "Next token: what is added to v, along null, range and random directions",
+        "The step starts at the activation steered by v, at the same dose, and goes at right angles to v: into the "
+        "Fisher form's null space, into its leading subspace, or in a random direction (v + v⊥).",
+    )
+
+
+def _one_per_family(rows: pl.DataFrame) -> pl.DataFrame:
+    """The Fisher form's subspaces where there are several kinds, and the first seed."""
+    rows = rows.filter(pl.col("null_space").is_in(["", "fisher"]))
+    return rows.filter(pl.col("vector_id").is_in(seeds_shown(rows)["vector_id"].to_list()))
+
+
+def _dose(
+    evidence: Evidence, rows: pl.DataFrame, name: str, title: str, what: str
+) -> Figure | Absent:
+    if rows.is_empty():
+        return Absent(name, title, "No next-token distances of these vectors are stored.")
+    layers = sorted(rows["layer"].unique())
+
+    def draw() -> Canvas:
+        figure, grid = panels(len(layers), height=2.2, share_x=True, share_y=True, extra=0.7)
+        for axes, layer in zip(grid, layers, strict=True):
+            for (family,), part in rows.filter(pl.col("layer") == layer).group_by(
+                "family", maintain_order=True
+            ):
+                _dose_line(axes, part.sort("step"), look(str(family)))
+            axes.set(xscale="log", yscale="log", title=f"layer {layer}")
+            axes.xaxis.set_major_formatter(powers())
+            axes.yaxis.set_major_formatter(powers())
+        y_label(grid[0], "KL (nats)")
+        figure.supxlabel("length of the step (units of the residual stream)", fontsize=8)
+        handles, labels = grid[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=3)
+        return figure
+
+    strongest = rows.sort("kl_median", descending=True).row(0, named=True)
+    return make(
+        name,
+        title,
+        caption=(
+            f"{what} Marks are medians over {_counts(rows)} prompts of KL(reference ‖ arm) of the "
+            "next token, bars the middle half of prompts; thin dotted lines are the prediction ½ e′Ge "
+            "of the averaged Fisher form. Both axes are logarithmic: a slope of two is what a small "
+            "step gives, and a line that leaves its dotted one has left the range where "
+            "the prediction holds. One token says nothing about the trait of a whole text; values under "
+            f"10⁻⁸ stand on the lower edge." + layers_missing(evidence, layers)
+        ),
+        alt=f"KL against step length on logarithmic axes at layer {', '.join(map(str, layers))}; "
+        f"largest median {strongest['kl_median']:.2g} nats, by {look(strongest['family']).label}.",
+        data=rows,
+        draw=draw,
+    )
+
+
+def _dose_line(axes: Axes, rows: pl.DataFrame, shown: Look) -> None:
+    x = rows["step"].to_numpy()
+    low, middle, high = (positive(rows[f"kl_{c}"], _FLOOR) for c in ("q25", "median", "q75"))
+    axes.vlines(x, low, high, color=shown.colour, lw=1, alpha=0.7)
+    axes.plot(x, middle, color=shown.colour, marker=shown.marker, label=shown.label, ms=3.6)
+    predicted = positive(rows["predicted_kl_median"], _FLOOR)
+    axes.plot(x, predicted, color=shown.colour, ls=":", lw=0.9)
+
+
+def prediction(evidence: Evidence) -> Figure | Absent:
+    """Measured against predicted KL, one mark per vector and dose."""
+    name, title = "kl_prediction", "Does the Fisher form predict the change?"
+    rows = summary(evidence).filter(pl.col("reference_id") == UNSTEERED)
+    if rows.is_empty():
+        return Absent(name, title, "No next-token distances from unsteered are stored.")
+    names = [vector_name(v, f) for v, f in rows.select("vector_id", "family").rows()]
+    rows = rows.with_columns(pl.Series("name", names, dtype=pl.String))
+    layers = sorted(rows["layer"].unique())
+    doses = sorted(rows["alpha"].unique())
+
+    def draw() -> Canvas:
+        figure = canvas(3.4)
+        axes = figure.subplots()
+        for dose, series in zip(doses, _cycle(len(doses)), strict=True):
+            part = rows.filter(pl.col("alpha") == dose)
+            axes.plot(
+                positive(part["predicted_kl_median"], _FLOOR),
+                positive(part["kl_median"], _FLOOR),
+                ls="", marker=series.marker, color=series.colour, ms=3.4, alpha=0.8,
+                label=f"α = {dose:g}",
+            )  # fmt: skip
+        axes.axline((1e-3, 1e-3), (1, 1), color=MUTED, lw=0.9, ls="--")
+        axes.set(xscale="log", yscale="log", xlabel="predicted KL, ½ e′Ge (nats)")
+        axes.xaxis.set_major_formatter(powers())
+        axes.yaxis.set_major_formatter(powers())
+        y_label(axes, "measured KL (nats)")
+        figure.legend(loc="outside upper left", ncols=4)
+        return figure
+
+    return make(
+        name,
+        title,
+        caption=(
+            "One mark per vector, layer and dose: median KL(unsteered ‖ steered) of the next token over "
+            "prompts, against what the averaged Fisher form predicts for that step. On the dashed line "
+            "the second-order prediction is exact. " + _within(rows) + " Averaging hides prompts "
+            "that depart in opposite ways, and a good prediction here does not carry over to "
+            "generated text." + layers_missing(evidence, layers)
+        ),
+        alt="Measured against predicted KL on logarithmic axes. " + _within(rows),
+        data=rows,
+        draw=draw,
+    )
+
+
+def _within(rows: pl.DataFrame) -> str:
+    """At every dose, the share of vectors predicted within a factor of two."""
+    sound = rows.filter(pl.col("predicted_kl_median") > _FLOOR, pl.col("kl_median") > _FLOOR)
+    ratio = pl.col("kl_median") / pl.col("predicted_kl_median")
+    shares = (
+        sound.group_by("alpha").agg(ratio.is_between(0.5, 2.0).mean().alias("share")).sort("alpha")
+    )
+    if shares.is_empty():
+        return f"All values lie under {_FLOOR:g} nats."
+    words = ", ".join(f"{100 * share:.0f} % at α = {alpha:g}" for alpha, share in shares.rows())
+    return f"Within a factor of two of the prediction: {words}."
+
+
+def _cycle(n: int) -> list[Look]:
+    return [SERIES[i % len(SERIES)] for i in range(n)]
+
+
+def _counts(rows: pl.DataFrame) -> str:
+    low, high = rows["n_prompts"].min(), rows["n_prompts"].max()
+    return f"{low}" if low == high else f"{low} to {high}"

@@ -1,0 +1,154 @@
+"""What a report is made from: the rows of one model and trait, and where they came from."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import polars as pl
+
+from steer_assets.storage import schema
+
+POOLED = "pooled"
+UNSTEERED = "none"
+_FRACTION = re.compile(r"(\d*)L(?:/(\d+))?")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Rows of the warehouse for one model and trait.
+
+    tables: frames by table name, filtered to the partition; one may be empty or missing.
+    study: the whole study as plain values (`Study.model_dump(mode="json")`).
+    poles: names of the positive and of the negative pole.
+    provenance: columns artifact, data_version, code_version, inputs.
+    command: the command that makes this report again.
+    versions: package name -> version.
+    """
+
+    model: str
+    trait: str
+    study: dict[str, Any]
+    tables: Mapping[str, pl.DataFrame]
+    trait_title: str
+    poles: tuple[str, str]
+    model_title: str
+    provenance: pl.DataFrame
+    command: str
+    versions: dict[str, str]
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Rows of `name` in the warehouse's schema; no rows where the table is missing.
+
+        Raises:
+            SchemaError: the frame does not have the columns of its table.
+        """
+        frame = self.tables.get(name)
+        if frame is None:
+            return pl.DataFrame(schema=schema.columns(name))
+        return schema.conform(frame, name)
+
+    @property
+    def scorer(self) -> str:
+        """The scorer that decides: the first of the study."""
+        return str(self.study["scoring"]["scorers"][0])
+
+    @property
+    def margin(self) -> float:
+        """Equivalence margin in standard deviations of the score."""
+        return float(self.study["statistics"]["margin_sd"])
+
+    @property
+    def confidence(self) -> str:
+        """Coverage of the intervals, in words: `95 %`."""
+        return f"{100 * float(self.study['statistics']['confidence']):g} %"
+
+    @property
+    def n_layers(self) -> int | None:
+        """Blocks of the model, where the snapshot is known."""
+        models = self.table("models")
+        return None if models.is_empty() else int(models["n_layers"][0])
+
+    @property
+    def steered_layers(self) -> list[int]:
+        """Blocks that the study steers, with those that the rows speak of."""
+        asked = self._asked("steer")
+        present = self.table("equivalence_reports")["layer"].to_list()
+        return sorted({*asked, *present})
+
+    @property
+    def measured_layers(self) -> list[int]:
+        """Blocks whose spectra the study measures, with those that the rows speak of."""
+        asked = self._asked("geometry") + self._asked("steer")
+        return sorted({*asked, *self.table("null_spaces")["layer"].to_list()})
+
+    def _asked(self, which: str) -> list[int]:
+        return [b for n in self.study["layers"][which] if (b := self._block(n)) is not None]
+
+    def _block(self, name: int | str) -> int | None:
+        """`L/2` of 30 blocks is block 15; unknown as long as the model is."""
+        if isinstance(name, int):
+            return name
+        match = _FRACTION.fullmatch(name)
+        if match is None or self.n_layers is None:
+            return None
+        return int(Fraction(int(match[1] or 1) * self.n_layers, int(match[2] or 1)))
+
+    @property
+    def reports(self) -> pl.DataFrame:
+        """Verdict rows of the deciding scorer under the controlled protocol, by layer."""
+        rows = self.table("equivalence_reports").filter(
+            pl.col("protocol") == "controlled", pl.col("scorer") == self.scorer
+        )
+        return rows.sort("layer")
+
+    def tests(self, comparison: str, margin_kind: str = "sd") -> pl.DataFrame:
+        """Comparisons of the deciding scorer, with columns in standard deviations of the score.
+
+        Adds `effect_sd`, `low_sd`, `high_sd`, `margin_in_sd` and `name`. The standard deviation is the
+        pooled one of both arms: the margin of kind `sd` over its share.
+        """
+        rows = self.table("equivalence_tests").filter(
+            pl.col("protocol") == "controlled",
+            pl.col("scorer") == self.scorer,
+            pl.col("comparison") == comparison,
+        )
+        key = ["vector_id", "reference_id", "alpha", "environment"]
+        units = (
+            rows.filter(pl.col("margin_kind") == "sd", pl.col("margin") > 0)
+            .unique(key, keep="first", maintain_order=True)
+            .select(*key, unit=pl.col("margin") / self.margin)
+        )
+        # A comparison with both margins has two rows with the same effect: one is enough.
+        chosen = rows.filter(pl.col("margin_kind") == margin_kind)
+        return (
+            chosen.join(units, on=key, how="inner", maintain_order="left")
+            .with_columns(
+                effect_sd=pl.col("effect") / pl.col("unit"),
+                low_sd=pl.col("ci_low") / pl.col("unit"),
+                high_sd=pl.col("ci_high") / pl.col("unit"),
+                margin_in_sd=pl.col("margin") / pl.col("unit"),
+            )
+            .sort("layer", "family", "vector_id", "alpha", "environment")
+        )
+
+    @property
+    def headline_alpha(self) -> float | None:
+        """The dose of the verdicts: 1 where it was run, else the one with most comparisons."""
+        alphas = self.tests("against_base").filter(pl.col("environment") == POOLED)["alpha"]
+        if alphas.is_empty():
+            alphas = self.tests("efficacy").filter(pl.col("environment") == POOLED)["alpha"]
+        if alphas.is_empty():
+            return None
+        if (alphas == 1.0).any():
+            return 1.0
+        counts = alphas.value_counts().sort(["count", "alpha"], descending=[True, False])
+        return float(counts["alpha"][0])
+
+
+def seeds_shown(rows: pl.DataFrame) -> pl.DataFrame:
+    """First vector of every layer and family: where one example stands for all seeds."""
+    return rows.sort("layer", "family", "vector_id").unique(
+        ["layer", "family"], keep="first", maintain_order=True
+    )

@@ -1,0 +1,94 @@
+"""Figures with the data behind them, and their files."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+from matplotlib.figure import Figure as Canvas
+
+from steer_assets.reporting import svg
+from steer_assets.reporting.style import styled
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a report.
+
+    name: file name without ending, unique in a report.
+    caption: how to read it and what it does not show.
+    alt: what a reader who cannot see it should know.
+    svg: element to stand inside a page; colours follow the page.
+    data: the numbers that are drawn, one row per mark.
+    draw: gives the drawing, for other formats.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    svg: str
+    data: pl.DataFrame
+    draw: Callable[[], Canvas] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A figure that cannot be drawn, and why: shown in its place."""
+
+    name: str
+    title: str
+    reason: str
+
+
+def make(
+    name: str,
+    title: str,
+    *,
+    caption: str,
+    alt: str,
+    data: pl.DataFrame,
+    draw: Callable[[], Canvas],
+) -> Figure:
+    """Draw once, for the page and for files.
+
+    Raises:
+        ValueError: there are no rows; an empty figure is never made.
+    """
+    if data.is_empty():
+        raise ValueError(f"figure {name} has no data: say what is absent instead")
+
+    @cache
+    def drawn() -> Canvas:
+        with styled():
+            canvas = draw()
+            canvas.draw_without_rendering()
+            # The layout is settled: every format shows the same one, and none works it out again.
+            canvas.set_layout_engine("none")
+            return canvas
+
+    return Figure(name, title, caption, alt, svg.inline(drawn(), name, alt), data, drawn)
+
+
+def write_figures(figures: Iterable[Figure], folder: Path) -> list[Path]:
+    """Write NAME.svg, NAME.pdf and NAME.csv for every figure; returns the paths in order.
+
+    Each file is replaced as a whole, so that a reader never meets half of one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for figure in figures:
+        drawn = figure.draw()
+        written += [
+            _write(folder / f"{figure.name}.svg", svg.standalone(drawn, figure.alt).encode()),
+            _write(folder / f"{figure.name}.pdf", svg.pdf(drawn, figure.title)),
+            _write(folder / f"{figure.name}.csv", figure.data.write_csv().encode()),
+        ]
+    return written
+
+
+def _write(path: Path, content: bytes) -> Path:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content)
+    return temporary.replace(path)

@@ -1,0 +1,23 @@
+"""Text of unknown origin made visible: control characters become symbols, never actions.
+
+Escaping of markup is left to the template engine. Here only those characters are replaced that a
+browser, a terminal or a reader would obey instead of showing: C0 and C1 controls (so that the
+escape of an ANSI sequence is seen as text) and the marks that reorder bidirectional text.
+"""
+
+_KEPT = "\n\t"
+_SYMBOLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in _KEPT}
+_SYMBOLS |= {0x7F: "\u2421"}
+_SYMBOLS |= dict.fromkeys(range(128, 160), "�")
+_SYMBOLS |= {
+    code: f"⟨U+{code:04X}⟩"
+    for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+
+
+def plain(text: str) -> str:
+    """`text` with control and reordering characters replaced by visible symbols.
+
+    A carriage return before a line feed is part of a line ending and is dropped.
+    """
+    return text.replace("\r\n", "\n").translate(_SYMBOLS)

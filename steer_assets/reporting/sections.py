@@ -1,0 +1,73 @@
+"""The order of a report: which figures stand under which heading, and what each heading asks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from steer_assets.reporting.charts import (
+    effects,
+    environments,
+    forest,
+    logits,
+    nullspaces,
+    scorers,
+    spectra,
+)
+from steer_assets.reporting.evidence import Evidence
+from steer_assets.reporting.figures import Absent, Figure
+
+Chart = Callable[[Evidence], Figure | Absent]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading with its lead and its figures."""
+
+    anchor: str
+    title: str
+    lead: str
+    charts: tuple[Chart, ...]
+
+
+SECTIONS = (
+    Section(
+        "efficacy",
+        "Does v steer at all?",
+        "Before two vectors can act alike, one of them has to act. Effects are measured against "
+        "unsteered texts of the same prompts.",
+        (effects.efficacy_over_layers, effects.alpha_curves),
+    ),
+    Section(
+        "families",
+        "Do other vectors act like v?",
+        "Every arm saw the same prompts and the same random numbers, so each is compared with v "
+        "prompt by prompt.",
+        (forest.forest,),
+    ),
+    Section(
+        "prompts",
+        "Does it hold for other prompts?",
+        "A mean over prompts can hide prompts that respond in opposite ways.",
+        (environments.environments, environments.heterogeneity),
+    ),
+    Section(
+        "logits",
+        "What happens to the next token?",
+        "Distances between next-token distributions need no sampling and no scorer: they see "
+        "changes that the trait score does not.",
+        (logits.dose_response, logits.dose_around_v, logits.prediction),
+    ),
+    Section(
+        "geometry",
+        "How large is the null space?",
+        "Two different questions: where activations lie (covariance), and which directions the "
+        "output ignores (Jacobian and Fisher forms).",
+        (spectra.covariance, spectra.behaviour, nullspaces.null_fraction),
+    ),
+    Section(
+        "scorers",
+        "Can the scorer be believed?",
+        "Every verdict rests on a scorer of texts; one that cannot tell the poles apart can carry "
+        "no claim.",
+        (scorers.validation,),
+    ),
+)

@@ -1,0 +1,171 @@
+"""The verdict in plain sentences with numbers, layer by layer.
+
+Nothing is concluded here: the words follow the verdicts and tests that are stored. Finding no
+difference is never worded as evidence that there is none.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from steer_assets.reporting.charts.forest import comparisons
+from steer_assets.reporting.charts.nullspaces import ESTIMATORS
+from steer_assets.reporting.charts.parts import listed
+from steer_assets.reporting.evidence import POOLED, Evidence
+
+VERDICTS = ("equivalent", "different", "inconclusive", "untestable")
+SYMBOLS = {"equivalent": "≈", "different": "≠", "inconclusive": "?", "untestable": "∅"}
+MEANINGS = {
+    "equivalent": "the equivalence test is significant: the difference is shown to be inside the "
+    "margin",
+    "different": "the difference is significant and its interval is not inside the margin",
+    "inconclusive": "neither a difference nor equivalence is shown",
+    "untestable": "v shows no effect of its own, or the scorer cannot be believed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LayerVerdict:
+    """What is said of one layer; `verdict` is empty where no row is stored."""
+
+    layer: int
+    verdict: str
+    sentences: tuple[str, ...]
+    reason: str
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Fixed digits and a true minus sign; what rounds to zero has no sign."""
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """A share of 0 to 1 in per cent."""
+    return f"{100 * share:.0f} %"
+
+
+def headline(evidence: Evidence) -> str:
+    """The whole report in one sentence."""
+    rows = evidence.reports
+    trait = evidence.trait_title.lower()
+    if rows.is_empty():
+        return (
+            f"No verdict on {trait} in {evidence.model_title}: no comparison of v with v + v⊥ is "
+            "stored for this model and trait."
+        )
+    parts = [
+        phrase.format(where=_where(rows, value), margin=f"{evidence.margin:g}")
+        for value, phrase in _HEADLINES.items()
+        if (rows["verdict"] == value).any()
+    ]
+    return f"{evidence.trait_title} in {evidence.model_title}: {'; '.join(parts)}."
+
+
+_HEADLINES = {
+    "equivalent": "{where} v + v⊥ is shown to act like v within ±{margin} SD of the trait score",
+    "different": "{where} v + v⊥ is shown to act differently from v",
+    "inconclusive": "{where} it stays open whether v + v⊥ acts like v",
+    "untestable": "{where} nothing can be said of v + v⊥",
+}
+
+
+def _where(rows: pl.DataFrame, verdict: str) -> str:
+    found = rows.filter(pl.col("verdict") == verdict)
+    effects = [
+        f"layer {r['layer']} (v moves the score by {_interval(r, 'efficacy')} SD)"
+        for r in found.iter_rows(named=True)
+    ]
+    return f"at {listed(effects)}"
+
+
+def _interval(row: dict[str, Any], value: str) -> str:
+    middle, low, high = (number(row[c]) for c in (value, f"{value}_low", f"{value}_high"))
+    return f"{middle} [{low}, {high}]"
+
+
+def layer_verdicts(evidence: Evidence) -> list[LayerVerdict]:
+    """One entry for every steered layer, also for those that the study asked for in vain."""
+    rows = {row["layer"]: row for row in evidence.reports.iter_rows(named=True)}
+    return [
+        _layer(evidence, layer, rows[layer]) if layer in rows else _nothing(layer)
+        for layer in evidence.steered_layers
+    ]
+
+
+def _nothing(layer: int) -> LayerVerdict:
+    words = f"The study steers layer {layer}, but no verdict is stored for it."
+    return LayerVerdict(layer, "", (words,), "")
+
+
+def _layer(evidence: Evidence, layer: int, row: dict[str, Any]) -> LayerVerdict:
+    sentences = [_steers(evidence, layer, row), _alike(evidence, layer, row), _null(evidence, row)]
+    return LayerVerdict(layer, row["verdict"], tuple(sentences), row["reason"])
+
+
+def _steers(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
+    """Does v steer at all?"""
+    positive, negative = evidence.poles
+    size = f"{_interval(row, 'efficacy')} SD ({evidence.confidence} interval)"
+    test = evidence.tests("efficacy").filter(
+        pl.col("family") == "base",
+        pl.col("layer") == layer,
+        pl.col("environment") == POOLED,
+        pl.col("alpha") == evidence.headline_alpha,
+    )
+    adjusted = None if test.is_empty() else float(test["p_difference_adjusted"][0])
+    level = float(evidence.study["statistics"]["significance"])
+    clear = row["efficacy_low"] > 0 or row["efficacy_high"] < 0
+    shown = clear if adjusted is None else adjusted < level
+    p = "" if adjusted is None else f", adjusted {_p(adjusted)}"
+    n = "" if test.is_empty() else f" over {test['n_prompts'][0]} prompts"
+    if not shown:
+        return f"v shows no significant effect of its own: {size}{n}{p}."
+    pole = positive if row["efficacy"] > 0 else negative
+    against = "" if row["efficacy"] > 0 else ", against its intent"
+    return f"v steers towards {pole}{against}: {size}{n}{p}."
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
+
+
+def _alike(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
+    """Does v + v_perp act like v?"""
+    rows = comparisons(evidence).filter(
+        pl.col("family") == "base_plus_orthogonal", pl.col("layer") == layer
+    )
+    if row["verdict"] == "untestable":
+        return "So v + v⊥ cannot be compared with it: the verdict is untestable."
+    lead = {
+        "equivalent": "v + v⊥ is shown to act like v",
+        "different": "v + v⊥ is shown to act differently from v",
+        "inconclusive": "Whether v + v⊥ acts like v stays open",
+    }[row["verdict"]]
+    if rows.is_empty():
+        return f"{lead}; the comparison behind it is not stored."
+    differences = [
+        f"{number(r['effect_sd'])} [{number(r['low_sd'])}, {number(r['high_sd'])}]"
+        for r in rows.iter_rows(named=True)
+    ]
+    seeds = f" for {rows.height} random v⊥" if rows.height > 1 else ""
+    words = f"{lead}: difference {listed(differences)} SD{seeds}, margin ±{evidence.margin:g} SD"
+    if row["verdict"] == "inconclusive":
+        needed = int(rows["n_prompts_needed"].max())  # type: ignore[call-overload]
+        words += (
+            f". Neither a difference nor equivalence is shown with {rows['n_prompts'][0]} prompts; "
+            f"if there were no difference, showing equivalence would take about {needed}"
+        )
+    return words + "."
+
+
+def _null(evidence: Evidence, row: dict[str, Any]) -> str:
+    estimator = str(evidence.study["spectra"]["estimator"]["fisher"])
+    return (
+        f"Null fraction of the Fisher form, by {ESTIMATORS.get(estimator, estimator)}: "
+        f"{percent(row['null_fraction_fisher'])} of directions "
+        f"(sampling floor {percent(row['sampling_floor_fisher'])})."
+    )
