@@ -8,7 +8,8 @@ from scipy.stats import entropy
 
 from steer_assets.geometry import kl
 from steer_assets.geometry.errors import NotFiniteError, ShapeError
-from tests.geometry.toys import ReadOut
+
+from .toys import ReadOut
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -6,7 +6,8 @@ import pytest
 from steer_assets.geometry import families, kl, ranks, subspaces
 from steer_assets.geometry.families import FamilyInputs, FamilyPlan
 from steer_assets.geometry.spectra import Spectrum, form_spectrum
-from tests.geometry.toys import ReadOut, orthonormal, spectrum_of
+
+from .toys import ReadOut, orthonormal, spectrum_of
 
 NOISE_AWARE = ("marchenko_pastur", "gavish_donoho")
 

@@ -4,7 +4,8 @@ import pytest
 from steer_assets.geometry import ranks
 from steer_assets.geometry.ranks import NullSpace, null_spaces
 from steer_assets.geometry.spectra import Spectrum, form_spectrum
-from tests.geometry.toys import spectrum_of
+
+from .toys import spectrum_of
 
 
 def by_name(spectrum: Spectrum, *, covariance: bool) -> dict[str, NullSpace]:

@@ -10,7 +10,8 @@ from steer_assets.geometry.errors import (
 )
 from steer_assets.geometry.moments import Moments
 from steer_assets.geometry.spectra import covariance_spectrum, form_spectrum
-from tests.geometry.toys import moments_of, orthonormal, spectrum_of
+
+from .toys import moments_of, orthonormal, spectrum_of
 
 
 def test_singular_values_are_standard_deviations_along_the_axes() -> None:

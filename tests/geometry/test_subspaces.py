@@ -10,7 +10,8 @@ from steer_assets.geometry.errors import (
     ShapeError,
     TooFewSamplesError,
 )
-from tests.geometry.toys import orthonormal, spectrum_of
+
+from .toys import orthonormal, spectrum_of
 
 
 def low_rank(rng: np.random.Generator, n: int, planted: np.ndarray) -> np.ndarray:

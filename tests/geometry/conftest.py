@@ -1,0 +1,12 @@
+"""One BLAS thread: the matrices here are small, and threads that wait for each other cost more."""
+
+from collections.abc import Iterator
+
+import pytest
+from threadpoolctl import threadpool_limits
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _single_blas_thread() -> Iterator[None]:
+    with threadpool_limits(limits=1):
+        yield
