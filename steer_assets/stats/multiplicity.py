@@ -1,7 +1,11 @@
 """Adjusted p-values for the comparisons of one report.
 
-``holm``: family-wise error, any dependence (Holm 1979). ``benjamini_hochberg``: false discovery
-rate under independence or positive dependence (Benjamini & Hochberg 1995).
+``holm``: family-wise error, any dependence (Holm 1979),
+
+    adjusted_(i) = max over j <= i of min(1, (m - j + 1) p_(j)),  p sorted ascending.
+
+``benjamini_hochberg``: false discovery rate under independence or positive dependence (Benjamini &
+Hochberg 1995).
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
+from scipy import stats
 
 
 def holm(p: ArrayLike) -> Float[np.ndarray, " m"]:
@@ -16,7 +21,14 @@ def holm(p: ArrayLike) -> Float[np.ndarray, " m"]:
 
     Raises ValueError on a p-value outside [0, 1] or not finite.
     """
-    return _adjusted(p, "holm")
+    # statsmodels' multipletests gives the same to the last bit (see the tests), but takes a tenth
+    # of a second a call and more than one to import.
+    values = _p_values(p)
+    order = np.argsort(values)
+    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
 
 
 def benjamini_hochberg(p: ArrayLike) -> Float[np.ndarray, " m"]:
@@ -24,18 +36,14 @@ def benjamini_hochberg(p: ArrayLike) -> Float[np.ndarray, " m"]:
 
     Raises ValueError on a p-value outside [0, 1] or not finite.
     """
-    return _adjusted(p, "fdr_bh")
+    values = _p_values(p)
+    return np.asarray(stats.false_discovery_control(values)) if len(values) else values
 
 
-def _adjusted(p: ArrayLike, method: str) -> Float[np.ndarray, " m"]:
-    values = np.asarray(p, dtype=np.float64)
+def _p_values(p: ArrayLike) -> Float[np.ndarray, " m"]:
+    values = np.array(p, dtype=np.float64)
     if values.ndim != 1:
         raise ValueError(f"p-values must have one axis, not shape {values.shape}")
     if not ((values >= 0) & (values <= 1)).all():
         raise ValueError("p-values must lie in [0, 1]")
-    if len(values) == 0:
-        return values
-    # Here and not above: it brings pandas along, more than a second that definitions need not wait.
-    from statsmodels.stats.multitest import multipletests
-
-    return np.asarray(multipletests(values, method=method)[1], dtype=np.float64)
+    return values

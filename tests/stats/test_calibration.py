@@ -1,7 +1,7 @@
 """Do the tests and intervals do what they say, on simulated studies with fixed seeds.
 
-Tolerances are Monte Carlo errors: in 2,000 studies a rate of 5 % has a standard error of 0.5 points, one
-of 90 % of 0.7 points.
+Tolerances are Monte Carlo errors: in 2,000 studies a rate of 5 % has a standard error of 0.5
+points, one of 90 % of 0.7 points.
 """
 
 import numpy as np
@@ -75,15 +75,12 @@ def test_the_guard_holds_where_students_t_declares_too_often():
     rng = np.random.default_rng(2)
     plain = guarded = 0
     for _ in range(STUDIES):
-        values = 1 - rng.exponential(size=40)
-        plain += equivalence.tost(values + 10, 10.0).p_upper < 0.05
-        guarded += equivalence.tost(values + 10, 10.0, skewness_guard=True).p_upper < 0.05
-        assert equivalence.tost(values + 10, 10.0).p_lower < 1e-6
-    mirrored = sum(
-        equivalence.tost(rng.exponential(size=40) + 9, 10.0).p < 0.05 for _ in range(STUDIES)
-    )
-    assert mirrored / STUDIES > 0.07 or plain / STUDIES > 0.07
-    assert guarded / STUDIES <= max(plain / STUDIES, AT_MOST)
+        # Mean 10 exactly, the margin; most prompts below it, a few far above.
+        values = 9 + rng.exponential(size=40)
+        plain += equivalence.tost(values, 10.0).p < 0.05
+        guarded += equivalence.tost(values, 10.0, skewness_guard=True).p < 0.05
+    assert plain / STUDIES > 0.09
+    assert guarded / STUDIES < 0.07
 
 
 @pytest.mark.parametrize(("sd", "n"), [(0.3, 20), (0.3, 30), (0.5, 40)])
@@ -112,16 +109,16 @@ def test_ninety_percent_intervals_cover_88_to_92_percent(n):
 def test_crossed_intervals_cover_88_to_92_percent(prompts, seeds, sd_prompt, sd_seed):
     rng = np.random.default_rng([prompts, seeds])
     inside = prompts_only = 0
-    for _ in range(1500):
+    for _ in range(1000):
         x = sd_prompt * rng.normal(size=(prompts, 1)) + sd_seed * rng.normal(size=(1, seeds))
         x = x + rng.normal(size=(prompts, seeds))
         found = bootstrap.crossed(x, level=0.9, n_boot=600, rng=rng)
-        naive = bootstrap.mean(x.mean(axis=1), level=0.9, n_boot=200, rng=rng)
+        naive = bootstrap.mean(x.mean(axis=1), level=0.9, n_boot=100, rng=rng)
         inside += found.low <= 0 <= found.high
         prompts_only += naive.low <= 0 <= naive.high
-    assert 0.88 <= inside / 1500 <= 0.92
+    assert 0.88 <= inside / 1000 <= 0.92
     # What generalising over prompts alone would have claimed for other seeds.
-    assert prompts_only / 1500 < 0.75
+    assert prompts_only / 1000 < 0.75
 
 
 @pytest.mark.parametrize("n", [20, 40])
@@ -183,7 +180,7 @@ def _verdict(v, other, none, rng):
         ("different", 60, 1.0, 0.2),
         ("equivalent", 60, 1.0, 1.0),
         ("untestable", 60, 0.0, 0.0),
-        ("inconclusive", 5, 1.0, 1.0),
+        ("inconclusive", 3, 1.0, 1.0),
     ],
 )
 def test_planted_toys_come_out_as_planted(planted, n, v_effect, other_effect):
@@ -193,6 +190,8 @@ def test_planted_toys_come_out_as_planted(planted, n, v_effect, other_effect):
         rng = np.random.default_rng([seed, n])
         level, noise = rng.normal(size=(n, 1)), rng.normal(size=(3, n, 4))
         noise = 0.8 * rng.normal(size=(n, 4)) + 0.3 * noise
-        none, v, other = (level + e + x for e, x in zip((0, v_effect, other_effect), noise))
+        none, v, other = (
+            level + e + x for e, x in zip((0, v_effect, other_effect), noise, strict=True)
+        )
         found.append(_verdict(v, other, none, rng))
     assert found.count(planted) >= 54
