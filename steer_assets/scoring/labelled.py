@@ -1,0 +1,82 @@
+"""Labelled texts: what scorer heads are fitted on and judged with."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+from jaxtyping import Bool
+
+Label = Literal["positive", "negative"]
+_LABELS = ("positive", "negative")
+
+
+@dataclass(frozen=True)
+class LabelledText:
+    """A text, the pole of the trait it stands for, and what else it varies in."""
+
+    text: str
+    label: Label
+    topic: str
+    register: str
+
+
+_KEYS = tuple(field.name for field in fields(LabelledText))
+
+
+def read_labelled(path: Path) -> list[LabelledText]:
+    """Read JSON lines with the keys text, label (positive or negative), topic and register.
+
+    Raises:
+        ValueError: naming file, line and field, for anything else than that; for a text that occurs
+            twice (it would stand on both sides of a split); for a file that lacks a pole.
+    """
+    texts: list[LabelledText] = []
+    first_line: dict[str, int] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error})") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        record = _parse(line, where)
+        key = record.text.strip().casefold()
+        if key in first_line:
+            raise ValueError(f"{where}: text: the same as in line {first_line[key]}")
+        first_line[key] = number
+        texts.append(record)
+    for label in _LABELS:
+        if not any(text.label == label for text in texts):
+            raise ValueError(f"{path}: label: no text with the label {label!r}")
+    return texts
+
+
+def _parse(line: str, where: str) -> LabelledText:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not a JSON object ({error})") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{where}: expected a JSON object, found {type(record).__name__}")
+    for key in _KEYS:
+        value = record.get(key)
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"{where}: {key}: expected a non-empty string, found {value!r}")
+    if unknown := sorted(set(record) - set(_KEYS)):
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}; expected {', '.join(_KEYS)}")
+    if record["label"] not in _LABELS:
+        raise ValueError(
+            f"{where}: label: expected 'positive' or 'negative', found {record['label']!r}"
+        )
+    return LabelledText(
+        record["text"], cast(Label, record["label"]), record["topic"], record["register"]
+    )
+
+
+def is_positive(labelled: Sequence[LabelledText]) -> Bool[np.ndarray, " n"]:
+    """True where a text stands for the positive pole."""
+    return np.array([text.label == "positive" for text in labelled], dtype=bool)
