@@ -57,12 +57,17 @@ def read(path: Path) -> list[tuple[int, str, np.ndarray]]:
     """
     try:
         reader = gguf.GGUFReader(path)
-        architecture = reader.get_field("general.architecture")
-        kind = architecture.contents() if architecture else None
+        # Text entries alone; those of numbers are not needed here.
+        texts = {
+            key: str(entry.contents())
+            for key, entry in reader.fields.items()
+            if entry.types == [gguf.GGUFValueType.STRING]
+        }
         tensors = [(t.name, np.array(dequantize(t.data, t.tensor_type))) for t in reader.tensors]
     # What the package raises where a length or an offset of the file makes no sense.
     except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
         raise VectorFileError(f"{path.name} is not a readable GGUF file: {error}") from error
+    kind = texts.get("general.architecture")
     if kind != ARCHITECTURE:
         raise VectorFileError(f"{path.name} holds a {kind!r} model, expected a {ARCHITECTURE!r}")
     found = []
@@ -72,9 +77,8 @@ def read(path: Path) -> list[tuple[int, str, np.ndarray]]:
             raise VectorFileError(
                 f"{path.name}: tensor {tensor_name!r}, expected 'direction.<layer>'"
             )
-        stored_name = reader.get_field(_name_key(int(number)))
-        name = str(stored_name.contents()) if stored_name else tensor_name
-        found.append((int(number), name, values))
+        layer = int(number)
+        found.append((layer, texts.get(_name_key(layer), tensor_name), values))
     return sorted(found, key=lambda entry: entry[0])
 
 

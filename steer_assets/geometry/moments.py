@@ -15,12 +15,12 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.linalg import blas
 
-from steer_assets.geometry.arrays import as_form, as_vector, require_finite
-from steer_assets.geometry.errors import ShapeError, TooFewSamplesError
+from steer_assets.geometry.arrays import as_form, as_vector
+from steer_assets.geometry.errors import NotFiniteError, ShapeError, TooFewSamplesError
 
 # Rows per block: large enough that the product dominates the pass that centres them, small enough
 # that the working copy (rows x width float64) is a few megabytes.
-BLOCK_ROWS = 2048
+BLOCK_ROWS = 1024
 
 
 class Moments:
@@ -61,11 +61,13 @@ class Moments:
         """
         if x.ndim != 2 or x.shape[1] != self.dim:
             raise ShapeError(f"activations have shape {x.shape}, expected [n, {self.dim}]")
-        require_finite(x, "activations")
+        blocks = [x[start : start + BLOCK_ROWS] for start in range(0, x.shape[0], BLOCK_ROWS)]
+        means = [block.mean(axis=0, dtype=np.float64) for block in blocks]
+        # A mean is finite only if all it is taken over is: no pass over the data for that alone.
+        if not all(np.isfinite(mean).all() for mean in means):
+            raise NotFiniteError("activations hold NaN or infinity, or sums beyond float64")
         workspace = np.empty((min(BLOCK_ROWS, x.shape[0]), self.dim))
-        for start in range(0, x.shape[0], BLOCK_ROWS):
-            block = x[start : start + BLOCK_ROWS]
-            mean = block.mean(axis=0, dtype=np.float64)
+        for block, mean in zip(blocks, means, strict=True):
             centred = np.subtract(block, mean, out=workspace[: block.shape[0]])
             # The transpose of a C-ordered block is the Fortran array that BLAS wants: no copy.
             self._upper = blas.dsyrk(1.0, centred.T, beta=1.0, c=self._upper, overwrite_c=1)

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -195,7 +196,8 @@ def _read_gguf(path: Path) -> list[NamedVector]:
 def _read_npy(path: Path) -> list[NamedVector]:
     try:
         values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    # NumPy parses the header as a Python literal, and lets the tokenizer's error through.
+    except (ValueError, EOFError, OSError, TypeError, TokenError) as error:
         raise VectorFileError(f"{path.name} is not a readable .npy file: {error}") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
         raise VectorFileError(f"{path.name} does not hold an array of floating-point numbers")

@@ -101,7 +101,7 @@ def test_a_refused_update_changes_nothing() -> None:
     mean, scatter = moments.mean, moments.scatter
     bad = rng.standard_normal((2 * BLOCK_ROWS, 3))
     bad[-1, 1] = np.nan
-    with pytest.raises(NotFiniteError, match="1 values"):
+    with pytest.raises(NotFiniteError, match="NaN"):
         moments.update(bad)
     bad[-1, 1] = np.inf
     with pytest.raises(NotFiniteError):

@@ -162,18 +162,41 @@ def test_select_needs_exactly_one_answer() -> None:
         select(vectors, layer=9, name="a")
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".gguf", ".npy"])
-def test_damaged_files_are_named(tmp_path: Path, suffix: str) -> None:
-    whole = tmp_path / f"whole{suffix}"
-    # 304 float32 end on the alignment of GGUF: no padding after them that could be lost unharmed.
-    vector = NamedVector("L3.base", draw(0, 304), 3)
+def written(folder: Path, suffix: str, d: int) -> bytes:
+    """Bytes of a good file of each format."""
+    whole = folder / f"whole{suffix}"
+    vector = NamedVector("L3.base", draw(0, d), 3)
     if suffix == ".safetensors":
         write_safetensors(whole, [vector])
     elif suffix == ".gguf":
         write_control_vector(whole, [vector], model_hint="llama")
     else:
         write_npy(whole, vector.values)
-    content = whole.read_bytes()
+    return whole.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".gguf", ".npy"])
+def test_corrupted_bytes_never_raise_anything_else(tmp_path: Path, suffix: str) -> None:
+    content = written(tmp_path, suffix, 16)
+    damaged = tmp_path / f"damaged{suffix}"
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(400):
+        corrupted = bytearray(content)
+        for position in rng.integers(min(len(content), 300), size=2):
+            corrupted[position] = rng.integers(256)
+        damaged.write_bytes(bytes(corrupted))
+        try:
+            read_vectors(damaged)
+        except VectorFileError:
+            refused += 1
+    assert refused > 100
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".gguf", ".npy"])
+def test_truncated_files_are_named(tmp_path: Path, suffix: str) -> None:
+    # 304 float32 end on the alignment of GGUF: no padding after them that could be lost unharmed.
+    content = written(tmp_path, suffix, 304)
     damaged = tmp_path / f"damaged{suffix}"
     for length in [*range(0, len(content), 13), len(content) - 1]:
         damaged.write_bytes(content[:length])
