@@ -4,7 +4,6 @@ A step whose stored result is exactly what it would make again hands that result
 computing it; the run tag `steer/force` (value `true`) asks for the work to be done all the same.
 """
 
-from __future__ import annotations
 
 import time
 from typing import Any

@@ -1,0 +1,110 @@
+"""Stage 3: activations."""
+
+import numpy as np
+import polars as pl
+
+from steer_assets.assets import selection
+from steer_assets.assets.stage import Produced, Rows, StageRun, stage
+from steer_assets.storage.hashing import hash_array
+from steer_assets.storage.hdf5 import read_array, write_arrays
+
+SITE = "block_output"
+POSITION = "last_prompt_token"
+
+
+def read_activations(run: StageRun, layer: int) -> tuple[pl.DataFrame, np.ndarray]:
+    """Prompts of the cache with their `row`, and activations float32 [n, d] of one layer."""
+    path = run.layout.pair_file("activations", run.model, run.trait, ".h5")
+    ids = [name.decode() for name in read_array(path, "prompt_ids")]
+    rows = pl.DataFrame({"prompt_id": ids}).with_row_index("row")
+    prompts = rows.join(run.rows("prompt_sets"), on="prompt_id", how="left", maintain_order="left")
+    return prompts, read_array(path, f"last/{layer}")
+
+
+def pair_activations(
+    prompts: pl.DataFrame, activations: np.ndarray, role: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positive and negative activations float64 [n_pairs, d] of a role, in the same pair order."""
+    pairs = prompts.filter(pl.col("role") == role).sort("row")
+    sides = [
+        activations[pairs.filter(pl.col("polarity") == polarity)["row"].to_numpy()]
+        for polarity in ("positive", "negative")
+    ]
+    return sides[0].astype(np.float64), sides[1].astype(np.float64)
+
+
+@stage(
+    dimensions=("model", "trait"),
+    group="geometry",
+    kinds={"pytorch", "hdf5"},
+    code_version="1",
+    needs=("model_snapshot", "prompt_sets"),
+    settings=("numerics", "layers", "prompts.contrast_pairs"),
+)
+def activation_caches(run: StageRun) -> Produced:
+    """Residual stream at the output of each chosen block, at the last prompt token.
+
+    Contrast, control and test prompts, chat template applied. HDF5 datasets `last/<layer>` are
+    float32 [prompts, hidden size]; `prompt_ids` names the rows.
+    """
+    from steer_assets.lm import capture
+
+    model = run.language_model()
+    facts, layers = run.model_facts(), run.all_layers()
+    table = run.rows("prompt_sets")
+    prompts = pl.concat(
+        [
+            selection.contrast_pairs(table, run.study),
+            selection.contrast_pairs(table, run.study, role="control"),
+            selection.all_tests(table),
+        ]
+    )
+    ids = model.encode(prompts["text"].to_list())
+    report = run.progress("capturing")
+    rows: dict[int, np.ndarray] = {
+        layer: np.empty((len(ids), model.hidden_size), np.float32) for layer in layers
+    }
+    for batch in capture.capture(model, ids, layers, on_progress=report):
+        for layer in layers:
+            rows[layer][batch.prompt_indices] = batch[layer]
+    arrays = {f"last/{layer}": values for layer, values in rows.items()}
+    arrays["prompt_ids"] = np.array([p.encode() for p in prompts["prompt_id"]])
+    path = run.layout.pair_file("activations", run.model, run.trait, ".h5")
+    content = write_arrays(
+        path,
+        arrays,
+        {
+            "model_sha256": facts["sha256"],
+            "tokenizer_sha256": facts["tokenizer_sha256"],
+            "site": SITE,
+            "position": POSITION,
+            "layers": layers,
+            "dtype": model.dtype,
+            "device": model.device,
+            "code_version": activation_caches.code_version,
+        },
+    )
+    relative = run.layout.relative(path)
+    frame = pl.DataFrame(
+        [
+            {
+                "layer": layer,
+                "site": SITE,
+                "position": POSITION,
+                "n_prompts": len(ids),
+                "hidden_size": model.hidden_size,
+                "dtype": model.dtype,
+                "path": relative,
+                "bytes": values.nbytes,
+                "sha256": hash_array(values),
+            }
+            for layer, values in rows.items()
+        ]
+    )
+    norms = {f"mean norm at {layer}": float(np.linalg.norm(v, axis=1).mean()) for layer, v in rows.items()}
+    return Produced(
+        rows=[Rows("activation_caches", frame)],
+        files={relative: content},
+        metadata={"prompts": len(ids), "layers": str(layers), **norms},
+        metrics={"n_prompts": len(ids), **{k.replace(" ", "_"): v for k, v in norms.items()}},
+    )

@@ -1,0 +1,109 @@
+"""Stage 6: how the output moves with the residual stream."""
+
+from collections import defaultdict
+
+import numpy as np
+import polars as pl
+
+from steer_assets.assets import selection
+from steer_assets.assets.activation_caches import pair_activations, read_activations
+from steer_assets.assets.null_space_rows import null_space_rows
+from steer_assets.assets.stage import Produced, Rows, StageRun, stage
+from steer_assets.storage.hdf5 import read_array, write_arrays
+
+KINDS = ("jacobian", "fisher")
+#: Forms [n, d, d], one per prompt, by kind, point and layer.
+Forms = dict[tuple[str, str, int], list[np.ndarray]]
+
+
+def read_form(run: StageRun, kind: str, at: str, layer: int) -> np.ndarray:
+    """The averaged form [d, d] of one kind and point."""
+    path = run.layout.pair_file("bases", run.model, run.trait, ".behaviour.h5")
+    return read_array(path, f"form/{kind}/{at}/{layer}")
+
+
+def _forms(run: StageRun) -> Forms:
+    """Jacobian Gram and Fisher pullback per prompt: unsteered everywhere, steered where we steer."""
+    from steer_assets.geometry.directions import base
+    from steer_assets.lm import derivatives
+    from steer_assets.lm.intervene import Addition
+
+    model = run.language_model()
+    tests = selection.generation_tests(run.rows("prompt_sets"), run.study)
+    chosen = selection.spread_over_environments(tests, run.study.behaviour.prompts)
+    ids = model.encode(chosen["text"].to_list())
+    forms: Forms = defaultdict(list)
+
+    def collect(at: str, layers: list[int], **steering: object) -> None:
+        report = run.progress(f"{at} {layers}")
+        for form in derivatives.prompt_forms(model, ids, layers, on_progress=report, **steering):
+            for layer in layers:
+                forms["jacobian", at, layer].append(form.jacobian_gram[layer])
+                forms["fisher", at, layer].append(form.fisher[layer])
+
+    collect("unsteered", run.all_layers())
+    for layer in run.steer_layers():
+        v = base(*pair_activations(*read_activations(run, layer), "contrast"))
+        arm = (Addition(layer, 0, run.study.behaviour.steered_alpha),)
+        collect("steered", [layer], arm=arm, vectors=v[None])
+    return forms
+
+
+@stage(
+    dimensions=("model", "trait"),
+    group="geometry",
+    kinds={"pytorch", "hdf5", "duckdb"},
+    code_version="1",
+    needs=("model_snapshot", "prompt_sets", "activation_caches"),
+    settings=("numerics", "layers", "prompts.test", "behaviour"),
+)
+def behavioral_spectra(run: StageRun) -> Produced:
+    """Exact Jacobian Gram J'J and Fisher pullback J'(diag p - pp')J, averaged over prompts.
+
+    J = dz/dh at the last prompt token, by automatic differentiation. Directions with small singular
+    values do not move the next-token distribution: that is the behavioural null space, as opposed
+    to the covariance one (where activations do not vary). HDF5 datasets `form/<kind>/<point>/<layer>`
+    are [d, d]; the steered point has the base vector added at the layer.
+    """
+    from steer_assets.geometry import heldout
+    from steer_assets.geometry.spectra import form_spectrum
+
+    forms = _forms(run)
+    arrays: dict[str, np.ndarray] = {}
+    spectra_rows: list[pl.DataFrame] = []
+    space_rows: dict[str, list[dict[str, object]]] = {kind: [] for kind in KINDS}
+    for (kind, at, layer), per_prompt in forms.items():
+        stacked = np.stack(per_prompt)
+        mean = stacked.mean(axis=0)
+        spectrum = form_spectrum(mean, len(stacked))
+        arrays[f"form/{kind}/{at}/{layer}"] = mean
+        spectra_rows.append(
+            pl.DataFrame(
+                {
+                    "layer": layer,
+                    "kind": kind,
+                    "at": at,
+                    "n_prompts": len(stacked),
+                    "index": np.arange(spectrum.ambient_dim),
+                    "singular_value": spectrum.singular_values,
+                }
+            )
+        )
+        space_rows[kind] += null_space_rows(
+            spectrum,
+            heldout.form_energies(stacked),
+            covariance=False,
+            layer=layer,
+            environment="pooled",
+            at=at,
+        )
+    path = run.layout.pair_file("bases", run.model, run.trait, ".behaviour.h5")
+    content = write_arrays(path, arrays)
+    return Produced(
+        rows=[
+            Rows("behavioral_spectra", pl.concat(spectra_rows)),
+            *(Rows("null_spaces", pl.DataFrame(space_rows[k]), {"kind": k}) for k in KINDS),
+        ],
+        files={run.layout.relative(path): content},
+        metadata={"prompts": run.study.behaviour.prompts, "forms": len(arrays)},
+    )

@@ -1,0 +1,86 @@
+"""Stage 4: second moments of activations."""
+
+import numpy as np
+import polars as pl
+
+from steer_assets.assets.activation_caches import read_activations
+from steer_assets.assets.stage import Produced, Rows, StageRun, stage
+from steer_assets.catalog.traits import ENVIRONMENTS
+from steer_assets.storage.hdf5 import write_arrays
+
+POOLED = "pooled"
+CONTRAST = "contrast"
+
+
+def samples(prompts: pl.DataFrame) -> dict[str, np.ndarray]:
+    """Rows of the cache by environment: contrast prompts, each test environment, and both pooled.
+
+    The control trait's prompts are no sample of the trait's distribution and are left out.
+    """
+    own = prompts.filter(pl.col("role") != "control")
+    groups = {POOLED: own["row"].to_numpy()}
+    groups[CONTRAST] = own.filter(pl.col("role") == "contrast")["row"].to_numpy()
+    tests = own.filter(pl.col("role") == "test")
+    for environment in ENVIRONMENTS:
+        rows = tests.filter(pl.col("environment") == environment)["row"].to_numpy()
+        if len(rows) >= 2:
+            groups[environment] = rows
+    return groups
+
+
+def _condition_number(eigenvalues: np.ndarray) -> float:
+    """Largest over smallest eigenvalue of the part that is not zero to rounding."""
+    positive = eigenvalues[eigenvalues > eigenvalues.max() * np.finfo(float).eps * len(eigenvalues)]
+    return float(positive.max() / positive.min())
+
+
+@stage(
+    dimensions=("model", "trait"),
+    group="geometry",
+    kinds={"numpy", "hdf5"},
+    code_version="1",
+    needs=("prompt_sets", "activation_caches"),
+)
+def covariance_matrices(run: StageRun) -> Produced:
+    """Covariance of the residual stream per layer and environment, accumulated in float64.
+
+    HDF5 datasets `covariance/<layer>/<environment>` are [d, d] with one degree of freedom taken
+    for the mean, `mean/<layer>/<environment>` are [d].
+    """
+    from steer_assets.geometry.moments import Moments
+
+    arrays: dict[str, np.ndarray] = {}
+    records = []
+    path = run.layout.pair_file("moments", run.model, run.trait, ".h5")
+    for layer in run.all_layers():
+        prompts, activations = read_activations(run, layer)
+        for environment, rows in samples(prompts).items():
+            moments = Moments(activations.shape[1])
+            moments.update(activations[rows].astype(np.float64))
+            covariance = moments.covariance()
+            arrays[f"covariance/{layer}/{environment}"] = covariance
+            arrays[f"mean/{layer}/{environment}"] = moments.mean
+            eigenvalues = np.linalg.eigvalsh(covariance)
+            records.append(
+                {
+                    "layer": layer,
+                    "environment": environment,
+                    "n_samples": moments.n,
+                    "trace": float(np.trace(covariance)),
+                    "max_eigenvalue": float(eigenvalues[-1]),
+                    "condition_number": _condition_number(eigenvalues),
+                    "path": run.layout.relative(path),
+                }
+            )
+    content = write_arrays(path, arrays)
+    frame = pl.DataFrame(records)
+    return Produced(
+        rows=[Rows("covariance_matrices", frame)],
+        files={run.layout.relative(path): content},
+        metadata={"matrices": len(frame)},
+        metrics={
+            f"trace_{row['layer']}": row["trace"]
+            for row in records
+            if row["environment"] == POOLED
+        },
+    )

@@ -1,0 +1,28 @@
+"""Rows of `null_spaces`, filled by the covariance and by the behavioural stage alike."""
+
+from collections.abc import Mapping
+
+from steer_assets.geometry.ranks import null_spaces
+from steer_assets.geometry.spectra import Spectrum
+
+
+def null_space_rows(
+    spectrum: Spectrum, heldout: Mapping[str, float], *, covariance: bool, **identity: object
+) -> list[dict[str, object]]:
+    """One row per rank estimator; `identity` holds layer, environment and point."""
+    return [
+        {
+            **identity,
+            "estimator": space.estimator,
+            "threshold": space.threshold,
+            "value": space.value,
+            "ambient_dim": space.ambient_dim,
+            "rank": space.rank,
+            "null_dim": space.null_dim,
+            "null_fraction": space.null_fraction,
+            "sampling_floor": space.sampling_floor,
+            "heldout_null_energy": heldout[space.estimator],
+            "n_samples": spectrum.n_samples,
+        }
+        for space in null_spaces(spectrum, sampling_floor=covariance)
+    ]

@@ -1,0 +1,37 @@
+"""Which prompts a study uses, from the top of the catalog's lists."""
+
+import polars as pl
+
+from steer_assets.catalog.studies import Study
+from steer_assets.catalog.traits import ENVIRONMENTS
+
+
+def contrast_pairs(prompts: pl.DataFrame, study: Study, role: str = "contrast") -> pl.DataFrame:
+    """Both prompts of the first pairs, pair by pair, positive first."""
+    rows = prompts.filter(pl.col("role") == role)
+    chosen = rows["pair_id"].unique(maintain_order=True).head(study.prompts.contrast_pairs)
+    return rows.filter(pl.col("pair_id").is_in(chosen.to_list()))
+
+
+def all_tests(prompts: pl.DataFrame) -> pl.DataFrame:
+    """Every test prompt."""
+    return prompts.filter(pl.col("role") == "test")
+
+
+def generation_tests(prompts: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """The test prompts that texts are generated from."""
+    tests = all_tests(prompts)
+    parts = [
+        tests.filter(pl.col("environment") == environment).head(study.prompts.test[environment])
+        for environment in ENVIRONMENTS
+    ]
+    return pl.concat(parts)
+
+
+def spread_over_environments(tests: pl.DataFrame, n: int) -> pl.DataFrame:
+    """The first `n` test prompts when environments take turns."""
+    turn = pl.int_range(pl.len()).over("environment")
+    order = pl.col("environment").replace_strict(
+        {name: i for i, name in enumerate(ENVIRONMENTS)}, return_dtype=pl.Int32
+    )
+    return tests.with_columns(turn.alias("_turn"), order.alias("_order")).sort("_turn", "_order").head(n).drop("_turn", "_order")
