@@ -38,7 +38,7 @@ class MiniLMScorer:
 
 
 def fit_minilm(
-    trait: str, labelled: Sequence[LabelledText], encoder: MiniLMEncoder
+    trait: str, labelled: Sequence[LabelledText], encoder: MiniLMEncoder, *, name: str = NAME
 ) -> MiniLMScorer:
     """Fit the trait's head on all labelled texts.
 
@@ -47,11 +47,11 @@ def fit_minilm(
     """
     features = _features(encoder, [text.text for text in labelled])
     head = fit_head(features, is_positive(labelled), [text.topic for text in labelled])
-    return MiniLMScorer(trait, encoder, head)
+    return MiniLMScorer(trait, encoder, head, name)
 
 
 def validate_by_topic(
-    trait: str, labelled: Sequence[LabelledText], encoder: MiniLMEncoder
+    trait: str, labelled: Sequence[LabelledText], encoder: MiniLMEncoder, *, name: str = NAME
 ) -> Validation:
     """AUROC on held-out topics: every text is scored by a head that never saw its topic.
 
@@ -66,7 +66,7 @@ def validate_by_topic(
         head = fit_head(features[fit_rows], positive[fit_rows], [topics[row] for row in fit_rows])
         return head.decide(features[score_rows])
 
-    return validate_scores(NAME, held_out_scores(labelled, fit_and_score), labelled)
+    return validate_scores(name, held_out_scores(labelled, fit_and_score), labelled)
 
 
 def _features(encoder: MiniLMEncoder, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:
