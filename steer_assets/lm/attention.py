@@ -34,7 +34,7 @@ def shared_prefix_attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    **_: Any,
+    **_others: Any,
 ) -> tuple[Tensor, None]:
     """The attention function that transformers calls; returns ([rows, 1, heads, dv], None)."""
     del module, attention_mask, dropout

@@ -7,7 +7,7 @@ scope: layer l is the output of block l, position the last prompt token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,24 +93,16 @@ def _run(
             if batch_pass and not every:
                 hidden = hidden[torch.arange(len(hidden), device=hidden.device), last]
             passes[layer].append(hidden.float().cpu() if every or batch_pass else hidden[:, :0])
-            if layer == layers[-1] and batch_pass:
+            if layer == layers[-1]:
                 raise _Stop
 
         return read
 
     with torch.inference_mode(), editing(lm, {layer: reader(layer) for layer in layers}):
-        _until_stopped(lambda: run_padded(lm, prompts, share=share))
+        run_padded(lm, prompts, share=share, stop=(_Stop,))
     if not every:
         return {layer: parts[-1].numpy() for layer, parts in passes.items()}
     return {layer: _unpadded(parts, lengths, share) for layer, parts in passes.items()}
-
-
-def _until_stopped(run: Callable[[], object]) -> None:
-    try:
-        run()
-    except _Stop:
-        return
-    raise AssertionError("the deepest block was never reached")
 
 
 def _unpadded(

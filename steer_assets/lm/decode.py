@@ -20,10 +20,9 @@ from steer_assets.lm.intervene import Arm, ArmTable, Steering, editing
 from steer_assets.lm.memory import default_rows
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.noise import NoiseKey, exponentials
-from steer_assets.lm.prefix import prefill
 from steer_assets.lm.progress import Meter, OnProgress
 from steer_assets.lm.sampling import greedy, race
-from steer_assets.lm.stepping import Rows, start_rows
+from steer_assets.lm.stepping import Rows, prepare, start_rows
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ class _Batch:
 
     def _start(self, capacity: int) -> Rows:
         place = {prompt: index for index, prompt in enumerate(self._chosen)}
-        prefix = prefill(self._lm, [self._prompts[i] for i in self._chosen])
+        prefix = prepare(self._lm, [self._prompts[i] for i in self._chosen])
         prompt_of_row = self._lm.tensor([place[row.prompt] for row in self._rows])
         return start_rows(self._lm, prefix, prompt_of_row, capacity)
 

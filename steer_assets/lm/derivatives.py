@@ -33,16 +33,16 @@ from steer_assets.lm.intervene import (
     resuming,
 )
 from steer_assets.lm.model import LanguageModel
-from steer_assets.lm.prefix import Prefix, prefill
+from steer_assets.lm.prefix import Prefix
 from steer_assets.lm.progress import Meter, OnProgress
-from steer_assets.lm.stepping import start_rows
+from steer_assets.lm.stepping import prepare, start_rows
 
 _VOCAB_CHUNK = 8192
 
 
 @dataclass(frozen=True)
 class PromptForms:
-    """Quadratic forms on the residual stream at one prompt's last token, layer -> [d, d] float64."""
+    """Quadratic forms at one prompt's last token: layer -> [d, d] float64."""
 
     prompt: int
     jacobian_gram: dict[int, Float[np.ndarray, "d d"]]
@@ -59,7 +59,7 @@ def prompt_forms(
     row_chunk: int | None = None,
     on_progress: OnProgress = None,
 ) -> Iterator[PromptForms]:
-    """Jacobian Gram and Fisher pullback of each prompt at ``layers``, at the point steered by ``arm``.
+    """Jacobian Gram and Fisher pullback of each prompt at ``layers``, steered by ``arm``.
 
     ``row_chunk`` bounds the backward rows at once (memory). At a steered layer the derivative is by
     the state after the addition. Raises PrecisionError for a model in less than float32.
@@ -96,7 +96,7 @@ def _differentiate(
     table: ArmTable,
     row_chunk: int | None,
 ) -> _Point:
-    prefix, last = prefill(lm, [prompt]), lm.tensor([prompt[-1]])
+    prefix, last = prepare(lm, [prompt]), lm.tensor([prompt[-1]])
     steering = Steering(table, lm.tensor([0]))
     lowest = _state_at(lm, prefix, last, layers[0])
     states: dict[int, Tensor] = {}

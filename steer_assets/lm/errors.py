@@ -1,4 +1,4 @@
-"""Errors of the language-model engine: every one is a ``ValueError`` whose sentence says what to do."""
+"""Errors of the language-model engine: each a ``ValueError`` that says what to do."""
 
 from __future__ import annotations
 

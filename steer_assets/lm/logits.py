@@ -15,9 +15,9 @@ from torch import Tensor
 
 from steer_assets.lm.intervene import Arm, ArmTable, Edit, Steering, editing, resuming
 from steer_assets.lm.model import LanguageModel
-from steer_assets.lm.prefix import Prefix, by_length, prefill
+from steer_assets.lm.prefix import Prefix, by_length
 from steer_assets.lm.progress import Meter, OnProgress
-from steer_assets.lm.stepping import start_rows
+from steer_assets.lm.stepping import prepare, start_rows
 
 
 def next_token_logits(
@@ -69,7 +69,7 @@ def _batch(
     out = np.empty((len(prompts), n_arms, lm.vocab_size), dtype=np.float32)
     for batch in by_length(prompts, batch_tokens):
         chosen = [prompts[i] for i in batch]
-        prefix = prefill(lm, chosen)
+        prefix = prepare(lm, chosen)
         last = lm.tensor([prompt[-1] for prompt in chosen])
         layers = [layer for layer in groups if layer is not None]
         plain, hidden = _unsteered(lm, prefix, last, layers)

@@ -36,7 +36,8 @@ def row_bytes(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int
     d_head = getattr(config, "head_dim", None) or lm.hidden_size // config.num_attention_heads
     per_token = 2 * lm.n_layers * heads * d_head * lm.torch_dtype.itemsize
     # Logits in the model's dtype and float32, noise, and their sum.
-    return per_token * (prompt_tokens + 2 * max_new_tokens) + 16 * lm.vocab_size
+    tokens = prompt_tokens + 2 * max_new_tokens  # a tail is copied where rows retire
+    return int(per_token * tokens + 16 * lm.vocab_size)
 
 
 def machine_memory(device: torch.device) -> tuple[int, int]:

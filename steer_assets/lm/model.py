@@ -43,7 +43,7 @@ class LanguageModel:
         self.stop_ids: frozenset[int] = _stop_ids(model, tokenizer)
 
     def encode(self, texts: Sequence[str], *, chat_template: bool = True) -> list[list[int]]:
-        """Token ids of each text, as a user turn with generation prompt where there is a template."""
+        """Token ids of each text; a user turn with generation prompt where there is a template."""
         if chat_template and getattr(self.tokenizer, "chat_template", None):
             return [
                 list(

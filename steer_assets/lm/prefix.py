@@ -9,6 +9,7 @@ template's system turn) those are computed once for all of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -41,7 +42,7 @@ class Prefix:
 
 def common_length(prompts: Sequence[Tokens]) -> int:
     """How many leading tokens all prompts share."""
-    first, last = min(prompts), max(prompts)
+    first, last = min(map(list, prompts)), max(map(list, prompts))
     limit = min(len(first), len(last))
     return next((i for i in range(limit) if first[i] != last[i]), limit)
 
@@ -54,23 +55,31 @@ def pad(lm: LanguageModel, prompts: Sequence[Tokens]) -> Int[Tensor, "p t"]:
     return ids.to(lm.torch_device)
 
 
-def run_padded(lm: LanguageModel, prompts: Sequence[Tokens], *, share: int) -> DynamicCache:
+def run_padded(
+    lm: LanguageModel,
+    prompts: Sequence[Tokens],
+    *,
+    share: int,
+    stop: tuple[type[Exception], ...] = (),
+) -> DynamicCache:
     """Run the backbone over right-padded prompts whose first ``share`` tokens are the same.
 
     Only tokens from ``share`` on pass as a batch: hooks on blocks see the shared ones first, as a
-    batch of one row. Returns the cache.
+    batch of one row. A hook may end either pass by raising one of ``stop``. Returns the cache.
     """
     # Without a config every layer keeps all its keys; sliding windows act through the masks.
     cache = DynamicCache()
     if share:
-        _forward(lm, torch.as_tensor([list(prompts[0][:share])], device=lm.torch_device), 0, cache)
+        with suppress(*stop):
+            _forward(lm, pad(lm, [prompts[0][:share]]), 0, cache)
         if len(prompts) > 1:
             for layer in cache.layers:
                 layer.keys = layer.keys.expand(len(prompts), -1, -1, -1)
                 layer.values = layer.values.expand(len(prompts), -1, -1, -1)
     rest = [prompt[share:] for prompt in prompts]
     if max(map(len, rest)):
-        _forward(lm, pad(lm, rest), share, cache)
+        with suppress(*stop):
+            _forward(lm, pad(lm, rest), share, cache)
     return cache
 
 

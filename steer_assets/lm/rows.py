@@ -18,7 +18,7 @@ from steer_assets.lm.prefix import Prefix
 _HIDDEN = -1e30  # a finite stand-in for minus infinity: a wholly hidden part gets weight 0, not NaN
 
 
-class _TailLayer(CacheLayerMixin):
+class _TailLayer(CacheLayerMixin):  # type: ignore[misc]
     """Keys and values of one layer's tails, [rows, heads, capacity, d_head], written in place."""
 
     is_sliding = False
@@ -66,7 +66,7 @@ class _TailLayer(CacheLayerMixin):
             self.keys, self.values = self.keys[rows], self.values[rows]
 
 
-class RowCache(Cache):
+class RowCache(Cache):  # type: ignore[misc]
     """Cache of a batch of rows over ``prefix``; ``prompt_of_row`` is sorted.
 
     ``capacity`` tokens fit into each tail. All rows are at the same step, so tails need no padding.
@@ -151,7 +151,7 @@ class RowCache(Cache):
         return flat if self._uniform else flat[self._flat]
 
     def masks(self, window: int | None) -> tuple[Tensor | None, Tensor | None]:
-        """Additive masks over the prefix [prompts, 1, 1, longest] and the tail [1, 1, 1, length + 1].
+        """Additive masks over the prefix [prompts, 1, 1, longest] and tail [1, 1, 1, length + 1].
 
         None where all is seen. With a sliding window a token sees the last ``window`` positions,
         itself among them. All rows of a prompt are at one position.

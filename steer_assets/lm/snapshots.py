@@ -22,7 +22,10 @@ _TOKENIZER = ("tokenizer*", "*.jinja", "vocab*", "merges.txt", "special_tokens_m
 
 @dataclass(frozen=True)
 class SnapshotFacts:
-    """What identifies a model. ``sha256`` covers weights and config, ``n_parameters`` tied ones once."""
+    """What identifies a model.
+
+    ``sha256`` covers weights and config; ``n_parameters`` counts tied weights once.
+    """
 
     sha256: str
     tokenizer_sha256: str

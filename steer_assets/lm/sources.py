@@ -51,7 +51,7 @@ def locate(source: Source) -> Path:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise where ``folder`` is no model folder, needs its own code, or has only pickled weights."""
+    """Raise where ``folder`` is no model, needs its own code, or has only pickled weights."""
     config = folder / "config.json"
     if not config.is_file():
         raise SourceError(f"{folder} has no config.json; name a folder of config and safetensors")

@@ -8,6 +8,7 @@ model's own attention runs: slower, and right for any architecture.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -17,7 +18,7 @@ from transformers import DynamicCache
 
 from steer_assets.lm import attention
 from steer_assets.lm.model import LanguageModel
-from steer_assets.lm.prefix import Prefix, prefill
+from steer_assets.lm.prefix import Prefix, Tokens, prefill
 from steer_assets.lm.rows import RowCache
 
 
@@ -31,6 +32,12 @@ class Rows(Protocol):
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
         """Retire all rows but these (ascending)."""
         ...
+
+
+def prepare(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:
+    """Prefixes of ``prompts``; call it before hooks are set, for it may also try the attention."""
+    shares_prefixes(lm)
+    return prefill(lm, prompts)
 
 
 def start_rows(

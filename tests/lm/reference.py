@@ -1,0 +1,96 @@
+"""The plain way, one row at a time with whole forwards: what the engine has to equal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+
+from steer_assets.lm.decode import Sampling
+from steer_assets.lm.intervene import Arm
+from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.noise import NoiseKey, exponentials
+
+
+class AllDouble(TorchFunctionMode):
+    """Keeps float64 where transformers asks for float32 (norms, rotary angles, softmax)."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> torch.Tensor:
+        kwargs = dict(kwargs or {})
+        if func is torch.Tensor.float:
+            return args[0].double()
+        if kwargs.get("dtype") is torch.float32:
+            kwargs["dtype"] = torch.float64
+        args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
+        return func(*args, **kwargs)
+
+
+def forward(
+    lm: LanguageModel, tokens: Sequence[int], arm: Arm, vectors: np.ndarray, steer_from: int
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Logits [t, V] and every block's output [t, d], steered at positions ``steer_from`` on."""
+    outputs: list[torch.Tensor] = []
+
+    def hook_of(layer: int) -> Any:
+        def hook(_module: Any, _args: Any, output: Any) -> Any:
+            hidden = output if isinstance(output, torch.Tensor) else output[0]
+            for addition in arm:
+                if addition.layer == layer:
+                    hidden = hidden.clone()
+                    step = torch.from_numpy(addition.alpha * vectors[addition.vector])
+                    hidden[:, steer_from:] += step.to(hidden.dtype)
+            outputs.append(hidden[0])
+            return hidden if isinstance(output, torch.Tensor) else (hidden, *output[1:])
+
+        return hook
+
+    handles = [b.register_forward_hook(hook_of(i)) for i, b in enumerate(lm.layout.blocks)]
+    try:
+        with torch.no_grad():
+            logits = lm.model(input_ids=torch.tensor([list(tokens)]), use_cache=False).logits[0]
+    finally:
+        for handle in handles:
+            handle.remove()
+    return logits, outputs
+
+
+def last_logits(
+    lm: LanguageModel, prompt: Sequence[int], arm: Arm, vectors: np.ndarray
+) -> np.ndarray:
+    logits, _ = forward(lm, prompt, arm, vectors, len(prompt) - 1)
+    return logits[-1].numpy()
+
+
+def sample(
+    lm: LanguageModel,
+    prompt: Sequence[int],
+    arm: Arm,
+    vectors: np.ndarray,
+    sampling: Sampling,
+    key: NoiseKey,
+) -> list[int]:
+    """One row: whole forwards, and the race E_i / p_i in float64."""
+    ids: list[int] = []
+    for step in range(sampling.max_new_tokens):
+        logits, _ = forward(lm, [*prompt, *ids], arm, vectors, len(prompt) - 1)
+        z = logits[-1].double().numpy() / (sampling.temperature or 1.0)
+        p = np.exp(z - z.max())
+        p /= p.sum()
+        if sampling.top_p < 1.0:
+            order = np.argsort(-p)
+            before = np.cumsum(p[order]) - p[order]
+            p[order[before >= sampling.top_p]] = 0.0
+        if sampling.temperature == 0:
+            token = int(p.argmax())
+        else:
+            with np.errstate(divide="ignore"):
+                token = int((exponentials([key], step, len(p))[0] / p).argmin())
+        ids.append(token)
+        if token in lm.stop_ids:
+            break
+    return ids

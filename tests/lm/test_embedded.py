@@ -1,0 +1,100 @@
+"""The proofs that size allows, on the model that comes with the package."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from steer_assets.lm.capture import capture_last
+from steer_assets.lm.decode import Sampling, generate
+from steer_assets.lm.derivatives import prompt_forms
+from steer_assets.lm.intervene import Addition
+from steer_assets.lm.loading import facts
+from steer_assets.lm.logits import next_token_logits
+from steer_assets.lm.noise import NoiseKey
+
+from . import reference
+
+pytestmark = pytest.mark.slow
+TEXTS = ["Tell me about the sea.", "Write a short, polite email to a colleague.", "Why?"]
+
+
+@pytest.fixture(scope="module")
+def tokens(embedded):
+    return embedded.encode(TEXTS)
+
+
+@pytest.fixture(scope="module")
+def table(embedded, tokens):
+    states = capture_last(embedded, tokens, [15])[15]
+    return np.stack([states[0] - states[1], states[2] - states[1]])
+
+
+ARMS = [(), (Addition(15, 0, 1.0),), (Addition(10, 1, 0.5), Addition(20, 0, -0.5))]
+
+
+def test_facts_of_the_conversion(embedded, embedded_folder):
+    found = facts(embedded_folder)
+    assert (found.n_layers, found.hidden_size, found.vocab_size) == (30, 576, 49152)
+    assert (found.n_parameters, found.dtype) == (134_515_008, "float32")
+    assert "quantization_config" not in (embedded_folder / "config.json").read_text()
+    assert embedded.tokenizer.chat_template
+
+
+def test_capture_equals_output_hidden_states(embedded, tokens):
+    found = capture_last(embedded, tokens, [0, 15, 28])
+    for row, prompt in enumerate(tokens):
+        with torch.no_grad():
+            hidden = embedded.model(torch.tensor([prompt]), output_hidden_states=True).hidden_states
+        for layer in (0, 15, 28):
+            expected = hidden[layer + 1][0, -1].numpy()
+            # Residual norms reach thousands at late blocks; the bound is relative to them.
+            assert np.abs(found[layer][row] - expected).max() < 1e-5 * np.abs(expected).max() + 1e-4
+
+
+def test_logits_equal_the_plain_forward(embedded, tokens, table):
+    for index, found in next_token_logits(embedded, tokens, ARMS, table):
+        for arm, logits in zip(ARMS, found, strict=True):
+            expected = reference.last_logits(embedded, tokens[index], arm, table)
+            assert np.abs(logits - expected).max() < 2e-4
+
+
+def test_sampled_tokens_equal_whole_forwards(embedded, tokens, table):
+    sampling = Sampling(max_new_tokens=6, n_samples=1, seed=4)
+    rows = generate(embedded, tokens, ARMS, table, sampling, prompt_keys=TEXTS)
+    for row in rows[::4]:
+        key = NoiseKey.of(4, TEXTS[row.prompt], row.sample)
+        prompt = tokens[row.prompt]
+        expected = reference.sample(embedded, prompt, ARMS[row.arm], table, sampling, key)
+        assert row.token_ids == expected
+
+
+def test_greedy_equals_transformers_generate(embedded, tokens, table):
+    (row,) = generate(embedded, tokens[:1], [()], table, Sampling(12, temperature=0.0))
+    prompt = torch.tensor(tokens[:1])
+    ids = embedded.model.generate(
+        prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=12, do_sample=False
+    )
+    assert row.token_ids == ids[0, prompt.shape[1] :].tolist()
+    assert row.text == embedded.tokenizer.decode(row.token_ids, skip_special_tokens=True)
+
+
+def test_forms_equal_finite_differences_and_the_measured_kl(embedded, tokens, table):
+    """Along one direction, in float64 arithmetic of the float32 weights."""
+    (forms,) = prompt_forms(embedded, tokens[:1], [15, 22])
+    direction = table[0] / np.linalg.norm(table[0])
+    embedded.model.double()
+    try:
+        move = direction[None].astype(np.float64)
+        plus, minus, plain = (
+            reference.last_logits(embedded, tokens[0], (Addition(15, 0, step),), move)
+            for step in (1e-3, -1e-3, 0.0)
+        )
+    finally:
+        embedded.model.float()
+    squared = float(np.square((plus - minus) / 2e-3).sum())
+    assert direction @ forms.jacobian_gram[15] @ direction == pytest.approx(squared, rel=1e-4)
+    log_p, log_q = (x - np.logaddexp.reduce(x) for x in (plain, plus))
+    kl = float(np.sum(np.exp(log_p) * (log_p - log_q)))
+    assert 0.5e-6 * direction @ forms.fisher[15] @ direction == pytest.approx(kl, rel=1e-2)

