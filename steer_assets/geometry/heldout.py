@@ -10,12 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.model_selection import GroupKFold
 
-from steer_assets.geometry.errors import TooFewSamplesError
-from steer_assets.geometry.moments import Moments
+from steer_assets.geometry.errors import DegenerateError, TooFewSamplesError
 from steer_assets.geometry.ranks import null_spaces
-from steer_assets.geometry.spectra import Spectrum, covariance_spectrum, form_spectrum
+from steer_assets.geometry.spectra import Spectrum, form_spectrum
+from steer_assets.geometry.subspaces import held_out_folds
 
 
 def _relative_energies(
@@ -46,27 +45,13 @@ def covariance_energies(
     """Held-out null energy of activations [n, d] by estimator.
 
     groups: rows that must be held out together, such as the two prompts of a contrast pair.
-    Raises `TooFewSamplesError` with fewer groups than splits.
+    Raises as `subspaces.held_out_folds` does.
     """
-    labels = np.arange(len(x)) if groups is None else groups
-    n_groups = len(np.unique(labels))
-    if n_groups < n_splits:
-        raise TooFewSamplesError(f"{n_splits} splits of {n_groups} groups: need a group for each")
     folds = []
-    split = GroupKFold(n_splits, shuffle=True, random_state=seed).split(x, groups=labels)
-    for fitted, held_out in split:
-        moments = Moments(x.shape[1])
-        moments.update(x[fitted].astype(np.float64))
-        spectrum = covariance_spectrum(moments)
-        deviations = x[held_out] - moments.mean
-        norms = np.linalg.norm(deviations, axis=1, keepdims=True)
-        units = deviations[norms[:, 0] > 0] / norms[norms[:, 0] > 0]
-        if len(units) == 0:
-            continue  # held-out rows that equal the mean have no direction
+    for spectrum, deviations in held_out_folds(x, n_splits=n_splits, seed=seed, groups=groups):
+        units = deviations / np.linalg.norm(deviations, axis=1, keepdims=True)
         along_axes = np.square(units @ spectrum.basis).mean(axis=0)
         folds.append((len(units), _relative_energies(along_axes, spectrum, covariance=True)))
-    if not folds:
-        raise TooFewSamplesError("all activations are the same: they span no space")
     return _mean(folds)
 
 
@@ -74,11 +59,14 @@ def form_energies(forms: Float[np.ndarray, "n d d"]) -> dict[str, float]:
     """Held-out null energy of output forms, one per prompt, leaving one prompt out at a time.
 
     The energy of a held-out prompt in a subspace with projector P is tr(P G_i) / tr(G_i).
-    Raises `TooFewSamplesError` with fewer than 2 prompts.
+    Raises `TooFewSamplesError` with fewer than 2 prompts, `DegenerateError` for a zero form.
     """
     n = len(forms)
     if n < 2:
         raise TooFewSamplesError(f"held-out energy needs 2 prompts or more, not {n}")
+    for index, form in enumerate(forms):
+        if not form.any():
+            raise DegenerateError(f"the form of prompt {index} is zero: it has no energy to share")
     total = forms.sum(axis=0)
     folds = []
     for form in forms:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from steer_assets.geometry.arrays import as_form
+from steer_assets.geometry.arrays import as_form, as_matrix
 from steer_assets.geometry.errors import DegenerateError, GeometryError, TooFewSamplesError
 from steer_assets.geometry.moments import Moments
 from steer_assets.geometry.noise import noise_edge
@@ -76,6 +76,15 @@ def covariance_spectrum(moments: Moments) -> Spectrum:
     eigenvalues, basis = _eigen(covariance)
     edge = float(np.sqrt(noise_edge(eigenvalues, moments.n - 1)))
     return Spectrum(np.sqrt(eigenvalues), basis, moments.n, moments.dim, edge)
+
+
+def activation_spectrum(x: Float[np.ndarray, "n d"]) -> Spectrum:
+    """`covariance_spectrum` of activations [n, d] that are in memory. Raises as that does, and as
+    `Moments.update`."""
+    matrix = as_matrix(x, "activations")
+    moments = Moments(matrix.shape[1])
+    moments.update(matrix)
+    return covariance_spectrum(moments)
 
 
 def form_spectrum(gram: Float[np.ndarray, "d d"], n_samples: int) -> Spectrum:

@@ -20,8 +20,7 @@ from jaxtyping import Float, Int
 
 from steer_assets.geometry.arrays import as_matrix
 from steer_assets.geometry.errors import ShapeError
-from steer_assets.geometry.moments import Moments
-from steer_assets.geometry.spectra import Spectrum, covariance_spectrum
+from steer_assets.geometry.spectra import Spectrum, activation_spectrum
 from steer_assets.geometry.subspaces import (
     heldout_null_energy,
     leading,
@@ -82,13 +81,13 @@ def transfers(
 
     activations: environment -> [n, d]; deviations are taken from the mean of the environment that
     is measured, so that a shift of the mean between environments does not count as variation.
-    Raises `ShapeError` for different widths; also as `covariance_spectrum`, `heldout_null_energy`.
+    Raises `ShapeError` for different widths; also as `activation_spectrum`, `heldout_null_energy`.
     """
     data = {name: as_matrix(x, f"activations of {name}") for name, x in activations.items()}
     widths = {name: x.shape[1] for name, x in data.items()}
     if len(set(widths.values())) > 1:
         raise ShapeError(f"environments of different widths: {widths}")
-    spectra = {name: _spectrum(x) for name, x in data.items()}
+    spectra = {name: activation_spectrum(x) for name, x in data.items()}
     ranks = {name: rank_of(spectrum) for name, spectrum in spectra.items()}
     deviations = {name: x - x.mean(axis=0) for name, x in data.items()}
     rows = []
@@ -110,9 +109,3 @@ def transfers(
             )
             rows.append(Transfer(fitted, measured, ranks[fitted], basis.shape[1], energy, overlap))
     return rows
-
-
-def _spectrum(x: Float[np.ndarray, "n d"]) -> Spectrum:
-    moments = Moments(x.shape[1])
-    moments.update(x)
-    return covariance_spectrum(moments)

@@ -8,7 +8,7 @@ where k/d is the expected share in a random k-dimensional subspace, exactly, for
 that is only an accident of the sample gives 1; one that the model has gives less.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,8 +17,7 @@ from sklearn.model_selection import GroupKFold
 
 from steer_assets.geometry.arrays import as_direction, as_matrix, length
 from steer_assets.geometry.errors import DegenerateError, ShapeError, TooFewSamplesError
-from steer_assets.geometry.moments import Moments
-from steer_assets.geometry.spectra import Spectrum, covariance_spectrum
+from steer_assets.geometry.spectra import Spectrum, activation_spectrum
 
 
 def leading(spectrum: Spectrum, rank: int) -> Float[np.ndarray, "d rank"]:
@@ -107,23 +106,38 @@ def heldout_null_energy(
     alone). Mean over `n_splits` folds, weighted by held-out rows.
     Raises `TooFewSamplesError` with fewer groups than splits or fewer than 2 splits.
     """
+    energies, weights = [], []
+    seed = int(rng.integers(2**31))
+    for spectrum, deviations in held_out_folds(x, n_splits=n_splits, seed=seed, groups=groups):
+        energies.append(null_energy(deviations, null(spectrum, rank_of(spectrum))))
+        weights.append(deviations.shape[0])
+    return float(np.average(energies, weights=weights))
+
+
+def held_out_folds(
+    x: Float[np.ndarray, "n d"],
+    *,
+    n_splits: int,
+    seed: int,
+    groups: Int[np.ndarray, " n"] | None = None,
+) -> Iterator[tuple[Spectrum, Float[np.ndarray, "m d"]]]:
+    """For each fold the spectrum of the other rows, and the fold's deviations from their mean.
+
+    Deviations of zero norm, which have no direction, are left out. Raises as `heldout_null_energy`.
+    """
     matrix = as_matrix(x, "activations")
     labels = np.arange(matrix.shape[0]) if groups is None else np.asarray(groups)
     if labels.shape != (matrix.shape[0],):
         raise ShapeError(f"{labels.shape[0]} group labels for {matrix.shape[0]} activations")
-    names = np.unique(labels)
-    if n_splits < 2 or names.shape[0] < n_splits:
+    n_groups = np.unique(labels).shape[0]
+    if n_splits < 2 or n_groups < n_splits:
         raise TooFewSamplesError(
-            f"{n_splits} splits of {names.shape[0]} groups: need 2 splits or more, "
-            "and a group for each"
+            f"{n_splits} splits of {n_groups} groups: need 2 splits or more, and a group for each"
         )
-    seed = int(rng.integers(2**31))
     folds = GroupKFold(n_splits, shuffle=True, random_state=seed)
-    total = 0.0
     for fitted, held_out in folds.split(matrix, groups=labels):
-        moments = Moments(matrix.shape[1])
-        moments.update(matrix[fitted])
-        spectrum = covariance_spectrum(moments)
-        basis = null(spectrum, rank_of(spectrum))
-        total += held_out.shape[0] * null_energy(matrix[held_out] - moments.mean, basis)
-    return float(total / matrix.shape[0])
+        spectrum = activation_spectrum(matrix[fitted])
+        deviations = matrix[held_out] - matrix[fitted].mean(axis=0)
+        moved = deviations[deviations.any(axis=1)]
+        if moved.shape[0]:
+            yield spectrum, moved

@@ -8,8 +8,9 @@ from steer_assets.geometry.errors import (
     ShapeError,
     TooFewSamplesError,
 )
+from steer_assets.geometry.spectra import activation_spectrum
 
-from .toys import orthonormal, spectrum_of
+from .toys import orthonormal
 
 
 @pytest.mark.parametrize(("n", "d"), [(40, 12), (12, 40)])
@@ -20,7 +21,7 @@ def test_band_is_around_the_spectrum_of_the_data(n: int, d: int) -> None:
     k = min(n, d)
     assert band.low.shape == band.high.shape == band.singular_values.shape == (k,)
     np.testing.assert_allclose(
-        band.singular_values, spectrum_of(x).singular_values[:k], rtol=1e-9, atol=1e-6
+        band.singular_values, activation_spectrum(x).singular_values[:k], rtol=1e-9, atol=1e-6
     )
     assert (band.low <= band.high).all()
     assert np.isfinite(band.high).all()

@@ -5,9 +5,9 @@ import pytest
 
 from steer_assets.geometry import families, kl, ranks, subspaces
 from steer_assets.geometry.families import FamilyInputs, FamilyPlan
-from steer_assets.geometry.spectra import Spectrum, form_spectrum
+from steer_assets.geometry.spectra import Spectrum, activation_spectrum, form_spectrum
 
-from .toys import ReadOut, orthonormal, spectrum_of
+from .toys import ReadOut, orthonormal
 
 NOISE_AWARE = ("marchenko_pastur", "gavish_donoho")
 
@@ -18,7 +18,7 @@ def planted_spectra(rng: np.random.Generator, toy: ReadOut, n: int) -> dict[str,
     h = rng.standard_normal((n, r)) @ toy.planted.T + 3.0
     fisher = np.mean([toy.fisher(0.3 * row) for row in h], axis=0)
     return {
-        "covariance": spectrum_of(h),
+        "covariance": activation_spectrum(h),
         "jacobian": form_spectrum(toy.jacobian_gram(), n),
         "fisher": form_spectrum(fisher, n),
     }
@@ -44,7 +44,7 @@ def test_covariance_and_behavioural_null_spaces_are_told_apart() -> None:
     toy = ReadOut.draw(rng, d=48, r=8, vocabulary=100)
     # Activations vary in a subspace that the network does not read at all.
     unread = np.linalg.svd(toy.planted)[0][:, 8:20]
-    covariance = spectrum_of(rng.standard_normal((400, 12)) @ unread.T)
+    covariance = activation_spectrum(rng.standard_normal((400, 12)) @ unread.T)
     fisher = form_spectrum(toy.fisher(np.zeros(48)), 1)
     read = subspaces.leading(fisher, ranks.rank(fisher, "sigma_1pct"))
     varied = subspaces.leading(covariance, ranks.rank(covariance, "marchenko_pastur"))
@@ -58,7 +58,7 @@ def test_noise_aware_rank_is_right_with_fewer_samples_than_dimensions(
 ) -> None:
     rng = np.random.default_rng(n)
     signal = rng.standard_normal((n, r)) * np.linspace(3, 8, r) @ orthonormal(rng, d, r).T
-    spectrum = spectrum_of(signal + 0.2 * rng.standard_normal((n, d)))
+    spectrum = activation_spectrum(signal + 0.2 * rng.standard_normal((n, d)))
     answers = {a.estimator: a for a in ranks.null_spaces(spectrum, sampling_floor=True)}
     for name in NOISE_AWARE:
         assert answers[name].found
@@ -75,7 +75,9 @@ def test_noise_aware_rank_is_right_with_fewer_samples_than_dimensions(
 def test_isotropic_data_have_no_null_space_after_the_noise_edge(n: int, d: int) -> None:
     for seed in range(3):
         x = 2.5 * np.random.default_rng([n, d, seed]).standard_normal((n, d)) - 4.0
-        answers = {a.estimator: a for a in ranks.null_spaces(spectrum_of(x), sampling_floor=True)}
+        answers = {
+            a.estimator: a for a in ranks.null_spaces(activation_spectrum(x), sampling_floor=True)
+        }
         for name in NOISE_AWARE:
             assert not answers[name].found
             assert answers[name].value == 0.0
@@ -86,7 +88,7 @@ def test_isotropic_data_rarely_look_structured_over_many_draws() -> None:
     alarms = 0
     for seed in range(200):
         x = np.random.default_rng([9, seed]).standard_normal((60, 40))
-        alarms += ranks.rank(spectrum_of(x), "marchenko_pastur") != 40
+        alarms += ranks.rank(activation_spectrum(x), "marchenko_pastur") != 40
     assert alarms <= 1
 
 

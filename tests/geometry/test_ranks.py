@@ -3,9 +3,7 @@ import pytest
 
 from steer_assets.geometry import ranks
 from steer_assets.geometry.ranks import NullSpace, null_spaces
-from steer_assets.geometry.spectra import Spectrum, form_spectrum
-
-from .toys import spectrum_of
+from steer_assets.geometry.spectra import Spectrum, activation_spectrum, form_spectrum
 
 
 def by_name(spectrum: Spectrum, *, covariance: bool) -> dict[str, NullSpace]:
@@ -33,7 +31,7 @@ def test_every_estimator_on_a_spectrum_worked_out_by_hand() -> None:
 
 
 def test_rank_and_null_dimension_sum_to_the_ambient_dimension() -> None:
-    spectrum = spectrum_of(np.random.default_rng(0).standard_normal((30, 80)))
+    spectrum = activation_spectrum(np.random.default_rng(0).standard_normal((30, 80)))
     answers = null_spaces(spectrum, sampling_floor=True)
     assert len(answers) == 9
     for answer in answers:
@@ -55,7 +53,7 @@ def test_equal_singular_values_have_every_effective_rank_equal_to_the_dimension(
 def test_the_sampling_floor_is_that_of_the_number_of_samples() -> None:
     assert ranks.covariance_floor(100, 2048) == pytest.approx(1 - 99 / 2048)
     assert ranks.covariance_floor(5000, 2048) == 0.0
-    spectrum = spectrum_of(np.random.default_rng(1).standard_normal((100, 300)))
+    spectrum = activation_spectrum(np.random.default_rng(1).standard_normal((100, 300)))
     assert all(a.sampling_floor == 0.0 for a in null_spaces(spectrum, sampling_floor=False))
 
 
@@ -67,7 +65,7 @@ def test_unknown_estimator_names_the_known_ones() -> None:
 def test_a_direction_never_used_is_null_even_where_nothing_stands_out() -> None:
     x = np.random.default_rng(2).standard_normal((400, 50))
     x[:, 30:] = 1.0
-    answers = by_name(spectrum_of(x), covariance=True)
+    answers = by_name(activation_spectrum(x), covariance=True)
     assert not answers["marchenko_pastur"].found
     assert answers["marchenko_pastur"].null_dim == 20
     assert answers["gavish_donoho"].null_dim == 20

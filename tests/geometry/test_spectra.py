@@ -9,15 +9,15 @@ from steer_assets.geometry.errors import (
     TooFewSamplesError,
 )
 from steer_assets.geometry.moments import Moments
-from steer_assets.geometry.spectra import covariance_spectrum, form_spectrum
+from steer_assets.geometry.spectra import activation_spectrum, covariance_spectrum, form_spectrum
 
-from .toys import moments_of, orthonormal, spectrum_of
+from .toys import orthonormal
 
 
 def test_singular_values_are_standard_deviations_along_the_axes() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((500, 6)) * [9, 5, 3, 2, 1, 0.5]
-    spectrum = spectrum_of(x)
+    spectrum = activation_spectrum(x)
     expected = np.linalg.svd(x - x.mean(axis=0), compute_uv=False) / np.sqrt(499)
     np.testing.assert_allclose(spectrum.singular_values, expected, rtol=1e-10)
     projected = (x @ spectrum.basis).std(axis=0, ddof=1)
@@ -26,7 +26,7 @@ def test_singular_values_are_standard_deviations_along_the_axes() -> None:
 
 
 def test_variance_shares_sum_to_one_and_signs_are_fixed() -> None:
-    spectrum = spectrum_of(np.random.default_rng(1).standard_normal((40, 12)))
+    spectrum = activation_spectrum(np.random.default_rng(1).standard_normal((40, 12)))
     assert spectrum.explained_variance.sum() == pytest.approx(1.0)
     assert spectrum.cumulative_variance[-1] == pytest.approx(1.0)
     assert (np.diff(spectrum.singular_values) <= 0).all()
@@ -37,13 +37,13 @@ def test_variance_shares_sum_to_one_and_signs_are_fixed() -> None:
 
 def test_signs_do_not_depend_on_the_solver() -> None:
     x = np.random.default_rng(2).standard_normal((30, 5))
-    mirrored = moments_of(x @ np.diag([1.0, -1.0, 1.0, -1.0, 1.0]))
-    a, b = spectrum_of(x), covariance_spectrum(mirrored)
+    mirrored = x @ np.diag([1.0, -1.0, 1.0, -1.0, 1.0])
+    a, b = activation_spectrum(x), activation_spectrum(mirrored)
     np.testing.assert_allclose(np.abs(a.basis), np.abs(b.basis), atol=1e-9)
 
 
 def test_fewer_samples_than_dimensions_leave_exact_zeros() -> None:
-    spectrum = spectrum_of(np.random.default_rng(3).standard_normal((10, 40)) + 50)
+    spectrum = activation_spectrum(np.random.default_rng(3).standard_normal((10, 40)) + 50)
     assert (spectrum.singular_values > 0).sum() == 9
     assert np.isfinite(spectrum.noise_edge)
 
@@ -61,12 +61,12 @@ def test_form_spectrum_is_the_root_of_the_eigenvalues() -> None:
 def test_constant_activations_are_refused(value: float) -> None:
     x = np.full((20, 4), value) + np.array([0.0, 0.1, 0.2, 0.3])
     with pytest.raises(DegenerateError, match="constant over 20"):
-        spectrum_of(x)
+        activation_spectrum(x)
 
 
 def test_refusals() -> None:
     with pytest.raises(TooFewSamplesError, match="3 samples, got 2"):
-        spectrum_of(np.eye(2))
+        activation_spectrum(np.eye(2))
     with pytest.raises(TooFewSamplesError):
         covariance_spectrum(Moments(3))
     with pytest.raises(DegenerateError, match="zero"):

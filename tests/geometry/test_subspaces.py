@@ -10,8 +10,9 @@ from steer_assets.geometry.errors import (
     ShapeError,
     TooFewSamplesError,
 )
+from steer_assets.geometry.spectra import activation_spectrum
 
-from .toys import orthonormal, spectrum_of
+from .toys import orthonormal
 
 
 def low_rank(rng: np.random.Generator, n: int, planted: np.ndarray) -> np.ndarray:
@@ -21,7 +22,7 @@ def low_rank(rng: np.random.Generator, n: int, planted: np.ndarray) -> np.ndarra
 
 
 def test_leading_and_null_bases_complete_each_other() -> None:
-    spectrum = spectrum_of(np.random.default_rng(0).standard_normal((40, 10)))
+    spectrum = activation_spectrum(np.random.default_rng(0).standard_normal((40, 10)))
     a, b = subspaces.leading(spectrum, 4), subspaces.null(spectrum, 4)
     assert (a.shape, b.shape) == ((10, 4), (10, 6))
     np.testing.assert_allclose(a.T @ b, 0.0, atol=1e-12)

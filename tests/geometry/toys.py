@@ -6,22 +6,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
 
-from steer_assets.geometry.moments import Moments
-from steer_assets.geometry.spectra import Spectrum, covariance_spectrum
-
 
 def orthonormal(rng: np.random.Generator, d: int, k: int) -> Float[np.ndarray, "d k"]:
     return np.linalg.qr(rng.standard_normal((d, k)))[0]
-
-
-def moments_of(x: Float[np.ndarray, "n d"]) -> Moments:
-    moments = Moments(x.shape[1])
-    moments.update(x)
-    return moments
-
-
-def spectrum_of(x: Float[np.ndarray, "n d"]) -> Spectrum:
-    return covariance_spectrum(moments_of(x))
 
 
 @dataclass(frozen=True)
