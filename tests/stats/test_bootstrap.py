@@ -124,3 +124,11 @@ def test_a_statistic_that_is_undefined_too_often_is_refused():
         pytest.raises(ValueError, match="undefined"),
     ):
         bootstrap.bca(x, lambda s: s.mean() / s.std(), rng=rng(0))
+
+
+def test_crossed_interval_has_the_width_of_its_standard_error():
+    """Mostly unexplained rest, which resampling both factors counts about three times over."""
+    x = rng(17).normal(size=(30, 20))
+    found = bootstrap.crossed(x, level=0.9, n_boot=8000, rng=rng(18))
+    se, df = standard_error(x)
+    assert (found.high - found.low) / 2 == pytest.approx(stats.t.ppf(0.95, df) * se, rel=0.05)
