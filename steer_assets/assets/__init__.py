@@ -10,16 +10,24 @@ from steer_assets.assets import (  # noqa: I001 - pipeline order
     vector_families,
     logit_distances,
     generations,
+    scorer_validation,
+    classifier_scores,
+    equivalence_reports,
+    identifiability_summary,
 )
 
 __all__ = [
     "activation_caches",
     "behavioral_spectra",
+    "classifier_scores",
     "covariance_matrices",
+    "equivalence_reports",
     "generations",
+    "identifiability_summary",
     "logit_distances",
     "model_snapshot",
     "prompt_sets",
+    "scorer_validation",
     "svd_spectra",
     "vector_families",
 ]

@@ -101,7 +101,10 @@ def activation_caches(run: StageRun) -> Produced:
             for layer, values in rows.items()
         ]
     )
-    norms = {f"mean norm at {layer}": float(np.linalg.norm(v, axis=1).mean()) for layer, v in rows.items()}
+    norms = {
+        f"mean norm at {layer}": float(np.linalg.norm(v, axis=1).mean())
+        for layer, v in rows.items()
+    }
     return Produced(
         rows=[Rows("activation_caches", frame)],
         files={relative: content},

@@ -1,6 +1,9 @@
 """Stage 6: how the output moves with the residual stream."""
 
+from __future__ import annotations
+
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -10,6 +13,9 @@ from steer_assets.assets.activation_caches import pair_activations, read_activat
 from steer_assets.assets.null_space_rows import null_space_rows
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.hdf5 import read_array, write_arrays
+
+if TYPE_CHECKING:
+    from steer_assets.lm.intervene import Arm
 
 KINDS = ("jacobian", "fisher")
 #: Forms [n, d, d], one per prompt, by kind, point and layer.
@@ -23,7 +29,7 @@ def read_form(run: StageRun, kind: str, at: str, layer: int) -> np.ndarray:
 
 
 def _forms(run: StageRun) -> Forms:
-    """Jacobian Gram and Fisher pullback per prompt: unsteered everywhere, steered where we steer."""
+    """Jacobian Gram and Fisher pullback per prompt: unsteered, and steered at steered layers."""
     from steer_assets.geometry.directions import base
     from steer_assets.lm import derivatives
     from steer_assets.lm.intervene import Addition
@@ -34,18 +40,20 @@ def _forms(run: StageRun) -> Forms:
     ids = model.encode(chosen["text"].to_list())
     forms: Forms = defaultdict(list)
 
-    def collect(at: str, layers: list[int], **steering: object) -> None:
+    def collect(at: str, layers: list[int], arm: Arm, vectors: np.ndarray | None) -> None:
         report = run.progress(f"{at} {layers}")
-        for form in derivatives.prompt_forms(model, ids, layers, on_progress=report, **steering):
+        for form in derivatives.prompt_forms(
+            model, ids, layers, arm=arm, vectors=vectors, on_progress=report
+        ):
             for layer in layers:
                 forms["jacobian", at, layer].append(form.jacobian_gram[layer])
                 forms["fisher", at, layer].append(form.fisher[layer])
 
-    collect("unsteered", run.all_layers())
+    collect("unsteered", run.all_layers(), (), None)
     for layer in run.steer_layers():
         v = base(*pair_activations(*read_activations(run, layer), "contrast"))
         arm = (Addition(layer, 0, run.study.behaviour.steered_alpha),)
-        collect("steered", [layer], arm=arm, vectors=v[None])
+        collect("steered", [layer], arm, v[None])
     return forms
 
 
@@ -62,8 +70,8 @@ def behavioral_spectra(run: StageRun) -> Produced:
 
     J = dz/dh at the last prompt token, by automatic differentiation. Directions with small singular
     values do not move the next-token distribution: that is the behavioural null space, as opposed
-    to the covariance one (where activations do not vary). HDF5 datasets `form/<kind>/<point>/<layer>`
-    are [d, d]; the steered point has the base vector added at the layer.
+    to the covariance one (where activations do not vary). HDF5 datasets
+    `form/<kind>/<point>/<layer>` are [d, d]; the steered point has v added at the layer.
     """
     from steer_assets.geometry import heldout
     from steer_assets.geometry.spectra import form_spectrum

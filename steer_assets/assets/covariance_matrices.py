@@ -79,8 +79,9 @@ def covariance_matrices(run: StageRun) -> Produced:
         files={run.layout.relative(path): content},
         metadata={"matrices": len(frame)},
         metrics={
-            f"trace_{row['layer']}": row["trace"]
-            for row in records
-            if row["environment"] == POOLED
+            f"trace_{layer}": trace
+            for layer, trace in frame.filter(pl.col("environment") == POOLED)
+            .select("layer", "trace")
+            .iter_rows()
         },
     )

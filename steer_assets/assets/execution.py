@@ -4,7 +4,6 @@ A step whose stored result is exactly what it would make again hands that result
 computing it; the run tag `steer/force` (value `true`) asks for the work to be done all the same.
 """
 
-
 import time
 from typing import Any
 
@@ -48,7 +47,9 @@ def _verify_inputs(layout: Layout, stage: Stage, key: PartitionKey) -> None:
 def _complete(rows: Rows, stage: Stage, key: PartitionKey, run_id: str) -> pl.DataFrame:
     """Add the columns that every row of the part shares."""
     shared = {**key, **rows.extra, "run_id": run_id, "code_version": stage.code_version}
-    return conform(rows.frame.with_columns(pl.lit(v).alias(k) for k, v in shared.items()), rows.table)
+    return conform(
+        rows.frame.with_columns(pl.lit(v).alias(k) for k, v in shared.items()), rows.table
+    )
 
 
 def _write_rows(
@@ -85,7 +86,9 @@ def _preview(frame: pl.DataFrame, n: int = 8) -> str:
     lines = ["| " + " | ".join(head.columns) + " |", "|" + " --- |" * len(head.columns)]
     for row in head.iter_rows():
         cells = [f"{v:.4g}" if isinstance(v, float) else str(v)[:80] for v in row]
-        lines.append("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |")
+        lines.append(
+            "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+        )
     return "\n".join(lines)
 
 

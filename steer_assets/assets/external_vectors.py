@@ -38,9 +38,7 @@ def read(layout: Layout, model: str, trait: str, layer: int) -> dict[str, np.nda
     return found
 
 
-def add(
-    layout: Layout, model: str, trait: str, name: str, vectors: dict[int, np.ndarray]
-) -> Path:
+def add(layout: Layout, model: str, trait: str, name: str, vectors: dict[int, np.ndarray]) -> Path:
     """Store a user's vector for the next run; returns its path."""
     path = _folder(layout, model, trait) / f"{validate_slug(name, 'vector')}.safetensors"
     named = {f"layer_{layer}": values for layer, values in vectors.items()}

@@ -70,7 +70,10 @@ def generations(run: StageRun) -> Produced:
         [
             {
                 "generation_id": generation_id(
-                    "controlled", arms[text.arm], prompts.item(text.prompt, "prompt_id"), text.sample
+                    "controlled",
+                    arms[text.arm],
+                    prompts.item(text.prompt, "prompt_id"),
+                    text.sample,
                 ),
                 "protocol": "controlled",
                 "vector_id": arms[text.arm].vector_id,
@@ -87,8 +90,9 @@ def generations(run: StageRun) -> Produced:
             for text in texts
         ]
     )
+    n_tokens = sum(len(text.token_ids) for text in texts)
     return Produced(
         rows=[Rows("generations", frame)],
-        metadata={"arms": len(arms), "prompts": len(prompts), "tokens": frame["n_tokens"].sum()},
-        metrics={"n_texts": len(frame), "n_tokens": frame["n_tokens"].sum()},
+        metadata={"arms": len(arms), "prompts": len(prompts), "tokens": n_tokens},
+        metrics={"n_texts": len(frame), "n_tokens": n_tokens},
     )

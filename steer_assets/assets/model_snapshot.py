@@ -37,7 +37,7 @@ def _fingerprint(path: Path | None) -> str:
 
 def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
     source = catalog.model_entry(key["model"]).source
-    described = {"source": source.model_dump(mode="json")}
+    described: dict[str, object] = {"source": source.model_dump(mode="json")}
     if source.kind != "hub":
         described["content"] = _fingerprint(_source_file(source))
     return {f"models/{key['model']}.yaml": hash_json(described)}

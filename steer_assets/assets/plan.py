@@ -109,3 +109,24 @@ def expected_frame(layout: Layout) -> pl.DataFrame:
     names = ["asset_key", "partition", "input_asset_key", "input_partition"]
     schema = dict.fromkeys([*names, "input_data_version", "missing_file"], pl.String)
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def materialised_inputs(layout: Layout, stage: Stage, key: PartitionKey) -> list[Record]:
+    """Newest records of everything a stage reads."""
+    return [record for _, _, record in input_records(layout, stage, key) if record is not None]
+
+
+def stale_frame(layout: Layout) -> pl.DataFrame:
+    """Artifacts that are out of date under the study that made them, and why."""
+    rows = []
+    for stage in STAGES.values():
+        for key in materialised(layout, stage):
+            record = _record(layout, stage, key)
+            study = _study_of(record) if record else None
+            if record is None or study is None:
+                continue
+            status = check(layout, stage, key, study)
+            if not status.fresh and stage.dimensions:
+                rows.append((stage.name, record.partition, "; ".join(status.reasons)))
+    schema = {"asset": pl.String, "partition": pl.String, "why": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")

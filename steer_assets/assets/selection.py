@@ -34,4 +34,9 @@ def spread_over_environments(tests: pl.DataFrame, n: int) -> pl.DataFrame:
     order = pl.col("environment").replace_strict(
         {name: i for i, name in enumerate(ENVIRONMENTS)}, return_dtype=pl.Int32
     )
-    return tests.with_columns(turn.alias("_turn"), order.alias("_order")).sort("_turn", "_order").head(n).drop("_turn", "_order")
+    return (
+        tests.with_columns(turn.alias("_turn"), order.alias("_order"))
+        .sort("_turn", "_order")
+        .head(n)
+        .drop("_turn", "_order")
+    )

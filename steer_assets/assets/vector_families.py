@@ -100,7 +100,9 @@ def _row(
     values = vector.values
     norm = float(np.linalg.norm(values))
     cosine = float(values @ base / (norm * np.linalg.norm(base)))
-    shares = {f"null_energy_{kind}": energy_share(values, null) for kind, (_, null) in bases.items()}
+    shares = {
+        f"null_energy_{kind}": energy_share(values, null) for kind, (_, null) in bases.items()
+    }
     return {
         "vector_id": vector.vector_id,
         "family": vector.family,

@@ -1,0 +1,224 @@
+"""Which arms are compared with which, and the rows of `equivalence_tests` that come of it.
+
+Prompts are the units: all samples of a prompt are averaged within it. Every arm is compared with
+the unsteered one (`efficacy`), and every other arm with v at the same dose and layer
+(`against_base`). Arms that differ only in the seed of v_perp are also compared together.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import polars as pl
+
+from steer_assets.assets import seeds
+from steer_assets.assets.arms import UNSTEERED, Arm
+from steer_assets.catalog.studies import Study
+from steer_assets.catalog.traits import ENVIRONMENTS
+from steer_assets.stats import margins
+from steer_assets.stats.compare import Comparison, compare
+from steer_assets.stats.multiplicity import holm
+from steer_assets.stats.power import tost_sample_size
+from steer_assets.stats.verdicts import verdict
+
+POOLED = "pooled"
+ALL_SEEDS = "all_seeds"
+#: Fewest prompts of one environment that are worth a test of their own.
+_FEWEST_PROMPTS = 4
+#: Within these columns p-values are adjusted together. v's own efficacy is the primary hypothesis
+#: that the others depend on, and forms a family by itself.
+_FAMILY_OF_TESTS = ["protocol", "scorer", "comparison", "margin_kind", "environment", "primary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is compared: an arm, or several arms that differ in seed only."""
+
+    vector_id: str
+    family: str
+    null_space: str
+    layer: int
+    alpha: float
+    arms: tuple[Arm, ...]
+
+
+def subjects(vectors: pl.DataFrame, present: set[Arm]) -> list[Subject]:
+    """Every arm that has texts, and seeds of the same family together."""
+    found = []
+    rows = vectors.filter(pl.col("family") != UNSTEERED.vector_id).sort("layer", "vector_id")
+    for row in rows.iter_rows(named=True):
+        for arm in sorted(a for a in present if a.vector_id == row["vector_id"]):
+            identity = (row["family"], row["null_space"], row["layer"])
+            found.append(Subject(arm.vector_id, *identity, arm.alpha, (arm,)))
+    together: dict[tuple[str, str, int, float], list[Subject]] = {}
+    for one in found:
+        key = (one.family, one.null_space, one.layer, one.alpha)
+        together.setdefault(key, []).append(one)
+    for (family, null_space, layer, alpha), same in together.items():
+        if len(same) > 1:
+            name = ".".join(filter(None, (f"L{layer}", family, null_space, ALL_SEEDS)))
+            arms = tuple(one.arms[0] for one in same)
+            found.append(Subject(name, family, null_space, layer, alpha, arms))
+    return found
+
+
+class Scores:
+    """Scores of one protocol and scorer as arrays [prompts, samples] by arm."""
+
+    def __init__(self, scored: pl.DataFrame) -> None:
+        self._by_arm: dict[Arm, dict[str, np.ndarray]] = {}
+        self.environment: dict[str, str] = dict(
+            scored.select("prompt_id", "environment").unique(maintain_order=True).iter_rows()
+        )
+        for (vector_id, alpha, prompt_id), rows in scored.sort("sample").group_by(
+            "vector_id", "alpha", "prompt_id", maintain_order=True
+        ):
+            by_prompt = self._by_arm.setdefault(Arm(str(vector_id), float(str(alpha))), {})
+            by_prompt[str(prompt_id)] = rows["score"].to_numpy()
+
+    @property
+    def arms(self) -> set[Arm]:
+        """Arms that have texts."""
+        return set(self._by_arm)
+
+    def paired(
+        self, arms: tuple[Arm, ...], reference: Arm, environment: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores [prompts, samples] of both sides on the prompts that all of them have.
+
+        Samples of several arms lie side by side, each beside the same sample of the reference.
+        """
+        prompts = [
+            prompt
+            for prompt, where in self.environment.items()
+            if environment in (POOLED, where)
+            and all(prompt in self._by_arm.get(arm, {}) for arm in (*arms, reference))
+        ]
+        if not prompts:
+            return np.empty((0, 0)), np.empty((0, 0))
+        first = [np.concatenate([self._by_arm[arm][p] for arm in arms]) for p in prompts]
+        second = [np.tile(self._by_arm[reference][p], len(arms)) for p in prompts]
+        return np.stack(first), np.stack(second)
+
+    def environments(self) -> list[str]:
+        """Pooled, and each environment with enough prompts, where there are several."""
+        present = list(self.environment.values())
+        several = [e for e in ENVIRONMENTS if present.count(e) >= _FEWEST_PROMPTS]
+        return [POOLED, *(several if len(set(present)) > 1 else [])]
+
+
+def _margins(
+    a: np.ndarray, b: np.ndarray, efficacy: np.ndarray | None, study: Study
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Margins by kind; one that the data cannot define (no spread, no effect) is left out."""
+    settings = study.statistics
+    if a.std() > 0 or b.std() > 0:
+        yield "sd", margins.standardised(a, b, settings.margin_sd)
+    if efficacy is not None and efficacy.mean() != 0:
+        yield "efficacy", margins.relative(efficacy, settings.margin_efficacy)
+
+
+def _needed(comparison: Comparison) -> int:
+    if comparison.margin <= 0:
+        return 2**31 - 1  # no number of prompts decides within an empty margin
+    return min(tost_sample_size(comparison.sd_difference, comparison.margin), 2**31 - 1)
+
+
+def _compare_all(
+    scores: Scores, subject: Subject, reference: Arm, study: Study, purpose: tuple[str, ...]
+) -> Iterator[dict[str, object]]:
+    settings = study.statistics
+    for environment in scores.environments():
+        a, b = scores.paired(subject.arms, reference, environment)
+        if len(a) < 2:
+            continue
+        efficacy = None
+        if reference != UNSTEERED:
+            v, unsteered = scores.paired((reference,), UNSTEERED, environment)
+            efficacy = (v - unsteered).mean(axis=1)
+            if len(efficacy) != len(a):
+                efficacy = None  # v has unsteered texts on other prompts than these
+        for kind, margin in _margins(a, b, efficacy, study):
+            key = (*purpose, subject.vector_id, reference.vector_id, f"{subject.alpha}")
+            result = compare(
+                a,
+                b,
+                margin=margin,
+                level=settings.confidence,
+                n_boot=settings.n_boot,
+                rng=seeds.generator(study, *key, environment, kind),
+            )
+            measured = asdict(result)
+            for extra in ("d_z", "se", "sd_difference"):
+                del measured[extra]
+            yield {
+                "comparison": "efficacy" if reference == UNSTEERED else "against_base",
+                "vector_id": subject.vector_id,
+                "reference_id": reference.vector_id,
+                "family": subject.family,
+                "layer": subject.layer,
+                "alpha": subject.alpha,
+                "environment": environment,
+                "margin_kind": kind,
+                "primary": reference == UNSTEERED and subject.family == "base",
+                **measured,
+                "n_prompts_needed": _needed(result),
+            }
+
+
+def compare_arms(
+    scored: pl.DataFrame, vectors: pl.DataFrame, study: Study, *purpose: str
+) -> pl.DataFrame:
+    """Unadjusted comparisons of one protocol and scorer.
+
+    scored: generations joined with their scores. `purpose` keys the random numbers.
+    """
+    scores = Scores(scored)
+    rows: list[dict[str, object]] = []
+    for subject in subjects(vectors, scores.arms):
+        rows += _compare_all(scores, subject, UNSTEERED, study, purpose)
+        base = Arm(f"L{subject.layer}.base", subject.alpha)
+        if subject.family != "base" and base in scores.arms:
+            rows += _compare_all(scores, subject, base, study, purpose)
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _adjusted(rows: pl.DataFrame) -> pl.DataFrame:
+    parts = [
+        group.with_columns(
+            pl.Series("p_difference_adjusted", holm(group["p_difference"].to_numpy())),
+            pl.Series("p_equivalence_adjusted", holm(group["p_equivalence"].to_numpy())),
+        )
+        for _, group in rows.group_by(_FAMILY_OF_TESTS, maintain_order=True)
+    ]
+    return pl.concat(parts)
+
+
+def with_verdicts(rows: pl.DataFrame, auroc_low: float, study: Study) -> pl.DataFrame:
+    """Adjust p-values by Holm within families of tests and add verdicts with their reasons."""
+    level = study.statistics.significance
+    adjusted = _adjusted(rows)
+    steering = adjusted.filter(pl.col("primary") & (pl.col("environment") == POOLED))
+    works = {
+        (row["layer"], row["alpha"])
+        for row in steering.iter_rows(named=True)
+        if row["p_difference_adjusted"] < level
+    }
+    values, reasons = [], []
+    for row in adjusted.iter_rows(named=True):
+        stated = verdict(
+            p_difference_adjusted=row["p_difference_adjusted"],
+            p_equivalence_adjusted=row["p_equivalence_adjusted"],
+            ci_low=row["ci_low"],
+            ci_high=row["ci_high"],
+            margin=row["margin"],
+            reference_significant=row["comparison"] == "efficacy"
+            or (row["layer"], row["alpha"]) in works,
+            scorer_auroc_low=auroc_low,
+            alpha=level,
+        )
+        values.append(stated.value)
+        reasons.append(stated.reason)
+    return adjusted.with_columns(pl.Series("verdict", values), pl.Series("reason", reasons)).drop(
+        "primary"
+    )
