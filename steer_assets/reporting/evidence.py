@@ -61,8 +61,8 @@ class Evidence:
 
     @property
     def confidence(self) -> str:
-        """Coverage of the intervals, in words: `95 %`."""
-        return f"{100 * float(self.study['statistics']['confidence']):g} %"
+        """Coverage of the intervals, in words: `95%`."""
+        return f"{100 * float(self.study['statistics']['confidence']):g}%"
 
     @property
     def n_layers(self) -> int | None:
@@ -106,7 +106,7 @@ class Evidence:
     def tests(self, comparison: str, margin_kind: str = "sd") -> pl.DataFrame:
         """Comparisons of the deciding scorer, with columns in standard deviations of the score.
 
-        Adds `effect_sd`, `low_sd`, `high_sd`, `margin_in_sd` and `name`. The standard deviation is the
+        Adds `effect_sd`, `low_sd`, `high_sd` and `margin_in_sd`. The standard deviation is the
         pooled one of both arms: the margin of kind `sd` over its share.
         """
         rows = self.table("equivalence_tests").filter(
@@ -120,7 +120,7 @@ class Evidence:
             .unique(key, keep="first", maintain_order=True)
             .select(*key, unit=pl.col("margin") / self.margin)
         )
-        # A comparison with both margins has two rows with the same effect: one is enough.
+        # A comparison with both margins has two rows with the same effect: take one of them.
         chosen = rows.filter(pl.col("margin_kind") == margin_kind)
         return (
             chosen.join(units, on=key, how="inner", maintain_order="left")
@@ -145,6 +145,12 @@ class Evidence:
             return 1.0
         counts = alphas.value_counts().sort(["count", "alpha"], descending=[True, False])
         return float(counts["alpha"][0])
+
+    @property
+    def at_headline_dose(self) -> pl.Expr:
+        """Selects the rows of the headline dose; none where there is no such dose."""
+        alpha = self.headline_alpha
+        return pl.lit(False) if alpha is None else pl.col("alpha") == alpha
 
 
 def seeds_shown(rows: pl.DataFrame) -> pl.DataFrame:

@@ -63,7 +63,8 @@ def make(
     def drawn() -> Canvas:
         with styled():
             canvas = draw()
-            canvas.draw_without_rendering()
+            if engine := canvas.get_layout_engine():
+                engine.execute(canvas)
             # The layout is settled: every format shows the same one, and none works it out again.
             canvas.set_layout_engine("none")
             return canvas

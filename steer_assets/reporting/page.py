@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -21,6 +22,14 @@ def _visible(value: Any) -> Any:
     return value
 
 
+_BOUND = re.compile(r"(?<=\bv) \+ (?=v⊥)|(?<=[αp]) ([=<]) (?=\d)|(?<=\d) (?=SD\b)")
+
+
+def _bound(text: str) -> str:
+    """`text` with spaces that no line may break at: in v + v⊥, α = 1, p < 0.001, 0.2 SD."""
+    return _BOUND.sub(lambda found: found[0].replace(" ", "\u00a0"), text)
+
+
 @cache
 def environment() -> Environment:
     """Jinja with escaping for every template and an error for every name that is missing."""
@@ -38,7 +47,9 @@ def environment() -> Environment:
         "percent": percent,
         "significant": significant,
         "cell": cell,
+        "bound": _bound,
         "words": lambda name: name.replace("_", " "),
+        "sentence": lambda text: text if text.endswith((".", "?", "!")) else text + ".",
     }
     jinja.globals |= {"symbols": SYMBOLS, "style": asset("style.css")}
     return jinja

@@ -6,13 +6,9 @@ escape of an ANSI sequence is seen as text) and the marks that reorder bidirecti
 """
 
 _KEPT = "\n\t"
-_SYMBOLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in _KEPT}
-_SYMBOLS |= {0x7F: "\u2421"}
-_SYMBOLS |= dict.fromkeys(range(128, 160), "�")
-_SYMBOLS |= {
-    code: f"⟨U+{code:04X}⟩"
-    for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
+_CONTROLS = [code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in _KEPT]
+_REORDERING = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+_SYMBOLS = {code: f"⟨U+{code:04X}⟩" for code in (*_CONTROLS, *_REORDERING)} | {0x1B: "⟨ESC⟩"}
 
 
 def plain(text: str) -> str:

@@ -86,7 +86,7 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
     prompts = ", ".join(
         f"{n} {kind.replace('_', ' ')}" for kind, n in study["prompts"]["test"].items()
     )
-    facts = [
+    return [
         ("Question", "Is v the direction that moves the trait, or one of many that act the same?"),
         ("Model", _model(evidence)),
         ("Trait", f"{evidence.trait_title}: {evidence.poles[0]} against {evidence.poles[1]}"),
@@ -98,14 +98,18 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
         ("Test prompts", prompts),
         ("Texts", f"{generation['samples']} per prompt and arm, up to "
          f"{generation['max_new_tokens']} tokens, temperature {generation['temperature']:g}"),
-        ("Scorer", ", ".join(study["scoring"]["scorers"]) + f"; {evidence.scorer} decides"),
+        ("Scorer", _scorers(evidence)),
         ("Margins", f"±{statistics['margin_sd']:g} standard deviations of the score; beside it "
-         f"{100 * statistics['margin_efficacy']:g} % of v's own effect"),
+         f"{100 * statistics['margin_efficacy']:g}% of v's own effect"),
         ("Tests", f"two one-sided tests and a test of difference over prompts, Holm's adjustment "
          f"within the report, level {statistics['significance']:g}"),
         ("Study", f"{study['study']}, root seed {study['seed']}"),
     ]  # fmt: skip
-    return facts
+
+
+def _scorers(evidence: Evidence) -> str:
+    first, *others = evidence.study["scoring"]["scorers"]
+    return f"{first} decides; beside it {', '.join(others)}" if others else str(first)
 
 
 def _model(evidence: Evidence) -> str:

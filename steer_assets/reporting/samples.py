@@ -35,7 +35,7 @@ def side_by_side(evidence: Evidence) -> list[Comparison]:
     """First prompt of every environment, first sample: unsteered, v and v + v_perp, per layer."""
     texts = evidence.table("generations").filter(
         pl.col("protocol") == "controlled",
-        (pl.col("alpha") == evidence.headline_alpha) | (pl.col("vector_id") == UNSTEERED),
+        evidence.at_headline_dose | (pl.col("vector_id") == UNSTEERED),
     )
     if texts.is_empty():
         return []

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from steer_assets.reporting.plain import plain
 
 WIDTH = 4.4  # inches: a column of a paper, and readable on a telephone
 
@@ -40,14 +43,14 @@ _MEASURED = "DejaVu Sans"  # shipped with matplotlib, wider than FONTS: what fit
 
 _RC = {
     "font.family": _MEASURED,
-    "font.size": 8,
-    "axes.labelsize": 8,
-    "axes.titlesize": 8.5,
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "legend.fontsize": 7.5,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
     "legend.frameon": False,
     "legend.handlelength": 1.6,
     "legend.columnspacing": 1.2,
@@ -95,9 +98,7 @@ def styled() -> Iterator[None]:
 
 def canvas(height: float) -> Canvas:
     """An empty figure of column width and `height` inches, laid out without overlaps."""
-    figure = Canvas(figsize=(WIDTH, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.04)
-    return figure
+    return Canvas(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.04))
 
 
 def y_label(axes: Axes, text: str) -> None:
@@ -116,9 +117,17 @@ def _power(value: float, _position: int = 0) -> str:
     return power if mantissa == "1" else f"{mantissa}·{power}"
 
 
-def powers() -> FuncFormatter:
-    """Tick labels of a logarithmic axis as plain text, so that they stay text in the SVG."""
-    return FuncFormatter(_power)
+def logarithmic(axes: Axes) -> None:
+    """Both axes logarithmic, with tick labels as plain text, so that they stay text in the SVG.
+
+    Call it after plotting: an axis of little more than a decade is also labelled at 2 and 5.
+    """
+    axes.set(xscale="log", yscale="log")
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        subs = (1.0, 2.0, 5.0) if high < 40 * low else (1.0,)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=6))
+        axis.set_major_formatter(FuncFormatter(_power))
+        axis.set_minor_locator(NullLocator())
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +180,7 @@ def look(family: str) -> Look:
 
 def vector_name(vector_id: str, family: str) -> str:
     """`L15.base_plus_null.fisher.s0` -> `v + null (Fisher), seed 0`; the layer is left out."""
-    _, _, rest = vector_id.partition(".")
+    _, _, rest = plain(vector_id).partition(".")
     details = rest.removeprefix(family).strip(".").split(".") if rest else []
     name = look(family).label
     kind = [KIND_NAMES.get(part, part) for part in details if not _is_seed(part) and part]

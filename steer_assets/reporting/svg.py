@@ -8,6 +8,8 @@ import io
 import re
 import xml.etree.ElementTree as ET
 
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 
 from steer_assets.reporting.style import FONTS, THEME, styled
@@ -50,7 +52,8 @@ def standalone(drawn: Canvas, alt: str) -> str:
 def _tree(drawn: Canvas) -> ET.Element:
     buffer = io.BytesIO()
     with styled():
-        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        # The canvas writes in one pass; savefig would draw everything twice.
+        FigureCanvasSVG(drawn).print_svg(buffer, metadata={"Date": None, "Creator": None})
     root = ET.fromstring(buffer.getvalue())
     for metadata in root.findall(f"{{{_SVG}}}metadata"):
         root.remove(metadata)
@@ -106,9 +109,8 @@ def pdf(drawn: Canvas, title: str) -> bytes:
     """The same drawing as a one-page PDF with embedded fonts and no date."""
     buffer = io.BytesIO()
     with styled():
-        drawn.savefig(
+        FigureCanvasPdf(drawn).print_pdf(
             buffer,
-            format="pdf",
             metadata={"Title": title, "CreationDate": None, "Creator": None, "Producer": None},
         )
     return buffer.getvalue()

@@ -11,7 +11,7 @@ import polars as pl
 
 from steer_assets.reporting.charts.forest import comparisons
 from steer_assets.reporting.charts.nullspaces import ESTIMATORS
-from steer_assets.reporting.charts.parts import listed
+from steer_assets.reporting.charts.parts import extent, listed
 from steer_assets.reporting.evidence import POOLED, Evidence
 
 VERDICTS = ("equivalent", "different", "inconclusive", "untestable")
@@ -45,7 +45,7 @@ def number(value: float, digits: int = 2) -> str:
 
 def percent(share: float) -> str:
     """A share of 0 to 1 in per cent."""
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.0f}%"
 
 
 def headline(evidence: Evidence) -> str:
@@ -114,7 +114,7 @@ def _steers(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
         pl.col("family") == "base",
         pl.col("layer") == layer,
         pl.col("environment") == POOLED,
-        pl.col("alpha") == evidence.headline_alpha,
+        evidence.at_headline_dose,
     )
     adjusted = None if test.is_empty() else float(test["p_difference_adjusted"][0])
     level = float(evidence.study["statistics"]["significance"])
@@ -154,10 +154,10 @@ def _alike(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
     seeds = f" for {rows.height} random v⊥" if rows.height > 1 else ""
     words = f"{lead}: difference {listed(differences)} SD{seeds}, margin ±{evidence.margin:g} SD"
     if row["verdict"] == "inconclusive":
-        needed = int(rows["n_prompts_needed"].max())  # type: ignore[call-overload]
+        needed = extent(rows["n_prompts_needed"])[1]
         words += (
             f". Neither a difference nor equivalence is shown with {rows['n_prompts'][0]} prompts; "
-            f"if there were no difference, showing equivalence would take about {needed}"
+            f"if there were no difference, showing equivalence would take about {needed:.0f}"
         )
     return words + "."
 

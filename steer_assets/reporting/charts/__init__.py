@@ -1,1 +1,1 @@
-"""One module per theme; every function takes the evidence and gives a figure, or says what is absent."""
+"""One module per theme; a function takes the evidence, gives a figure or says what is absent."""

@@ -5,10 +5,17 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from steer_assets.reporting.charts.parts import dodge, interval, layers_missing, panels, zero_line
+from steer_assets.reporting.charts.parts import (
+    dodge,
+    extent,
+    interval,
+    layers_missing,
+    panels,
+    zero_line,
+)
 from steer_assets.reporting.evidence import POOLED, Evidence
 from steer_assets.reporting.figures import Absent, Figure, make
-from steer_assets.reporting.style import canvas, look, y_label
+from steer_assets.reporting.style import MUTED, PAPER, canvas, look, y_label
 
 SHOWN = ("base", "base_plus_orthogonal", "base_plus_orthogonal_matched", "orthogonal")
 _COLUMNS = (
@@ -19,7 +26,7 @@ _COLUMNS = (
 
 def efficacy_rows(evidence: Evidence) -> pl.DataFrame:
     """Effects over unsteered at the headline dose, all environments pooled."""
-    return _efficacy(evidence).filter(pl.col("alpha") == evidence.headline_alpha).select(_COLUMNS)
+    return _efficacy(evidence).filter(evidence.at_headline_dose).select(_COLUMNS)
 
 
 def alpha_curve_rows(evidence: Evidence) -> pl.DataFrame:
@@ -62,13 +69,13 @@ def efficacy_over_layers(evidence: Evidence) -> Figure | Absent:
         name,
         title,
         caption=(
-            f"Each mark is the mean difference in trait score between steered and unsteered texts "
-            f"of the same prompts, in standard deviations of the score, at dose α = {alpha:g}; bars are "
-            f"{evidence.confidence} intervals over prompts. Above zero the text is more {positive}, below it "
-            f"more {negative}; a bar that crosses zero shows no effect. Marks of one kind side by "
-            "side are different random v⊥. "
-            "Overlap of two bars does not show that two vectors act alike: see the forest plot "
-            "for that." + layers_missing(evidence, layers)
+            "Each mark is the mean difference in trait score between steered and unsteered texts "
+            f"of the same prompts, in standard deviations of the score, at dose α = {alpha:g}; "
+            f"bars are {evidence.confidence} intervals over prompts. Above zero the text is more "
+            f"{positive}, below it more {negative}; a bar that crosses zero leaves open whether "
+            "there is an effect. Marks of one kind side by side are different random v⊥. Overlap "
+            "of two bars does not show that two vectors act alike: see the forest plot for that."
+            + layers_missing(evidence, layers)
         ),
         alt="Efficacy in standard deviations at "
         + ", ".join(_words(rows, layer) for layer in layers)
@@ -85,15 +92,16 @@ def alpha_curves(evidence: Evidence) -> Figure | Absent:
     if rows.is_empty():
         return Absent(name, title, "No comparison with unsteered text is stored for these vectors.")
     layers = sorted(rows["layer"].unique())
+    doses = [0.0, *sorted(rows["alpha"].unique())]
     single = [v for v in layers if rows.filter(pl.col("layer") == v)["alpha"].n_unique() == 1]
 
     def draw() -> Canvas:
         figure, grid = panels(len(layers), height=2.1, share_x=True, share_y=True)
         for axes, layer in zip(grid, layers, strict=True):
-            _curves(axes, rows.filter(pl.col("layer") == layer))
+            _curves(axes, rows.filter(pl.col("layer") == layer), doses)
             axes.set_title(f"layer {layer}")
         y_label(grid[0], "effect over unsteered (SD)")
-        figure.supxlabel("dose α", fontsize=8)
+        figure.supxlabel("dose α", fontsize="medium")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=2)
         return figure
@@ -103,36 +111,34 @@ def alpha_curves(evidence: Evidence) -> Figure | Absent:
         name,
         title,
         caption=(
-            "Mean difference from unsteered texts of the same prompts, in standard deviations of the score, "
-            f"against the factor α that the vector is multiplied by; bars are {evidence.confidence} "
-            "intervals over prompts, and the hollow mark at α = 0 is zero by definition. v + v⊥ "
-            "is √2 times as long as v at the same α, so curves that lie on each other mean that the "
-            "added half changed nothing that the scorer sees. The figure does not show whether the texts "
-            "stay fluent at high doses; read the texts below."
-            + only
-            + layers_missing(evidence, layers)
+            "Mean difference from unsteered texts of the same prompts, in standard deviations of "
+            "the score, against the factor α that the vector is multiplied by; bars are "
+            f"{evidence.confidence} intervals over prompts, and the hollow mark at α = 0 is zero "
+            "by definition. v + v⊥ is √2 times as long as v at the same α, so curves that lie on "
+            "each other mean that the added half changed nothing that the scorer sees. The "
+            "figure does not show whether the texts stay fluent at high doses; read the texts "
+            "below." + only + layers_missing(evidence, layers)
         ),
         alt=f"Effect against dose for v and v + v⊥ at layer {', '.join(map(str, layers))}; "
-        f"largest mean effect {rows['effect_sd'].max():.2f} standard deviations.",
+        f"largest mean effect {extent(rows['effect_sd'])[1]:.2f} standard deviations.",
         data=rows,
         draw=draw,
     )
 
 
-def _curves(axes: Axes, rows: pl.DataFrame) -> None:
+def _curves(axes: Axes, rows: pl.DataFrame, doses: list[float]) -> None:
     ids = rows.select("family", "vector_id").unique().sort("family", "vector_id").rows()
-    doses = [0.0, *rows["alpha"].unique().to_list()]
-    step = min(np.diff(sorted(doses)))
+    step = min(np.diff(doses))
     zero_line(axes)
     for k, (family, vector_id) in enumerate(ids):
         part = rows.filter(pl.col("vector_id") == vector_id).sort("alpha")
         shown = look(family)
-        x = part["alpha"].to_numpy() + dodge(k, len(ids), 0.3 * step)
+        x = part["alpha"].to_numpy() + dodge(k, len(ids), 0.16 * step)
         first = vector_id == min(i for f, i in ids if f == family)
         interval(axes, x, part, shown, label=shown.label if first else "")
         axes.plot([0.0, *x], [0.0, *part["effect_sd"]], color=shown.colour, ls=shown.dash, lw=1.1)
-    axes.plot(0, 0, "o", mfc="#fefefe", mec="#57606a", zorder=4)
-    axes.set_xticks(sorted(doses), [f"{dose:g}" for dose in sorted(doses)])
+    axes.plot(0, 0, "o", mfc=PAPER, mec=MUTED, zorder=4)
+    axes.set_xticks(doses, [f"{dose:g}" for dose in doses])
     axes.grid(visible=False, axis="x")
 
 

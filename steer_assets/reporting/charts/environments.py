@@ -6,6 +6,7 @@ from matplotlib.figure import Figure as Canvas
 
 from steer_assets.reporting.charts.parts import (
     dodge,
+    extent,
     interval_across,
     layers_missing,
     panels,
@@ -26,7 +27,7 @@ def environment_rows(evidence: Evidence) -> pl.DataFrame:
     rows = evidence.tests("efficacy").filter(
         pl.col("environment") != POOLED,
         pl.col("family").is_in(PAIR),
-        pl.col("alpha") == evidence.headline_alpha,
+        evidence.at_headline_dose,
     )
     shown = seeds_shown(rows)["vector_id"].to_list()
     return rows.filter(pl.col("vector_id").is_in(shown)).select(
@@ -69,21 +70,22 @@ def environments(evidence: Evidence) -> Figure | Absent:
         ticks = [f"{e.replace('_', ' ')} ({sizes[e]})" for e in kinds]
         grid[0].set_yticks(range(len(kinds)), ticks)
         grid[0].set_ylim(len(kinds) - 0.5, -0.5)
-        figure.supxlabel("effect over unsteered (SD)", fontsize=8)
+        figure.supxlabel("effect over unsteered (SD)", fontsize="medium")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=2)
         return figure
 
-    few = int(rows["n_prompts"].min())  # type: ignore[arg-type]
+    few = extent(rows["n_prompts"])[0]
     return make(
         name,
         title,
         caption=(
-            "Effect of v and of v + v⊥ (first seed) over unsteered texts, by kind of prompt; the number "
-            f"of prompts stands in brackets, bars are {evidence.confidence} intervals over prompts. "
-            "Marks that move together from row to row mean that the pair holds up under the shift. "
-            f"With as few as {few} prompts in a row the intervals are rough, and a row by itself "
-            "shows neither that two vectors act alike nor that they differ."
+            "Effect of v and of v + v⊥ (first seed) over unsteered texts, by kind of prompt, in "
+            "standard deviations of the scores of that kind; the number of prompts stands in "
+            f"brackets, bars are {evidence.confidence} intervals over prompts. Marks that move "
+            "together from row to row mean that the pair holds up under the shift. With as few "
+            f"as {few:g} prompts in a row the intervals are rough, and a row by itself shows "
+            "neither that two vectors act alike nor that they differ."
             + layers_missing(evidence, layers)
         ),
         alt=f"Effects of v and v + v⊥ in {len(kinds)} environments at layer "
@@ -109,7 +111,7 @@ def prompt_effects(evidence: Evidence) -> pl.DataFrame:
     vectors = evidence.table("steering_vectors").filter(pl.col("family").is_in(PAIR))
     shown = seeds_shown(vectors).select("vector_id", "family", "layer")
     steered = (
-        means.filter(pl.col("alpha") == evidence.headline_alpha)
+        means.filter(evidence.at_headline_dose)
         .join(shown, on="vector_id")
         .join(plain, on="prompt_id")
         .with_columns(effect=pl.col("score") - pl.col("unsteered"))
@@ -139,7 +141,7 @@ def heterogeneity(evidence: Evidence) -> Figure | Absent:
             _scatter(axes, rows.filter(pl.col("layer") == layer), kinds)
             axes.set_title(f"layer {layer}")
         y_label(grid[0], "effect of v + v⊥ (score)")
-        figure.supxlabel("effect of v (score)", fontsize=8)
+        figure.supxlabel("effect of v (score)", fontsize="medium")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=2)
         return figure
@@ -155,8 +157,9 @@ def heterogeneity(evidence: Evidence) -> Figure | Absent:
         title,
         caption=(
             "Each mark is one prompt: how far its texts move from unsteered under v (across) and "
-            f"under v + v⊥ (up), in units of the score at α = {evidence.headline_alpha:g}, samples averaged. Marks on the "
-            "dashed line move equally under both; marks left of or below zero move the wrong way. "
+            f"under v + v⊥ (up), in units of the score at α = {evidence.headline_alpha:g}, "
+            "samples averaged. Marks on the dashed line move equally under both; marks left of "
+            "or below zero move the wrong way. "
             + "; ".join(shares).capitalize()
             + ". Both axes subtract the same unsteered texts and hold sampling noise, so the "
             "scatter is wider than the true differences between prompts, and some of the "

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
-from steer_assets.reporting.charts.parts import interval_across, layers_missing, zero_line
+from steer_assets.reporting.charts.parts import extent, interval_across, layers_missing, zero_line
 from steer_assets.reporting.evidence import POOLED, Evidence
 from steer_assets.reporting.figures import Absent, Figure, make
 from steer_assets.reporting.style import (
@@ -31,8 +31,7 @@ _NAME, _TITLE = "forest", "Every vector against v"
 
 def comparisons(evidence: Evidence) -> pl.DataFrame:
     """Differences from v at the headline dose with both margins, by layer and vector."""
-    alpha = evidence.headline_alpha
-    chosen = [pl.col("environment") == POOLED, pl.col("alpha") == alpha]
+    chosen = [pl.col("environment") == POOLED, evidence.at_headline_dose]
     rows = evidence.tests("against_base").filter(*chosen)
     relative = evidence.tests("against_base", "efficacy").filter(*chosen)
     relative = relative.select(
@@ -70,7 +69,7 @@ def forest(evidence: Evidence) -> Figure | Absent:
         return Absent(_NAME, _TITLE, "No comparison of any vector with v is stored.")
     layers = sorted(rows["layer"].unique())
     counts = [rows.filter(pl.col("layer") == layer).height for layer in layers]
-    band = float(rows["margin_in_sd"].max())  # type: ignore[arg-type]
+    band = extent(rows["margin_in_sd"])[1]
 
     def draw() -> Canvas:
         figure = canvas(0.19 * sum(counts) + 0.45 * len(layers) + 0.6)
@@ -93,14 +92,15 @@ def forest(evidence: Evidence) -> Figure | Absent:
         _TITLE,
         caption=(
             "Each row is the mean difference in trait score between texts steered by that vector "
-            "and by v, same prompts and same random numbers, in standard deviations of the score at dose "
-            f"α = {evidence.headline_alpha:g}; bars are {evidence.confidence} intervals over prompts. "
-            f"The band is the margin of ±{evidence.margin:g} standard deviations inside which a difference counts as none; "
-            "the small ticks mark the other margin, a share of v's own effect. Shape and colour "
-            "give the verdict of the test with the band, after Holm's adjustment. The test asks for more than a "
-            "bar that ends inside the band, and a bar that crosses the line at zero is not evidence of "
-            "equality. Vectors that generated no text are not here: the next-token "
-            "figures cover them." + layers_missing(evidence, layers)
+            "and by v, same prompts and same random numbers, in standard deviations of the score "
+            f"at dose α = {evidence.headline_alpha:g}; bars are {evidence.confidence} intervals "
+            f"over prompts. The band is the margin of ±{evidence.margin:g} standard deviations "
+            "inside which a difference counts as none; the small ticks mark the other margin, a "
+            "share of v's own effect. Shape and colour give the verdict of the test with the "
+            "band, after Holm's adjustment. The test asks for more than a bar that ends inside "
+            "the band, and a bar that crosses the line at zero is not evidence of equality. "
+            "Vectors that generated no text are not here: the next-token figures cover them."
+            + layers_missing(evidence, layers)
         ),
         alt=f"Forest plot of {rows.height} vectors against v: {', '.join(tally)}.",
         data=rows,

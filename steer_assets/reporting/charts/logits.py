@@ -4,7 +4,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from steer_assets.reporting.charts.parts import layers_missing, panels, positive, quartiles
+from steer_assets.reporting.charts.parts import extent, layers_missing, panels, positive, quartiles
 from steer_assets.reporting.evidence import UNSTEERED, Evidence, seeds_shown
 from steer_assets.reporting.figures import Absent, Figure, make
 from steer_assets.reporting.style import (
@@ -12,13 +12,13 @@ from steer_assets.reporting.style import (
     SERIES,
     Look,
     canvas,
+    logarithmic,
     look,
-    powers,
     vector_name,
     y_label,
 )  # fmt: skip
 
-_FLOOR = 1e-8  # nats; rounding in float32 logits is of this size
+_FLOOR = 1e-8  # nats; smaller values are rounding of float32 logits
 _FROM_UNSTEERED = ("base", "base_plus_orthogonal", "orthogonal", "base_range", "base_null")
 _AROUND_V = ("base_plus_orthogonal", "base_plus_range", "base_plus_null")
 
@@ -26,8 +26,8 @@ _AROUND_V = ("base_plus_orthogonal", "base_plus_range", "base_plus_null")
 def summary(evidence: Evidence) -> pl.DataFrame:
     """Quartiles of measured and predicted KL over prompts, per vector, reference and dose.
 
-    `step` is the length of the difference of the two arms, alpha times its norm, in units of the residual
-    stream; around v it is the length of what was added to v.
+    `step` is the length of the difference of the two arms, alpha times its norm, in units of the
+    residual stream; around v it is the length of what was added to v.
     """
     vectors = evidence.table("steering_vectors").select("vector_id", "family", "null_space", "norm")
     distances = evidence.table("logit_distances").join(vectors, on="vector_id")
@@ -72,8 +72,9 @@ def dose_around_v(evidence: Evidence) -> Figure | Absent:
         _one_per_family(rows),
         "dose_around_v",
         "Next token: what is added to v, along null, range and random directions",
-        "The step starts at the activation steered by v, at the same dose, and goes at right angles to v: into the "
-        "Fisher form's null space, into its leading subspace, or in a random direction (v + v⊥).",
+        "The step starts at the activation steered by v, at the same dose, and goes at right "
+        "angles to v: into the Fisher form's null space, into its leading subspace, or in a "
+        "random direction (v + v⊥).",
     )
 
 
@@ -97,11 +98,10 @@ def _dose(
                 "family", maintain_order=True
             ):
                 _dose_line(axes, part.sort("step"), look(str(family)))
-            axes.set(xscale="log", yscale="log", title=f"layer {layer}")
-            axes.xaxis.set_major_formatter(powers())
-            axes.yaxis.set_major_formatter(powers())
+            logarithmic(axes)
+            axes.set_title(f"layer {layer}")
         y_label(grid[0], "KL (nats)")
-        figure.supxlabel("length of the step (units of the residual stream)", fontsize=8)
+        figure.supxlabel("length of the step (units of the residual stream)", fontsize="medium")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=3)
         return figure
@@ -112,11 +112,11 @@ def _dose(
         title,
         caption=(
             f"{what} Marks are medians over {_counts(rows)} prompts of KL(reference ‖ arm) of the "
-            "next token, bars the middle half of prompts; thin dotted lines are the prediction ½ e′Ge "
-            "of the averaged Fisher form. Both axes are logarithmic: a slope of two is what a small "
-            "step gives, and a line that leaves its dotted one has left the range where "
-            "the prediction holds. One token says nothing about the trait of a whole text; values under "
-            f"10⁻⁸ stand on the lower edge." + layers_missing(evidence, layers)
+            "next token, bars the middle half of prompts; thin dotted lines are the prediction ½ "
+            "e′Ge of the averaged Fisher form. Both axes are logarithmic: a slope of two is what "
+            "a small step gives, and a line that leaves its dotted one has left the range where "
+            "the prediction holds. One token says nothing about the trait of a whole text; "
+            "values under 10⁻⁸ stand on the lower edge." + layers_missing(evidence, layers)
         ),
         alt=f"KL against step length on logarithmic axes at layer {', '.join(map(str, layers))}; "
         f"largest median {strongest['kl_median']:.2g} nats, by {look(strongest['family']).label}.",
@@ -157,9 +157,8 @@ def prediction(evidence: Evidence) -> Figure | Absent:
                 label=f"α = {dose:g}",
             )  # fmt: skip
         axes.axline((1e-3, 1e-3), (1, 1), color=MUTED, lw=0.9, ls="--")
-        axes.set(xscale="log", yscale="log", xlabel="predicted KL, ½ e′Ge (nats)")
-        axes.xaxis.set_major_formatter(powers())
-        axes.yaxis.set_major_formatter(powers())
+        logarithmic(axes)
+        axes.set_xlabel("predicted KL, ½ e′Ge (nats)")
         y_label(axes, "measured KL (nats)")
         figure.legend(loc="outside upper left", ncols=4)
         return figure
@@ -168,9 +167,11 @@ def prediction(evidence: Evidence) -> Figure | Absent:
         name,
         title,
         caption=(
-            "One mark per vector, layer and dose: median KL(unsteered ‖ steered) of the next token over "
-            "prompts, against what the averaged Fisher form predicts for that step. On the dashed line "
-            "the second-order prediction is exact. " + _within(rows) + " Averaging hides prompts "
+            "One mark per vector, layer and dose: median KL(unsteered ‖ steered) of the next "
+            "token over prompts, against what the averaged Fisher form predicts for that step. "
+            "On the dashed line the second-order prediction is exact. "
+            + _within(rows)
+            + " Averaging hides prompts "
             "that depart in opposite ways, and a good prediction here does not carry over to "
             "generated text." + layers_missing(evidence, layers)
         ),
@@ -189,7 +190,7 @@ def _within(rows: pl.DataFrame) -> str:
     )
     if shares.is_empty():
         return f"All values lie under {_FLOOR:g} nats."
-    words = ", ".join(f"{100 * share:.0f} % at α = {alpha:g}" for alpha, share in shares.rows())
+    words = ", ".join(f"{100 * share:.0f}% at α = {alpha:g}" for alpha, share in shares.rows())
     return f"Within a factor of two of the prediction: {words}."
 
 
@@ -198,5 +199,5 @@ def _cycle(n: int) -> list[Look]:
 
 
 def _counts(rows: pl.DataFrame) -> str:
-    low, high = rows["n_prompts"].min(), rows["n_prompts"].max()
-    return f"{low}" if low == high else f"{low} to {high}"
+    low, high = extent(rows["n_prompts"])
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

@@ -4,16 +4,16 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from steer_assets.reporting.charts.parts import dodge, listed, panels
+from steer_assets.reporting.charts.parts import dodge, extent, listed, panels
 from steer_assets.reporting.evidence import POOLED, Evidence
 from steer_assets.reporting.figures import Absent, Figure, make
 from steer_assets.reporting.style import BAND, BLUE, KINDS
 
 ESTIMATORS = {
-    "sigma_1pct": "above 1 % of largest",
-    "sigma_5pct": "above 5 % of largest",
-    "variance_95": "95 % of variance",
-    "variance_99": "99 % of variance",
+    "sigma_1pct": "above 1% of largest",
+    "sigma_5pct": "above 5% of largest",
+    "variance_95": "95% of variance",
+    "variance_99": "99% of variance",
     "entropy_rank": "entropy rank",
     "participation_ratio": "participation ratio",
     "stable_rank": "stable rank",
@@ -43,7 +43,8 @@ def null_fraction(evidence: Evidence) -> Figure | Absent:
         return Absent(name, title, "No null spaces are stored.")
     layers = sorted(rows["layer"].unique())
     known = [e for e in ESTIMATORS if e in set(rows["estimator"])]
-    order = known + sorted(set(rows["estimator"]) - set(known))
+    order: list[str] = known + sorted(set(rows["estimator"]) - set(known))
+    low, high = extent(rows["null_fraction"])
 
     def draw() -> Canvas:
         figure, grid = panels(
@@ -52,17 +53,17 @@ def null_fraction(evidence: Evidence) -> Figure | Absent:
         for axes, layer in zip(grid, layers, strict=True):
             _dots(axes, rows.filter(pl.col("layer") == layer), order)
             axes.set_title(f"layer {layer}")
-        grid[0].set_yticks(range(len(order)), [ESTIMATORS.get(e, e) for e in order])
+        grid[0].set_yticks(range(len(order)), [ESTIMATORS.get(e, str(e)) for e in order])
         grid[0].set_ylim(len(order) - 0.4, -0.6)
-        figure.supxlabel("share of all directions that count as null", fontsize=8)
+        figure.supxlabel("share of all directions that count as null", fontsize="medium")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=2)
         return figure
 
     floors = rows.filter(pl.col("kind") == "covariance")["sampling_floor"]
-    floor = "" if floors.is_empty() else (
-        f" For the covariance the floor is {100 * floors.max():.0f} % here."  # type: ignore[operator]
-    )  # fmt: skip
+    floor = ""
+    if not floors.is_empty():
+        floor = f" For the covariance the floor is {100 * extent(floors)[1]:.0f}% here."
     missing = sorted(set(evidence.measured_layers) - set(layers))
     gap = f" No rows are stored for layer {listed(missing)}." if missing else ""
     return make(
@@ -71,14 +72,14 @@ def null_fraction(evidence: Evidence) -> Figure | Absent:
         caption=(
             "Share of the residual stream's dimensions that each estimator (row) calls null, for "
             "the spread of activations (covariance) and for the output's response (Jacobian, "
-            "Fisher), unsteered. The shaded part is the sampling floor of the covariance: what this "
-            f"number of samples gives any model, so only what lies right of it says something.{floor} Jacobian and "
-            "Fisher forms have a floor of zero. Estimators answer different questions and need not agree; "
-            "a large null fraction of the covariance does not mean that the output ignores those "
-            "directions." + gap
+            "Fisher), unsteered. The shaded part is the sampling floor of the covariance: what "
+            "this number of samples gives any model, so only what lies right of it says "
+            f"something.{floor} Jacobian and Fisher forms have a floor of zero. Estimators answer "
+            "different questions and need not agree; a large null fraction of the covariance "
+            "does not mean that the output ignores those directions." + gap
         ),
         alt=f"Null fraction by {len(order)} estimators at layer {listed(layers)}, between "
-        f"{rows['null_fraction'].min():.2f} and {rows['null_fraction'].max():.2f}.",
+        f"{low:.2f} and {high:.2f}.",
         data=rows,
         draw=draw,
     )
@@ -95,5 +96,5 @@ def _dots(axes: Axes, rows: pl.DataFrame, order: list[str]) -> None:
         axes.plot(part["null_fraction"], y, ls="", marker=look.marker, color=look.colour, ms=3.4,
                   label=look.label)  # fmt: skip
     axes.set_xlim(-0.03, 1.03)
-    axes.set_xticks([0, 0.5, 1])
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.tick_params(axis="y", length=0)

@@ -1,4 +1,4 @@
-"""Pieces that several figures share: panels, intervals, reference lines, words on what is absent."""
+"""Pieces that several figures share: panels, intervals, lines, words on what is absent."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -86,4 +86,10 @@ def quartiles(values: str) -> list[pl.Expr]:
 
 def positive(values: ArrayLike, floor: float) -> np.ndarray:
     """Values for a logarithmic axis: those under `floor` stand on it."""
-    return np.maximum(np.asarray(values, dtype=float), floor)
+    return np.asarray(np.maximum(np.asarray(values, dtype=float), floor))
+
+
+def extent(values: pl.Series) -> tuple[float, float]:
+    """Smallest and largest of the numbers of a column that has some."""
+    numbers = values.to_numpy()
+    return float(numbers.min()), float(numbers.max())

@@ -2,6 +2,7 @@
 
 from matplotlib.figure import Figure as Canvas
 
+from steer_assets.reporting.charts.parts import extent
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.reporting.figures import Absent, Figure, make
 from steer_assets.reporting.style import BAND, BLUE, MUTED, canvas
@@ -21,7 +22,7 @@ def validation(evidence: Evidence) -> Figure | Absent:
     def draw() -> Canvas:
         figure = canvas(0.3 * rows.height + 0.75)
         axes = figure.subplots()
-        low = min(0.45, float(rows["auroc_low"].min()) - 0.05)  # type: ignore[arg-type]
+        low = min(0.45, extent(rows["auroc_low"])[0] - 0.05)
         axes.axvspan(low, floor, color=BAND, lw=0, zorder=0)
         axes.axvline(0.5, color=MUTED, lw=0.8)
         y = range(rows.height)
@@ -39,11 +40,12 @@ def validation(evidence: Evidence) -> Figure | Absent:
         name,
         title,
         caption=(
-            "Area under the ROC curve: the chance that a text of the positive pole scores above one of "
-            "the negative pole, on labelled texts of topics that the scorer was not fitted on, with "
-            f"{evidence.confidence} interval. 0.5 is guessing; a scorer whose interval reaches the shaded "
-            f"part below {floor:g} may not carry a verdict. Labelled texts are clean examples: the figure does not show how "
-            "well the scorer does on the output of this model."
+            "Area under the ROC curve: the chance that a text of the positive pole scores above "
+            "one of the negative pole, on labelled texts of topics that the scorer was not "
+            f"fitted on, with {evidence.confidence} interval. 0.5 is guessing; a scorer whose "
+            f"interval reaches the shaded part below {floor:g} may not carry a verdict. Labelled "
+            "texts are clean examples: the figure does not show how well the scorer does on the "
+            "output of this model."
         ),
         alt=f"AUROC of scorers: {', '.join(values)}; floor {floor:g}.",
         data=rows,

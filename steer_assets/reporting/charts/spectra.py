@@ -11,9 +11,10 @@ from steer_assets.reporting.style import (
     BLUE,
     KIND_NAMES,
     MUTED,
+    PAPER,
     SERIES,
     VERMILLION,
-    powers,
+    logarithmic,
 )  # fmt: skip
 
 _BOTTOM = 1e-5  # of the largest: below this, float32 activations hold rounding only
@@ -38,8 +39,8 @@ def covariance(evidence: Evidence) -> Figure | Absent:
         for axes, layer in zip(grid, layers, strict=True):
             _spectrum(axes, rows.filter(pl.col("layer") == layer), samples.get(layer))
             axes.set_title(f"layer {layer}")
-        figure.supylabel("share of the largest value", fontsize=8)
-        figure.supxlabel("axis, from the widest", fontsize=8)
+        figure.supylabel("share of the largest value", fontsize="medium")
+        figure.supxlabel("axis, from the widest", fontsize="medium")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=2)
         return figure
@@ -55,16 +56,16 @@ def covariance(evidence: Evidence) -> Figure | Absent:
         name,
         title,
         caption=(
-            "Standard deviation of the residual stream along each principal axis, all prompts pooled, "
-            "relative to the widest axis; both axes are logarithmic. The dashed line is the "
-            "Marchenko-Pastur edge: axes below it are indistinguishable from noise. The dotted vertical line is "
-            "the number of samples less one: no spectrum can reach beyond it, whatever the model. The "
-            "thin lines are the common thresholds of 5 % and 1 %; the marks are where 95 % and 99 % of the variance "
-            f"are reached. Axes above the noise edge: {listed(beyond)}. A steep fall shows where "
-            "activations lie, not which directions the output ignores: that is the next figure."
-            + gap
+            "Standard deviation of the residual stream along each principal axis, all prompts "
+            "pooled, relative to the widest axis; both axes are logarithmic. The dashed line is "
+            "the Marchenko-Pastur edge: axes below it are indistinguishable from noise. The "
+            "dotted vertical line is the number of samples less one: no spectrum can reach "
+            "beyond it, whatever the model. The thin lines are the common thresholds of 5% and "
+            "1%; the marks are where 95% and 99% of the variance are reached. Axes above the "
+            f"noise edge: {listed(beyond)}. A steep fall shows where activations lie, not which "
+            "directions the output ignores: that is the next figure." + gap
         ),
-        alt=f"Falling spectra at {len(layers)} layers. Axes above the noise edge: {listed(beyond)}.",
+        alt=f"Falling spectra at {len(layers)} layers. Above the noise edge: {listed(beyond)}.",
         data=rows,
         draw=draw,
     )
@@ -91,11 +92,9 @@ def _spectrum(axes: Axes, rows: pl.DataFrame, n_samples: int | None) -> None:
     for level, marker in ((0.95, "o"), (0.99, "s")):
         at = int((rows["cumulative_variance"] < level - 1e-12).sum())
         at = min(at, rows.height - 1)
-        axes.plot(at + 1, share[at], ls="", marker=marker, color=BLUE, mfc="#fefefe",
+        axes.plot(at + 1, share[at], ls="", marker=marker, color=BLUE, mfc=PAPER,
                   label=f"{level:.0%} of variance")  # fmt: skip
-    axes.set(xscale="log", yscale="log")
-    axes.xaxis.set_major_formatter(powers())
-    axes.yaxis.set_major_formatter(powers())
+    logarithmic(axes)
 
 
 def behaviour(evidence: Evidence) -> Figure | Absent:
@@ -122,14 +121,15 @@ def behaviour(evidence: Evidence) -> Figure | Absent:
                     if part.is_empty():
                         continue
                     values = part["singular_value"].to_numpy()
-                    label = f"layer {layer}" + (", steered" if at == "steered" else "")
+                    label = f"layer {layer}" if at == "unsteered" else "_nolegend_"
                     axes.plot(part["index"] + 1, positive(values / values[0], _BOTTOM),
                               color=series.colour, ls=dash, lw=1.1, label=label)  # fmt: skip
-            axes.set(xscale="log", yscale="log", title=KIND_NAMES[kind])
-            axes.xaxis.set_major_formatter(powers())
-            axes.yaxis.set_major_formatter(powers())
-        figure.supylabel("share of the largest value", fontsize=8)
-        figure.supxlabel("direction, from the most sensitive", fontsize=8)
+            logarithmic(axes)
+            axes.set_title(KIND_NAMES[kind])
+            if (rows["at"] == "steered").any():
+                axes.plot([], [], color=MUTED, ls=":", lw=1.1, label="after steering by v")
+        figure.supylabel("share of the largest value", fontsize="medium")
+        figure.supxlabel("direction, from the most sensitive", fontsize="medium")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=3)
         return figure
@@ -140,16 +140,17 @@ def behaviour(evidence: Evidence) -> Figure | Absent:
         name,
         title,
         caption=(
-            "How far the next-token output moves for a step of fixed length along each direction at the last "
-            "prompt token, relative to the most sensitive direction: in the logits (Jacobian) and "
-            "in the distribution (Fisher), exact derivatives averaged over "
-            f"{listed(prompts)} prompts. Solid lines are taken unsteered, dotted ones after steering by v. A "
-            "direction far down is one along which the output barely moves at first order in the "
-            "step. Even few prompts constrain every direction here, because each gives one row per word of "
-            "the vocabulary; but other prompts, later tokens and long steps are not shown."
+            "How far the next-token output moves for a step of fixed length along each direction "
+            "at the last prompt token, relative to the most sensitive direction: in the logits "
+            "(Jacobian) and in the distribution (Fisher), exact derivatives averaged over "
+            f"{listed(prompts)} prompts. Solid lines are taken unsteered, dotted ones after "
+            "steering by v. A direction far down is one along which the output barely moves at "
+            "first order in the step. Even few prompts constrain every direction here, because "
+            "each gives one row per word of the vocabulary; but other prompts, later tokens and "
+            "long steps are not shown."
             + (f" No rows are stored for {listed(absent)}." if absent else "")
         ),
-        alt=f"Falling spectra of {listed([KIND_NAMES[k] for k in kinds])} at layer {listed(layers)}.",
+        alt=f"Falling spectra, {listed([KIND_NAMES[k] for k in kinds])}, layer {listed(layers)}.",
         data=rows,
         draw=draw,
     )

@@ -1,0 +1,165 @@
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from steer_assets.reporting.charts import (
+    effects,
+    environments,
+    forest,
+    logits,
+    nullspaces,
+    scorers,
+    spectra,
+)
+from steer_assets.reporting.evidence import Evidence
+from steer_assets.reporting.figures import Absent, Figure, make, write_figures
+from steer_assets.reporting.report import Report
+from steer_assets.reporting.style import canvas, vector_name
+
+ALL = (
+    effects.efficacy_over_layers,
+    effects.alpha_curves,
+    forest.forest,
+    environments.environments,
+    environments.heterogeneity,
+    logits.dose_response,
+    logits.dose_around_v,
+    logits.prediction,
+    spectra.covariance,
+    spectra.behaviour,
+    nullspaces.null_fraction,
+    scorers.validation,
+)
+NEEDS = {
+    "equivalence_tests": ALL[:5],
+    "generations": ALL[4:5],
+    "classifier_scores": ALL[4:5],
+    "steering_vectors": ALL[4:8],
+    "logit_distances": ALL[5:8],
+    "svd_spectra": ALL[8:9],
+    "behavioral_spectra": ALL[9:10],
+    "null_spaces": ALL[10:11],
+    "scorer_validation": ALL[11:],
+}
+
+
+@pytest.fixture(scope="module")
+def figures(report: Report) -> dict[str, Figure]:
+    return {figure.name: figure for figure in report.figures}
+
+
+def test_colours_follow_the_page_and_text_stays_text(figures: dict[str, Figure]):
+    assert len(figures) == len(ALL)
+    for figure in figures.values():
+        assert not re.findall(r"#[0-9a-fA-F]{6}\b", figure.svg), figure.name
+        assert "DejaVu" not in figure.svg
+        assert "<text" in figure.svg
+        assert "currentColor" in figure.svg
+        root = ET.fromstring(figure.svg)
+        assert root.get("role") == "img"
+        assert root.get("aria-label") == figure.alt
+        assert "width" not in root.attrib
+
+
+def test_names_of_layers_and_vectors_are_in_the_drawing(figures: dict[str, Figure]):
+    words = "".join(ET.fromstring(figures["forest"].svg).itertext())
+    for expected in ("layer 15", "layer 20", "v + v⊥, seed 1", "PCA", "equivalent", "different"):
+        assert expected in words
+
+
+@pytest.mark.parametrize("table", sorted(NEEDS))
+def test_without_its_table_a_figure_says_so(table: str, changed: Callable[..., Evidence]):
+    partial = changed(**{table: None})
+    for chart in NEEDS[table]:
+        answer = chart(partial)
+        assert isinstance(answer, Absent), chart.__name__
+        assert answer.reason.endswith(".")
+
+
+def test_an_empty_figure_is_refused():
+    with pytest.raises(ValueError, match="no data"):
+        make("x", "x", caption="", alt="", data=pl.DataFrame({"a": []}), draw=lambda: canvas(1))
+
+
+def test_forest_is_in_standard_deviations_of_the_score(
+    figures: dict[str, Figure], evidence: Evidence
+):
+    raw = evidence.table("equivalence_tests").filter(
+        pl.col("comparison") == "against_base",
+        pl.col("environment") == "pooled",
+        pl.col("vector_id") == "L20.base_plus_orthogonal.s1",
+    )
+    sd = raw.filter(pl.col("margin_kind") == "sd").row(0, named=True)
+    relative = raw.filter(pl.col("margin_kind") == "efficacy").row(0, named=True)
+    shown = figures["forest"].data.filter(pl.col("vector_id") == sd["vector_id"])
+    row = shown.row(0, named=True)
+    unit = sd["margin"] / 0.2
+    assert row["effect_sd"] == pytest.approx(sd["effect"] / unit)
+    assert row["low_sd"] == pytest.approx(sd["ci_low"] / unit)
+    assert row["margin_in_sd"] == pytest.approx(0.2)
+    assert row["margin_efficacy_in_sd"] == pytest.approx(relative["margin"] / unit)
+
+
+def test_steps_around_v_have_the_length_of_what_was_added(figures: dict[str, Figure]):
+    around = figures["dose_around_v"].data.filter(pl.col("alpha") == 0.5)
+    assert around["step"].to_list() == pytest.approx([4.0] * around.height)
+    steps = figures["dose_response"].data.filter(
+        pl.col("alpha") == 0.5, pl.col("family") == "base_plus_orthogonal"
+    )
+    assert steps["step"].to_list() == pytest.approx([0.5 * 8 * 2**0.5] * steps.height)
+
+
+def test_prompt_effects_are_differences_from_unsteered(evidence: Evidence):
+    texts = evidence.table("generations").join(
+        evidence.table("classifier_scores"), on="generation_id"
+    )
+    prompt = texts.filter(pl.col("prompt_id") == "topic_shift-02")
+
+    def mean(vector: str, alpha: float) -> float:
+        chosen = prompt.filter(pl.col("vector_id") == vector, pl.col("alpha") == alpha)
+        return float(chosen["score"].to_numpy().mean())
+
+    rows = environments.prompt_effects(evidence).filter(
+        pl.col("prompt_id") == "topic_shift-02", pl.col("layer") == 20
+    )
+    assert rows.height == 1
+    assert rows["v"][0] == pytest.approx(mean("L20.base", 1.0) - mean("none", 0.0))
+    other = mean("L20.base_plus_orthogonal.s0", 1.0) - mean("none", 0.0)
+    assert rows["other"][0] == pytest.approx(other)
+
+
+def test_files_are_written_with_their_data_and_without_dates(
+    figures: dict[str, Figure], tmp_path: Path
+):
+    chosen = [figures["efficacy_layers"], figures["null_fraction"]]
+    paths = write_figures(chosen, tmp_path / "a")
+    again = write_figures(chosen, tmp_path / "b")
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == sorted(p.name for p in paths)
+    assert [p.suffix for p in paths] == [".svg", ".pdf", ".csv"] * 2
+    for first, second in zip(paths, again, strict=True):
+        assert first.read_bytes() == second.read_bytes()
+    standalone = paths[0].read_text()
+    assert "var(--" not in standalone
+    assert ET.fromstring(standalone.encode()).get("width", "").endswith("pt")
+    assert paths[1].read_bytes().startswith(b"%PDF")
+    assert b"CreationDate" not in paths[1].read_bytes()
+    assert pl.read_csv(paths[2])["effect_sd"].to_list() == chosen[0].data["effect_sd"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("vector_id", "family", "name"),
+    [
+        ("L15.base", "base", "v"),
+        ("L15.base_plus_orthogonal.s0", "base_plus_orthogonal", "v + v⊥, seed 0"),
+        ("L15.base_plus_null.fisher.s1", "base_plus_null", "v + null (Fisher), seed 1"),
+        ("L15.subspace_5.s0", "subspace_5", "subspace 5, seed 0"),
+        ("L15.other_trait.formality", "other_trait", "other trait (formality)"),
+        ("L15.external.my\x1bown", "external", "brought by user (my⟨ESC⟩own)"),
+    ],
+)
+def test_vectors_are_named_in_words(vector_id: str, family: str, name: str):
+    assert vector_name(vector_id, family) == name

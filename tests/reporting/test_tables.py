@@ -1,0 +1,79 @@
+import io
+
+import polars as pl
+import pytest
+
+from steer_assets.reporting.evidence import Evidence
+from steer_assets.reporting.tables import cell, format_table, main_tables
+
+FRAME = pl.DataFrame(
+    {
+        "vector": ["v + v⊥", "a|b_c & <i>"],
+        "effect": [-0.123456789, 2.0],
+        "n": [28, -1],
+        "note": [None, "line\nbreak \x1b[0m"],
+    }
+)
+
+
+def test_markdown_keeps_its_columns_whatever_the_text():
+    lines = format_table(FRAME, "md").splitlines()
+    assert lines[0] == "| vector | effect | n | note |"
+    assert lines[1] == "|---|---:|---:|---|"
+    assert lines[2] == "| v + v⊥ | −0.123 | 28 | – |"
+    assert lines[3] == r"| a\|b\_c & \<i\> | 2 | −1 | line break ⟨ESC⟩\[0m |"
+
+
+def test_latex_is_escaped_and_aligned():
+    latex = format_table(FRAME, "latex")
+    assert latex.startswith("\\begin{tabular}{lrrl}\n\\toprule\n")
+    assert r"v + v$_\perp$ & $-$0.123 & 28 & – \\" in latex
+    assert r"a\textbar{}b\_c \& \textless{}i\textgreater{} & 2 & $-$1" in latex
+
+
+def test_csv_keeps_numbers_exactly():
+    back = pl.read_csv(io.StringIO(format_table(FRAME, "csv")))
+    assert back["effect"].to_list() == FRAME["effect"].to_list()
+
+
+def test_html_is_escaped():
+    html = format_table(FRAME, "html")
+    assert "<td>a|b_c &amp; &lt;i&gt;</td>" in html
+    assert '<td class="number">−0.123</td>' in html
+
+
+def test_unknown_format_names_the_known_ones():
+    with pytest.raises(ValueError, match="'xlsx'; known: md, latex, csv, html"):
+        format_table(FRAME, "xlsx")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0"),
+        (1234567.0, "1.23e+06"),
+        (float("nan"), "–"),
+        (float("-inf"), "−∞"),
+        (True, "yes"),
+    ],
+)
+def test_cells(value: object, shown: str):
+    assert cell(value) == shown
+
+
+def test_main_tables_hold_the_rows_of_the_evidence(evidence: Evidence):
+    tables = main_tables(evidence)
+    assert set(tables) == {
+        "verdicts", "efficacy", "alpha", "families", "environments", "null_fractions", "scorers",
+        "vectors",
+    }  # fmt: skip
+    assert tables["verdicts"]["layer"].to_list() == [15, 20]
+    assert tables["alpha"]["alpha"].unique().sort().to_list() == [0.5, 1.0, 2.0]
+    assert tables["null_fractions"]["sampling_floor"].is_not_null().all()
+    assert all(format_table(t, "latex").endswith("\\end{tabular}\n") for t in tables.values())
+
+
+def test_main_tables_of_nothing_keep_their_columns(evidence: Evidence, changed):
+    full, empty = main_tables(evidence), main_tables(changed(**dict.fromkeys(evidence.tables)))
+    assert {n: t.columns for n, t in full.items()} == {n: t.columns for n, t in empty.items()}
+    assert all(t.is_empty() for t in empty.values())
