@@ -4,8 +4,6 @@ import importlib.metadata
 
 import polars as pl
 
-from steer_assets.assets.comparisons import compare_arms, with_verdicts
-from steer_assets.assets.evidence_rows import report_row
 from steer_assets.assets.plan import materialised_inputs
 from steer_assets.assets.stage import STAGES, Produced, Rows, StageRun, stage
 from steer_assets.catalog import catalog
@@ -47,6 +45,9 @@ def _fisher_row(run: StageRun, spaces: pl.DataFrame, layer: int) -> dict[str, ob
 def _tests_and_rows(
     run: StageRun, spaces: pl.DataFrame, report_path: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
+    from steer_assets.assets.comparisons import compare_arms, with_verdicts
+    from steer_assets.assets.evidence_rows import report_row
+
     vectors = run.rows("steering_vectors")
     validation = run.rows("scorer_validation")
     scored = run.rows("generations").join(

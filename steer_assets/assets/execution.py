@@ -16,7 +16,7 @@ from steer_assets.automation import partitions
 from steer_assets.catalog.studies import Study
 from steer_assets.resources.active_study import ActiveStudy
 from steer_assets.resources.language_models import LanguageModels
-from steer_assets.resources.progress import listening, throttled_log
+from steer_assets.resources.progress import StageEvent, announce, listening, throttled_log
 from steer_assets.resources.store import Store
 from steer_assets.resources.tracking import Tracking
 from steer_assets.storage import lineage, warehouse
@@ -126,6 +126,7 @@ def _make(
     name = f"{stage.name} {partition_name(key)}"
     tags = {"asset": stage.name, "study": run.study.study, **key}
     started = time.monotonic()
+    announce(StageEvent(stage.name, partition_name(key), "started"))
     with tracking.child(context.run_id, name, tags, context.log) as tracked:
         with listening(throttled_log(context.log)):
             produced = stage.make(run)
@@ -148,6 +149,7 @@ def _make(
         params |= run.study.settings(stage.settings)
         metrics = {"seconds": seconds, **produced.metrics}
         tracked.record(params, metrics, produced.attachments)
+    announce(StageEvent(stage.name, partition_name(key), "made", seconds))
     return {**_describe(produced), "seconds": seconds, "reused": False}
 
 
@@ -159,6 +161,7 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
     inputs = plan.expected_inputs(layout, stage, key, study)
     if not forced and lineage.freshness(layout, stage.name, key, inputs).fresh:
         context.log.info(f"{stage.name} {partition_name(key)} is up to date, reused")
+        announce(StageEvent(stage.name, partition_name(key), "reused"))
         return _result(layout, stage, key, {"reused": True})
     try:
         _verify_inputs(layout, stage, key)

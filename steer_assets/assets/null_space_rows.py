@@ -1,15 +1,20 @@
 """Rows of `null_spaces`, filled by the covariance and by the behavioural stage alike."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-from steer_assets.geometry.ranks import null_spaces
-from steer_assets.geometry.spectra import Spectrum
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from steer_assets.geometry.spectra import Spectrum
 
 
 def null_space_rows(
     spectrum: Spectrum, heldout: Mapping[str, float], *, covariance: bool, **identity: object
 ) -> list[dict[str, object]]:
     """One row per rank estimator; `identity` holds layer, environment and point."""
+    from steer_assets.geometry.ranks import null_spaces
+
     return [
         {
             **identity,

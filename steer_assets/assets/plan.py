@@ -116,17 +116,22 @@ def materialised_inputs(layout: Layout, stage: Stage, key: PartitionKey) -> list
     return [record for _, _, record in input_records(layout, stage, key) if record is not None]
 
 
+def check_own_study(layout: Layout, stage: Stage, key: PartitionKey, fallback: Study) -> Freshness:
+    """Whether an artifact is up to date under the study that made it."""
+    record = _record(layout, stage, key)
+    return check(layout, stage, key, (_study_of(record) if record else None) or fallback)
+
+
 def stale_frame(layout: Layout) -> pl.DataFrame:
-    """Artifacts that are out of date under the study that made them, and why."""
+    """Partitioned artifacts that are out of date under the study that made them, and why."""
     rows = []
     for stage in STAGES.values():
-        for key in materialised(layout, stage):
+        for key in materialised(layout, stage) if stage.dimensions else ():
             record = _record(layout, stage, key)
             study = _study_of(record) if record else None
-            if record is None or study is None:
-                continue
-            status = check(layout, stage, key, study)
-            if not status.fresh and stage.dimensions:
-                rows.append((stage.name, record.partition, "; ".join(status.reasons)))
+            if study is None:
+                rows.append((stage.name, partition_name(key), "its study is gone"))
+            elif not (status := check(layout, stage, key, study)).fresh:
+                rows.append((stage.name, partition_name(key), "; ".join(status.reasons)))
     schema = {"asset": pl.String, "partition": pl.String, "why": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -1,5 +1,9 @@
 """Stage 5: spectra of activation covariances, and the null spaces they suggest."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 
@@ -8,8 +12,10 @@ from steer_assets.assets.activation_caches import read_activations
 from steer_assets.assets.covariance_matrices import POOLED, samples
 from steer_assets.assets.null_space_rows import null_space_rows
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
-from steer_assets.geometry.spectra import Spectrum
 from steer_assets.storage.hdf5 import read_array, write_arrays
+
+if TYPE_CHECKING:
+    from steer_assets.geometry.spectra import Spectrum
 
 
 def _stored_spectrum(run: StageRun, layer: int, environment: str, n_samples: int) -> Spectrum:

@@ -1,7 +1,10 @@
 """Stage 7: steering vectors."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -10,10 +13,12 @@ from steer_assets.assets import external_vectors, seeds
 from steer_assets.assets.activation_caches import pair_activations, read_activations
 from steer_assets.assets.behavioral_spectra import read_form
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
-from steer_assets.geometry import families
 from steer_assets.storage.hashing import hash_arrays
 from steer_assets.storage.hdf5 import read_array
 from steer_assets.storage.tensors import read_vectors, write_vectors
+
+if TYPE_CHECKING:
+    from steer_assets.geometry import families
 
 #: The unsteered arm: no vector at all.
 NONE_ID = "none"
@@ -62,6 +67,7 @@ def _null_bases(run: StageRun, layer: int) -> Bases:
 
 
 def _build(run: StageRun, layer: int, bases: Bases) -> list[families.SteeringVector]:
+    from steer_assets.geometry import families
     from steer_assets.geometry.directions import base
 
     plan = run.study.vectors

@@ -1,12 +1,15 @@
 """Jobs a person expects: one per partition definition, since a job cannot mix them."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
 
 from steer_assets.assets.stage import STAGES
 from steer_assets.automation import partitions
 
 
-def _job(name: str, dimensions: tuple[str, ...], description: str) -> object:
+def _job(name: str, dimensions: tuple[str, ...], description: str) -> UnresolvedAssetJobDefinition:
     stages = [stage.name for stage in STAGES.values() if stage.dimensions == dimensions]
     return dg.define_asset_job(
         name,
@@ -29,4 +32,4 @@ _DESCRIPTIONS = {
     "pair_job": "All evidence for one model and trait.",
     "summary_job": "The verdicts of all partitions that exist.",
 }
-JOBS = [_job(name, dims, _DESCRIPTIONS[name]) for dims, name in JOB_NAMES.items() if dims]
+JOBS = [_job(name, dims, _DESCRIPTIONS[name]) for dims, name in JOB_NAMES.items()]

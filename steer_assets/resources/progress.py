@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 _LOG_EVERY_S = 10.0
 
@@ -41,7 +41,17 @@ class StageProgress:
     seconds_left: float | None
 
 
-Listener = Callable[[StageProgress], None]
+@dataclass(frozen=True, slots=True)
+class StageEvent:
+    """A stage of one partition began, was made, or was found up to date."""
+
+    stage: str
+    partition: str
+    what: Literal["started", "made", "reused"]
+    seconds: float = 0.0
+
+
+Listener = Callable[[StageProgress | StageEvent], None]
 _listeners: list[Listener] = []
 
 
@@ -55,13 +65,19 @@ def listening(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
+def announce(report: StageProgress | StageEvent) -> None:
+    """Tell every listener."""
+    for listener in _listeners:
+        listener(report)
+
+
 def throttled_log(log: logging.Logger) -> Listener:
     """A listener that writes at most one line every ten seconds."""
     last = time.monotonic()
 
-    def listener(report: StageProgress) -> None:
+    def listener(report: StageProgress | StageEvent) -> None:
         nonlocal last
-        if time.monotonic() - last >= _LOG_EVERY_S:
+        if isinstance(report, StageProgress) and time.monotonic() - last >= _LOG_EVERY_S:
             last = time.monotonic()
             log.info(describe(report))
 
@@ -102,5 +118,4 @@ class Reporter:
             measured.tokens_per_second,
             left,
         )
-        for listener in _listeners:
-            listener(report)
+        announce(report)

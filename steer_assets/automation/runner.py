@@ -1,0 +1,142 @@
+"""Materialise partitions from a terminal: the same jobs that the UI runs, in this process.
+
+Only what is missing or out of date is run. A partition whose stages are all up to date starts no
+run at all.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from steer_assets.assets import plan
+from steer_assets.assets.execution import FORCE_TAG
+from steer_assets.assets.stage import STAGES, Stage
+from steer_assets.automation import partitions
+from steer_assets.automation.jobs import JOB_NAMES
+from steer_assets.catalog.studies import Study
+from steer_assets.paths import REPOSITORY
+from steer_assets.storage import warehouse
+from steer_assets.storage.layout import Layout, PartitionKey, partition_name
+
+
+class MaterialisationError(RuntimeError):
+    """A stage failed; the message says which, of what partition, and why."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Stages that were made and that were up to date, as (stage, partition)."""
+
+    made: list[tuple[str, str]] = field(default_factory=list)
+    fresh: list[tuple[str, str]] = field(default_factory=list)
+    synced: warehouse.SyncResult | None = None
+
+
+@contextmanager
+def instance() -> Iterator[dg.DagsterInstance]:
+    """The instance of `DAGSTER_HOME`, by default the repository's."""
+    os.environ.setdefault("DAGSTER_HOME", str(REPOSITORY / "dagster_home"))
+    with dg.DagsterInstance.get() as found:
+        yield found
+
+
+def _stages(dimensions: tuple[str, ...]) -> list[Stage]:
+    return [stage for stage in STAGES.values() if stage.dimensions == dimensions]
+
+
+def _selection(
+    layout: Layout, dimensions: tuple[str, ...], key: PartitionKey, study: Study, force: bool
+) -> list[str]:
+    """Stages to run: those out of date, and those downstream of them in the same partition."""
+    chosen: list[str] = []
+    for stage in _stages(dimensions):
+        downstream = any(name in chosen for name in stage.needs)
+        if force or downstream or not plan.check(layout, stage, key, study).fresh:
+            chosen.append(stage.name)
+    return chosen
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            error = data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            said = data.user_failure_data.description if data.user_failure_data else None
+            text = said or (error.message.strip() if error is not None else "unknown error")
+            return f"{event.step_key} failed: {text}"
+    return "the run failed before any stage began"
+
+
+def _run_job(
+    found: dg.DagsterInstance,
+    dimensions: tuple[str, ...],
+    key: PartitionKey,
+    study: Study,
+    selection: list[str],
+    force: bool,
+) -> list[str]:
+    """Run the chosen stages; return the names of those that were made anew."""
+    from steer_assets.definitions import defs
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = defs.resolve_job_def(JOB_NAMES[dimensions]).execute_in_process(
+            instance=found,
+            partition_key=partitions.dagster_key(key),
+            asset_selection=[dg.AssetKey(name) for name in selection],
+            run_config={
+                "resources": {"study": {"config": {"name": study.study}}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            tags={FORCE_TAG: "true"} if force else {},
+            raise_on_error=False,
+        )
+    if not result.success:
+        raise MaterialisationError(f"{partition_name(key)}: {_why(result)}")
+    made = []
+    for event in result.get_asset_materialization_events():
+        reused = event.materialization.metadata.get("reused")
+        if reused is None or not reused.value:
+            assert event.asset_key is not None
+            made.append(event.asset_key.to_user_string())
+    return made
+
+
+def materialise(
+    layout: Layout, models: list[str], traits: list[str], study: Study, *, force: bool = False
+) -> Outcome:
+    """Bring every pair of `models` x `traits`, and the summary, up to date.
+
+    Raises:
+        MaterialisationError: a stage failed; what was finished before stays.
+    """
+    outcome = Outcome()
+    keys: list[tuple[tuple[str, ...], PartitionKey]] = [
+        *((("model",), {"model": model}) for model in models),
+        *((("trait",), {"trait": trait}) for trait in traits),
+        *(
+            (("model", "trait"), {"model": model, "trait": trait})
+            for model in models
+            for trait in traits
+        ),
+        ((), {}),
+    ]
+    with instance() as found:
+        known = set(found.get_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME))
+        if new := [model for model in models if model not in known]:
+            found.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, new)
+        for dimensions, key in keys:
+            name = partition_name(key)
+            selection = _selection(layout, dimensions, key, study, force)
+            made = _run_job(found, dimensions, key, study, selection, force) if selection else []
+            for stage in _stages(dimensions):
+                target = outcome.made if stage.name in made else outcome.fresh
+                target.append((stage.name, name))
+    outcome.synced = warehouse.sync(layout, expected_inputs=plan.expected_frame(layout))
+    return outcome

@@ -1,0 +1,66 @@
+"""`steer`: the data product from a terminal. Errors are one sentence and an exit code."""
+
+import os
+import sys
+import traceback
+
+# Quiet and offline by default: weights come from installed packages or local folders, and the
+# libraries underneath have progress bars and notices of their own.
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import duckdb
+import typer
+
+from steer_assets.commands import catalogue, run, score, terminal, warehouse
+from steer_assets.paths import data_folder
+from steer_assets.storage.parquet import DamagedFileError
+from steer_assets.storage.warehouse import WarehouseBusyError, WarehouseDamagedError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Is this steering vector the direction that does it, or one of many that behave the same?",
+)
+app.command()(run.run)
+app.command()(run.status)
+app.command()(run.report)
+app.command()(warehouse.sql)
+app.command()(score.score)
+app.add_typer(catalogue.models, name="models")
+app.add_typer(catalogue.traits, name="traits")
+app.add_typer(warehouse.db, name="db")
+
+#: Wrong input, by the user's hand: exit 2. ValueError covers the errors of the catalog, of keys and
+#: of the libraries, which all say what is wrong and what to do.
+_INPUT_ERRORS = (ValueError, FileNotFoundError, duckdb.Error)
+#: The world is not as it should be: exit 1.
+_STATE_ERRORS = (DamagedFileError, WarehouseBusyError, WarehouseDamagedError, RuntimeError, OSError)
+
+
+def _sentence(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text if len(text) <= 2000 else text[:2000] + " ..."
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except _INPUT_ERRORS as error:
+        terminal.say(f"steer: {_sentence(error)}")
+        sys.exit(2)
+    except _STATE_ERRORS as error:
+        terminal.say(f"steer: {_sentence(error)}")
+        sys.exit(1)
+    except Exception as error:
+        log = data_folder() / "steer-error.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(traceback.format_exc())
+        terminal.say(f"steer: unexpected {type(error).__name__}: {_sentence(error)}; see {log}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

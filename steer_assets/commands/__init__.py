@@ -1,0 +1,1 @@
+"""The commands of `steer`, one module per noun."""

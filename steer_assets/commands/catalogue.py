@@ -1,0 +1,111 @@
+"""`steer models`, `steer traits`."""
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from steer_assets.catalog import catalog, yaml_files
+from steer_assets.catalog.errors import CatalogError
+from steer_assets.catalog.models import ModelEntry
+from steer_assets.catalog.traits import Trait
+from steer_assets.commands import terminal
+from steer_assets.commands.run import Json
+from steer_assets.storage.atomic import write_text
+from steer_assets.storage.slugs import slug_of_hub_id, validate_slug
+
+models = typer.Typer(no_args_is_help=True, help="Models of the catalog.")
+traits = typer.Typer(no_args_is_help=True, help="Traits of the catalog.")
+
+
+@models.command("list")
+def list_models(json: Json = False) -> None:
+    """Every model that can be asked for."""
+    entries = [catalog.model_entry(key) for key in catalog.model_keys()]
+    rows = [
+        {
+            "model": entry.model,
+            "title": entry.title,
+            "kind": entry.source.kind,
+            "location": entry.source.location,
+            "revision": entry.source.revision,
+        }
+        for entry in entries
+    ]
+    terminal.show(terminal.frame_of(rows), as_json=json)
+
+
+def _source(location: str) -> tuple[str, str]:
+    """Kind and location of what a user typed: a folder, a GGUF file, a package file or a hub id."""
+    path = Path(location).expanduser()
+    if path.is_dir():
+        return "folder", str(path.resolve())
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise CatalogError(f"{path} is a file but not GGUF; give the folder it is in")
+        return "gguf", str(path.resolve())
+    package, _, inside = location.partition("/")
+    if inside.endswith(".gguf") and importlib.util.find_spec(package) is not None:
+        return "package", location
+    if location.count("/") == 1 and not location.startswith((".", "/", "~")):
+        return "hub", location
+    raise CatalogError(f"{location!r} is no folder, no GGUF file and no hub id like owner/name")
+
+
+@models.command("add")
+def add_model(
+    location: Annotated[str, typer.Argument(help="Hub id, folder, GGUF file or package/file.")],
+    name: Annotated[str, typer.Option(help="Key; by default made from the location.")] = "",
+    revision: Annotated[str, typer.Option(help="Commit of a hub id; needed for one.")] = "",
+) -> None:
+    """Write a model into your catalog; nothing is downloaded yet."""
+    kind, place = _source(location)
+    if kind == "hub" and not revision:
+        raise CatalogError(
+            f"pin {location} with --revision COMMIT, so that results can be repeated"
+        )
+    stem = Path(place).stem if kind in ("gguf", "package") else Path(place).name
+    key = name or (slug_of_hub_id(place) if kind == "hub" else stem.lower())
+    validate_slug(key, "model")
+    if key in catalog.model_keys():
+        raise CatalogError(f"the model {key!r} is already in the catalog; choose another --name")
+    entry = ModelEntry.model_validate(
+        {
+            "model": key,
+            "title": place if kind == "hub" else stem,
+            "source": {"kind": kind, "location": place, "revision": revision},
+        }
+    )
+    path = catalog.user_catalog() / "models" / f"{key}.yaml"
+    write_text(path, yaml.safe_dump(entry.model_dump(mode="json"), sort_keys=False))
+    terminal.say(f"added {key} in {path}; `steer run --model {key} --trait ...` runs it")
+
+
+@traits.command("list")
+def list_traits(json: Json = False) -> None:
+    """Every trait that can be asked for."""
+    rows = []
+    for key in catalog.trait_keys():
+        trait = catalog.trait(key)
+        rows.append(
+            {
+                "trait": key,
+                "positive": trait.poles.positive,
+                "negative": trait.poles.negative,
+                "contrast pairs": len(trait.contrast.contexts),
+                "test prompts": len(list(trait.tests())),
+            }
+        )
+    terminal.show(terminal.frame_of(rows), as_json=json)
+
+
+@traits.command("check")
+def check_trait(file: Annotated[Path, typer.Argument(help="Trait file (YAML).")]) -> None:
+    """Say whether a trait file can be used, or what is wrong with it and where."""
+    trait = yaml_files.read(file, Trait)
+    terminal.say(
+        f"{file} is a trait: {trait.trait}, {len(trait.contrast.contexts)} contrast pairs, "
+        f"{len(list(trait.tests()))} test prompts"
+    )

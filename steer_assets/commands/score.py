@@ -1,0 +1,44 @@
+"""`steer score`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated, Any
+
+import typer
+
+from steer_assets.catalog import catalog
+from steer_assets.catalog.errors import CatalogError
+
+#: Texts scored at once; a long stream is answered as it comes.
+_CHUNK = 512
+
+
+def _records() -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(sys.stdin, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise CatalogError(f"standard input, line {number}: not JSON: {error}") from error
+        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+            raise CatalogError(f'standard input, line {number}: expected an object with "text"')
+        yield record
+
+
+def score(
+    trait: Annotated[str, typer.Argument(help="Trait key.")],
+    scorer: Annotated[str, typer.Option(help="Scorer.")] = "minilm",
+) -> None:
+    """Score texts: JSON lines with `text` in, the same lines with `score` out."""
+    from steer_assets.assets.scorers import scorer as make
+
+    catalog.trait(trait)
+    judge = make(scorer, trait)
+    records = _records()
+    while chunk := list(islice(records, _CHUNK)):
+        values = judge.score([record["text"] for record in chunk])
+        for record, value in zip(chunk, values, strict=True):
+            typer.echo(json.dumps({**record, "score": float(value)}, ensure_ascii=False))

@@ -1,0 +1,122 @@
+"""What commands share: consoles, tables, JSON, and progress of long runs."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from steer_assets.resources.progress import StageEvent, StageProgress, describe, listening
+
+#: Results go to standard output, everything else to standard error.
+out = Console(soft_wrap=False)
+err = Console(stderr=True)
+_LINE_EVERY_S = 5.0
+
+
+def say(text: str) -> None:
+    """A line for the reader, not for a pipe."""
+    err.print(escape(text), highlight=False)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return str(value)
+
+
+def show(frame: pl.DataFrame, *, as_json: bool = False, title: str = "") -> None:
+    """Print rows as a table, or as JSON lines."""
+    if as_json:
+        for row in frame.iter_rows(named=True):
+            typer.echo(json.dumps(row, default=str, ensure_ascii=False))
+        return
+    table = Table(title=title or None, title_justify="left")
+    for name, dtype in frame.schema.items():
+        table.add_column(escape(name), justify="right" if dtype.is_numeric() else "left")
+    for cells in frame.iter_rows():
+        table.add_row(*(escape(_cell(value)) for value in cells))
+    # Piped output is for another program or a file: no wrapping to a screen that is not there.
+    console = out if out.is_terminal else Console(width=max(200, 24 * frame.width))
+    console.print(table)
+
+
+def frame_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """Rows as a frame, with all columns inferred from all rows."""
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+class _Lines:
+    """Progress for pipes and logs: a line when a stage ends, and every few seconds in between."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, report: StageProgress | StageEvent) -> None:
+        if isinstance(report, StageEvent):
+            if report.what == "started":
+                say(f"{report.partition} {report.stage} ...")
+            elif report.what == "made":
+                say(f"{report.partition} {report.stage} made in {report.seconds:.1f} s")
+            self._last = time.monotonic()
+        elif time.monotonic() - self._last >= _LINE_EVERY_S:
+            self._last = time.monotonic()
+            say(f"  {describe(report)}")
+
+
+class _Bars:
+    """Progress for a terminal: one bar per stage being made."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def __call__(self, report: StageProgress | StageEvent) -> None:
+        if isinstance(report, StageEvent):
+            self._event(report)
+            return
+        if self._task is None:
+            return
+        speed = f"{report.tokens_per_second:.0f} tokens/s" if report.tokens_per_second else ""
+        left = f"{report.seconds_left:.0f} s left" if report.seconds_left is not None else ""
+        self._progress.update(
+            self._task,
+            description=f"{report.partition} {report.stage}: {report.step}",
+            completed=report.done,
+            total=report.total,
+            detail=f"{report.done}/{report.total} {report.unit} {speed} {left}",
+        )
+
+    def _event(self, event: StageEvent) -> None:
+        if event.what == "started":
+            description = f"{event.partition} {event.stage}"
+            self._task = self._progress.add_task(description, total=None, detail="")
+        elif event.what == "made" and self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+            said = f"{event.partition} {event.stage} made in {event.seconds:.1f} s"
+            self._progress.console.print(escape(said), highlight=False)
+
+
+@contextmanager
+def progress() -> Iterator[None]:
+    """Show the progress of every stage that runs in the block."""
+    if not err.is_terminal:
+        with listening(_Lines()):
+            yield
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[detail]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bars, listening(_Bars(bars)):
+        yield

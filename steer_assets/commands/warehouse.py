@@ -1,0 +1,50 @@
+"""`steer sql`, `steer db`."""
+
+from typing import Annotated
+
+import typer
+
+from steer_assets.commands import terminal
+from steer_assets.commands.run import Json
+from steer_assets.paths import data_folder
+from steer_assets.storage import warehouse
+from steer_assets.storage.layout import Layout
+
+db = typer.Typer(no_args_is_help=True, help="The DuckDB file.")
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="One SQL query.")],
+    json: Json = False,
+) -> None:
+    """Ask the database one question, read-only."""
+    terminal.show(warehouse.query(Layout(data_folder()), query), as_json=json)
+
+
+def _tell(result: warehouse.SyncResult) -> None:
+    for problem in result.damaged:
+        terminal.say(f"damaged   {problem}")
+    if result.deferred:
+        terminal.say(f"put off: {result.deferred}")
+        raise typer.Exit(1)
+    terminal.say(f"{len(result.loaded)} parts loaded, {len(result.removed)} removed")
+    if result.damaged:
+        raise typer.Exit(1)
+
+
+@db.command("sync")
+def sync() -> None:
+    """Load what is new in Parquet into DuckDB."""
+    from steer_assets.assets import plan
+
+    layout = Layout(data_folder())
+    _tell(warehouse.sync(layout, expected_inputs=plan.expected_frame(layout)))
+
+
+@db.command("rebuild")
+def rebuild() -> None:
+    """Make the DuckDB file anew from Parquet."""
+    from steer_assets.assets import plan
+
+    layout = Layout(data_folder())
+    _tell(warehouse.rebuild(layout, expected_inputs=plan.expected_frame(layout)))
