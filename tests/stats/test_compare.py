@@ -96,3 +96,13 @@ def test_hundreds_of_comparisons_take_seconds(arms):
         compare.compare(*arms, margin=0.2, n_boot=2000, rng=rng)
         took.append(time.perf_counter() - start)
     assert min(took) < 0.02
+
+
+def test_skewed_differences_are_guarded_unless_told_otherwise():
+    a = 0.8 + 0.1 * np.random.default_rng(5).exponential(size=30)
+    found, plain = (
+        compare.compare(a, np.zeros(30), margin=1.0, rng=np.random.default_rng(0), **options)
+        for options in ({}, {"skewness_guard": False})
+    )
+    assert found.p_equivalence > 2 * plain.p_equivalence
+    assert found.p_difference == plain.p_difference

@@ -80,3 +80,11 @@ def test_bad_sweeps_are_refused():
         trends.breaking_point([1, 5], ["equivalent"])
     with pytest.raises(ValueError, match="must ascend"):
         trends.breaking_point([5, 1], ["equivalent", "different"])
+
+
+def test_variance_ratio_counts_the_noise_of_both_arms():
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(size=(2, 300, 6))
+    found = pairing.variance_ratio(a, 3 * b, rng=rng)
+    assert found.independent_variance == pytest.approx(10.0, rel=0.1)
+    assert found.ratio == pytest.approx(1.0, rel=0.1)
