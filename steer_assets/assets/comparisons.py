@@ -110,10 +110,9 @@ class Scores:
 def _margins(
     a: np.ndarray, b: np.ndarray, efficacy: np.ndarray | None, study: Study
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Margins by kind; one that the data cannot define (no spread, no effect) is left out."""
+    """Margins by kind; a share of an effect that is exactly zero is left out."""
     settings = study.statistics
-    if a.std() > 0 or b.std() > 0:
-        yield "sd", margins.standardised(a, b, settings.margin_sd)
+    yield "sd", margins.standardised(a, b, settings.margin_sd)
     if efficacy is not None and efficacy.mean() != 0:
         yield "efficacy", margins.relative(efficacy, settings.margin_efficacy)
 
@@ -130,8 +129,8 @@ def _compare_all(
     settings = study.statistics
     for environment in scores.environments():
         a, b = scores.paired(subject.arms, reference, environment)
-        if len(a) < 2:
-            continue
+        if len(a) < 2 or (a.std() == 0 and b.std() == 0):
+            continue  # without any spread there is no unit and no test
         efficacy = None
         if reference != UNSTEERED:
             v, unsteered = scores.paired((reference,), UNSTEERED, environment)

@@ -28,7 +28,7 @@ def table_statements() -> dict[str, str]:
 
 @cache
 def view_statements() -> dict[str, str]:
-    """CREATE VIEW statements by view name; views that read others sort after them."""
+    """CREATE VIEW statements by view name."""
     return {path.stem: path.read_text() for path in sorted((SQL / "views").glob("*.sql"))}
 
 

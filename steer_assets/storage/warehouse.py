@@ -88,16 +88,30 @@ def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_BOOKKEEPING)
     if connection.execute("SELECT hash FROM _schema").fetchall() == [(_schema_hash(),)]:
         return
-    for view in reversed(view_statements()):
+    for view in view_statements():
         connection.execute(f'DROP VIEW IF EXISTS "{view}"')
     for table, statement in table_statements().items():
         connection.execute(f'DROP TABLE IF EXISTS "{table}"')
         connection.execute(statement)
-    for statement in view_statements().values():
-        connection.execute(statement)
+    _create_views(connection, list(view_statements().values()))
     connection.execute("DELETE FROM _parts")
     connection.execute("DELETE FROM _schema")
     connection.execute("INSERT INTO _schema VALUES (?)", [_schema_hash()])
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection, statements: list[str]) -> None:
+    """Create views in whatever order they depend on one another."""
+    waiting = statements
+    while waiting:
+        failed = []
+        for statement in waiting:
+            try:
+                connection.execute(statement)
+            except duckdb.CatalogException as error:
+                failed.append((statement, error))
+        if len(failed) == len(waiting):
+            raise failed[0][1]
+        waiting = [statement for statement, _ in failed]
 
 
 def _delete_rows(connection: duckdb.DuckDBPyConnection, table: str, key: dict[str, str]) -> None:

