@@ -42,12 +42,14 @@ def test_rank_and_null_dimension_sum_to_the_ambient_dimension() -> None:
         assert answer.rank == ranks.rank(spectrum, answer.estimator)
 
 
-def test_equal_singular_values_have_every_effective_rank_equal_to_the_dimension() -> None:
-    answers = by_name(form_spectrum(np.eye(7), 1), covariance=False)
+@pytest.mark.parametrize("k", [1, 3, 7, 10, 33, 49, 61])
+def test_equal_singular_values_have_every_effective_rank_equal_to_their_number(k: int) -> None:
+    form = np.diag(np.repeat([0.09, 0.0], [k, 5]))
+    answers = by_name(form_spectrum(form, 1), covariance=False)
     for name in ("entropy_rank", "participation_ratio", "stable_rank"):
-        assert answers[name].value == pytest.approx(7.0)
-        assert answers[name].rank == 7
-        assert answers[name].null_dim == 0
+        assert answers[name].value == pytest.approx(k)
+        # Also where the sum of rounded terms comes out just above k.
+        assert (answers[name].rank, answers[name].null_dim) == (k, 5)
 
 
 def test_the_sampling_floor_is_that_of_the_number_of_samples() -> None:
