@@ -1,16 +1,18 @@
-"""Linear heads on frozen features.
+"""Kernel logistic regression on frozen features.
 
-L2-penalised logistic regression on standardised features: with more features than texts the poles
-are always separable, and the penalty decides how the head generalises. It is chosen by the log-
-loss on held-out topics among the texts given, so that a validation around the whole fit stays
-honest. The score is the linear predictor, the log-odds of the positive pole.
+With more features than texts the poles are always separable, and the penalty decides how a head
+generalises. A head is penalised logistic regression in the feature space of a kernel,
 
-The minimiser lies in the span of the n rows, so with d > n features it is found among n
-coordinates (representer theorem; Hastie & Tibshirani, "Efficient quadratic regularization for
-expression arrays", Biostatistics 2004): X = U S V', fit on U S, weights V times the solution.
+    score(x) = sum_i a_i k(x, x_i) + b,
+    minimising  sum_i w_i log(1 + exp(-y_i score(x_i))) + a' K a / (2 C)
+
+(Zhu & Hastie, "Kernel Logistic Regression and the Import Vector Machine", JCGS 2005). With K = U S
+U' the problem is ordinary logistic regression on the rows of U S^(1/2), and a = U S^(-1/2)
+coefficients. C is chosen by the log-loss on held-out topics among the texts given, so that a
+validation around the whole fit stays honest. The score is the linear predictor: the log-odds of
+the positive pole.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,87 +22,98 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-#: Inverse penalties tried, for standardised features scaled by 1 / sqrt(number of features).
-PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+#: Inverse penalties C tried.
+PENALTIES = (1.0, 3.0, 10.0, 30.0)
 _INNER_SPLITS = 5
-_MAX_ITERATIONS = 200
+_MAX_ITERATIONS = 500
 
 
 @dataclass(frozen=True)
-class LinearHead:
-    """score = features . weights + bias; ``inverse_penalty`` is what was chosen."""
+class Dual:
+    """A fitted head: score(x) = k(x, x_i) . coefficients + bias."""
 
-    weights: Float[np.ndarray, " d"]
+    coefficients: Float[np.ndarray, " n"]
     bias: float
     inverse_penalty: float
 
-    def decide(self, features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
-        """Log-odds of the positive pole, one per row."""
-        return np.asarray(features.astype(np.float64) @ self.weights + self.bias)
+    def decide(self, kernel: Float[np.ndarray, "m n"]) -> Float[np.ndarray, " m"]:
+        """Log-odds of the positive pole, given the kernel of new texts with those fitted on."""
+        return np.asarray(kernel @ self.coefficients + self.bias)
 
 
-def fit_head(
-    features: Float[np.ndarray, "n d"],
+def fit_dual(
+    kernel: Float[np.ndarray, "n n"],
     positive: Bool[np.ndarray, " n"],
-    topics: Sequence[str],
+    topics: Sequence[str | None],
+    weights: Float[np.ndarray, " n"],
     *,
     penalties: Sequence[float] = PENALTIES,
-) -> LinearHead:
-    """Fit a head; the penalty is chosen on held-out topics where there are two topics or more.
+) -> Dual:
+    """Fit a head.
+
+    Args:
+        kernel: symmetric positive semidefinite, of the rows with each other.
+        positive: True for rows of the positive pole.
+        topics: topic of each row; rows with None (anchors) are fitted on in every split and judged
+            in none.
+        weights: weight of each row in the loss.
+        penalties: values of C to choose from; with fewer than two topics, the middle one is taken.
 
     Raises:
-        ValueError: if lengths differ, features are not finite, or a pole is missing.
+        ValueError: if lengths differ, the kernel is not finite, or a pole is missing.
     """
-    if not len(features) == len(positive) == len(topics):
+    n = len(positive)
+    if not kernel.shape == (n, n) or not len(topics) == len(weights) == n:
         raise ValueError(
-            f"{len(features)} rows of features, {len(positive)} labels, {len(topics)} topics"
+            f"kernel {list(kernel.shape)}, {n} labels, {len(topics)} topics, {len(weights)} weights"
         )
-    if not np.isfinite(features).all():
-        raise ValueError("features are not finite")
+    if not np.isfinite(kernel).all():
+        raise ValueError("the kernel is not finite")
     if positive.all() or not positive.any():
         raise ValueError(
             f"{int(positive.sum())} positive and {int((~positive).sum())} negative texts: "
             "a head needs both poles"
         )
-    x = features.astype(np.float64)
-    mean, spread = x.mean(axis=0), x.std(axis=0)
-    scale = 1.0 / (np.where(spread > 0, spread, 1.0) * math.sqrt(x.shape[1]))
-    standardised = (x - mean) * scale
     # One thread: the fit is small, and its bytes must not depend on the number of threads.
     with threadpool_limits(limits=1):
-        coordinates, basis = _row_space(standardised)
-        chosen = _choose(coordinates, positive, topics, penalties)
-        model = _logistic(coordinates, positive, chosen)
-        weights = (basis @ model.coef_[0]) * scale
-        return LinearHead(weights, float(model.intercept_[0] - mean @ weights), chosen)
+        spectrum, u = np.linalg.eigh(kernel)
+        kept = spectrum > spectrum[-1] * n * np.finfo(np.float64).eps
+        root = np.sqrt(spectrum[kept])
+        coordinates = u[:, kept] * root
+        chosen = _choose(coordinates, positive, topics, weights, penalties)
+        model = _logistic(coordinates, positive, weights, chosen)
+        coefficients = (u[:, kept] / root) @ model.coef_[0]
+        return Dual(coefficients, float(model.intercept_[0]), chosen)
 
 
-def _row_space(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates U S of the rows and their orthonormal basis V, from the n x n Gram matrix."""
-    squares, u = np.linalg.eigh(x @ x.T)
-    kept = squares > squares[-1] * len(x) * np.finfo(np.float64).eps
-    coordinates = u[:, kept] * np.sqrt(squares[kept])
-    return coordinates, x.T @ (u[:, kept] / np.sqrt(squares[kept]))
-
-
-def _logistic(x: np.ndarray, positive: np.ndarray, penalty: float) -> LogisticRegression:
-    return LogisticRegression(C=penalty, max_iter=_MAX_ITERATIONS).fit(x, positive)
+def _logistic(
+    x: np.ndarray, positive: np.ndarray, weights: np.ndarray, penalty: float
+) -> LogisticRegression:
+    model = LogisticRegression(C=penalty, max_iter=_MAX_ITERATIONS)
+    return model.fit(x, positive, sample_weight=weights)
 
 
 def _choose(
-    x: np.ndarray, positive: np.ndarray, topics: Sequence[str], penalties: Sequence[float]
+    x: np.ndarray,
+    positive: np.ndarray,
+    topics: Sequence[str | None],
+    weights: np.ndarray,
+    penalties: Sequence[float],
 ) -> float:
-    n_topics = len(set(topics))
+    judged = np.array([row for row, topic in enumerate(topics) if topic is not None])
+    groups = [topic for topic in topics if topic is not None]
+    n_topics = len(set(groups))
     if n_topics < 2:
         return penalties[len(penalties) // 2]
     loss = np.zeros(len(penalties))
-    sign = np.where(positive, 1.0, -1.0)
     folds = GroupKFold(n_splits=min(_INNER_SPLITS, n_topics))
-    for fit_rows, held_out in folds.split(x, groups=topics):
-        if positive[fit_rows].all() or not positive[fit_rows].any():
+    for _, held_out in folds.split(judged, groups=groups):
+        out = judged[held_out]
+        rest = np.setdiff1d(np.arange(len(x)), out)
+        if positive[rest].all() or not positive[rest].any():
             continue
+        sign = np.where(positive[out], 1.0, -1.0)
         for index, penalty in enumerate(penalties):
-            model = _logistic(x[fit_rows], positive[fit_rows], penalty)
-            scores = model.decision_function(x[held_out])
-            loss[index] += np.logaddexp(0.0, -sign[held_out] * scores).sum()
+            model = _logistic(x[rest], positive[rest], weights[rest], penalty)
+            loss[index] += np.logaddexp(0.0, -sign * model.decision_function(x[out])).sum()
     return penalties[int(np.argmin(loss))]
