@@ -261,3 +261,17 @@ def test_what_cannot_be_written_is_refused_and_leaves_the_old_file(tmp_path: Pat
         with pytest.raises(VectorFileError, match=message):
             write_control_vector(control, vectors, model_hint="llama")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_does_not_read_back_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "v.npy"
+    write_npy(path, draw(0))
+    before = path.read_bytes()
+    save = np.save
+    monkeypatch.setattr(np, "save", lambda file, values, **kw: save(file, values + 1, **kw))
+    with pytest.raises(VectorFileError, match="did not read back"):
+        write_npy(path, draw(1))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
