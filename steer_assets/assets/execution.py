@@ -170,9 +170,13 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
     run = StageRun(stage.name, key, study, layout, resources.language_models, context.log)
     extra = _make(context, stage, run, resources.tracking, inputs)
     # Parquet is the record; a database that somebody holds open is loaded by the next sync.
-    synced = warehouse.sync(layout, wait_s=1.0)
-    if synced.deferred:
-        context.log.info(f"loading into DuckDB is put off: {synced.deferred}")
+    try:
+        synced = warehouse.sync(layout, wait_s=1.0)
+    except warehouse.WarehouseDamagedError as error:
+        context.log.warning(str(error))
+    else:
+        if synced.deferred:
+            context.log.info(f"loading into DuckDB is put off: {synced.deferred}")
     return _result(layout, stage, key, extra)
 
 

@@ -23,7 +23,7 @@ _LINE_EVERY_S = 5.0
 
 def say(text: str) -> None:
     """A line for the reader, not for a pipe."""
-    err.print(escape(text), highlight=False)
+    err.print(escape(text), highlight=False, soft_wrap=True)
 
 
 def _cell(value: object) -> str:

@@ -1,6 +1,7 @@
 """Table schemas: `sql/tables/*.sql` is the one place that names columns and types."""
 
 from functools import cache
+from graphlib import TopologicalSorter
 
 import duckdb
 import polars as pl
@@ -28,8 +29,13 @@ def table_statements() -> dict[str, str]:
 
 @cache
 def view_statements() -> dict[str, str]:
-    """CREATE VIEW statements by view name."""
-    return {path.stem: path.read_text() for path in sorted((SQL / "views").glob("*.sql"))}
+    """CREATE VIEW statements by view name, each after the views that it reads."""
+    statements = {path.stem: path.read_text() for path in sorted((SQL / "views").glob("*.sql"))}
+    reads = {
+        name: {other for other in statements if other != name and other in statement}
+        for name, statement in statements.items()
+    }
+    return {name: statements[name] for name in TopologicalSorter(reads).static_order()}
 
 
 @cache

@@ -93,25 +93,11 @@ def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
     for table, statement in table_statements().items():
         connection.execute(f'DROP TABLE IF EXISTS "{table}"')
         connection.execute(statement)
-    _create_views(connection, list(view_statements().values()))
+    for statement in view_statements().values():
+        connection.execute(statement)
     connection.execute("DELETE FROM _parts")
     connection.execute("DELETE FROM _schema")
     connection.execute("INSERT INTO _schema VALUES (?)", [_schema_hash()])
-
-
-def _create_views(connection: duckdb.DuckDBPyConnection, statements: list[str]) -> None:
-    """Create views in whatever order they depend on one another."""
-    waiting = statements
-    while waiting:
-        failed = []
-        for statement in waiting:
-            try:
-                connection.execute(statement)
-            except duckdb.CatalogException as error:
-                failed.append((statement, error))
-        if len(failed) == len(waiting):
-            raise failed[0][1]
-        waiting = [statement for statement, _ in failed]
 
 
 def _delete_rows(connection: duckdb.DuckDBPyConnection, table: str, key: dict[str, str]) -> None:
