@@ -45,34 +45,43 @@ def shared_prefix_attention(
     q = query.reshape(rows, groups, heads // groups, dk)
     mask_prefix, mask_tail = cache.masks(sliding_window)
     prefix_keys, prefix_values = cache.prefix_of_current_layer()
-    fused = softcap is None and not torch.is_grad_enabled() and query.device.type == "cpu"
-    attend = _fused if fused else _plain
-    out, lse = attend(q, key, value, scale, softcap, mask_tail)
+    out, lse = _batched(q, key, value, scale, softcap, mask_tail)
     if prefix_keys is not None and prefix_values is not None:
+        # Many queries of a prompt over one prefix suit a fused kernel, few over a tail do not.
+        fused = softcap is None and not torch.is_grad_enabled() and query.device.type == "cpu"
+        attend = _fused if fused else _batched
         by_prompt = cache.to_prompts(q)
         p_out, p_lse = attend(by_prompt, prefix_keys, prefix_values, scale, softcap, mask_prefix)
-        p_out, p_lse = cache.to_rows(p_out, rows), cache.to_rows(p_lse[..., None], rows)[..., 0]
-        share = torch.sigmoid(p_lse - lse)[..., None].to(out.dtype)
+        p_out, p_lse = cache.to_rows(p_out, rows), cache.to_rows(p_lse[..., None], rows)
+        share = torch.sigmoid(p_lse - lse[..., None]).to(out.dtype)
         out = torch.lerp(out, p_out, share)
     return out.reshape(rows, 1, heads, value.shape[-1]), None
 
 
-def _plain(
+def _batched(
     q: Tensor, k: Tensor, v: Tensor, scale: float, softcap: float | None, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    scores = (q @ k.transpose(-1, -2)).float() if k.dtype.itemsize < 4 else q @ k.transpose(-1, -2)
+    """Output and logsumexp by batched matrix products; scores in float32 or better."""
+    shape = q.shape[:3]
+    # Three dimensions: a four-dimensional product would copy keys and values into place.
+    scores = torch.bmm(q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2)).view(*shape, k.shape[2])
+    if k.dtype.itemsize < 4:
+        scores = scores.float()
     scores = scores * scale
     if softcap is not None:
         scores = softcap * torch.tanh(scores / softcap)
     if mask is not None:
         scores = scores + mask
     lse = torch.logsumexp(scores, dim=-1)
-    return torch.exp(scores - lse[..., None]).to(v.dtype) @ v, lse
+    weights = torch.exp(scores - lse[..., None]).to(v.dtype)
+    out = torch.bmm(weights.flatten(0, 1), v.flatten(0, 1))
+    return out.view(*shape, v.shape[-1]), lse
 
 
 def _fused(
     q: Tensor, k: Tensor, v: Tensor, scale: float, _softcap: float | None, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
+    """The same by the processor's flash kernel, which also gives the logsumexp."""
     if mask is not None:
         lowest = torch.finfo(q.dtype).min
         mask = mask.clamp_min(lowest).to(q.dtype).expand(len(q), 1, q.shape[2], k.shape[2])

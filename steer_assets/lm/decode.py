@@ -138,6 +138,11 @@ def _batches(rows: list[_Row], prompts: Sequence[Sequence[int]], size: int) -> I
         yield ordered[start : start + size]
 
 
+def _worth_retiring(n_live: int, n_kept: int, n_left: int) -> bool:
+    """Whether moving the kept rows together (half a step's time) saves more than it costs."""
+    return (n_live - n_kept) * n_left > 0.5 * n_live
+
+
 class _Batch:
     """One batch of rows from first to last token."""
 
@@ -169,15 +174,21 @@ class _Batch:
         with editing(lm, self._steering.edits()):
             for step in range(limit):
                 tokens = self._choose(state.step(tokens), live, step)
-                drawn = tokens.tolist()
-                for row, token in zip(live, drawn, strict=True):
+                kept: list[int] = []
+                n_taken = n_ended = 0
+                for at, (row, token) in enumerate(zip(live, tokens.tolist(), strict=True)):
+                    if taken[row] and taken[row][-1] in lm.stop_ids:
+                        continue  # ended before, not yet retired
                     taken[row].append(token)
-                kept = [at for at, token in enumerate(drawn) if token not in lm.stop_ids]
-                if step + 1 == limit or not kept:
-                    meter.advance(len(live), len(live))
+                    n_taken += 1
+                    if token in lm.stop_ids or step + 1 == limit:
+                        n_ended += 1
+                    else:
+                        kept.append(at)
+                meter.advance(n_ended, n_taken)
+                if not kept:
                     break
-                meter.advance(len(live) - len(kept), len(live))
-                if len(kept) < len(live):
+                if _worth_retiring(len(live), len(kept), limit - step - 1):
                     index = lm.tensor(kept)
                     live = [live[at] for at in kept]
                     tokens = tokens[index]

@@ -75,27 +75,29 @@ def prompt_forms(
     meter = Meter(on_progress, len(prompts), "prompts")
     forms = _Unembedding(lm)
     for index, prompt in enumerate(prompts):
-        point = _differentiate(lm, prompt, wanted, table, row_chunk)
+        point = differentiate(lm, prompt, wanted, table, row_chunk)
         yield forms.pull_back(index, point)
         meter.advance(1, len(prompt))
 
 
 @dataclass(frozen=True)
-class _Point:
-    """D per layer [d', d], logits z [V] and dz/ds [V] at one prompt."""
+class Point:
+    """Derivatives at one prompt: D = df/dh_l [d', d] per layer, logits z [V] and dz/ds [V]."""
 
     jacobians: dict[int, Tensor]
     logits: Tensor
     slope: Tensor
 
 
-def _differentiate(
+def differentiate(
     lm: LanguageModel,
     prompt: Sequence[int],
-    layers: list[int],
-    table: ArmTable,
-    row_chunk: int | None,
-) -> _Point:
+    layers: Sequence[int],
+    table: ArmTable | None = None,
+    row_chunk: int | None = None,
+) -> Point:
+    """D, logits and slope of one prompt; ``table`` holds one arm, ``layers`` ascend."""
+    table = table or ArmTable(lm, [()], None)
     prefix, last = prepare(lm, [prompt]), lm.tensor([prompt[-1]])
     steering = Steering(table, lm.tensor([0]))
     lowest = _state_at(lm, prefix, last, layers[0])
@@ -123,7 +125,7 @@ def _differentiate(
         (slope,) = torch.autograd.grad(logits.sum(), head.scores)
     final = head.hidden.reshape(-1)
     found = _jacobian(final, [states[layer] for layer in layers], row_chunk)
-    return _Point(dict(zip(layers, found, strict=True)), logits.detach(), slope.reshape(-1))
+    return Point(dict(zip(layers, found, strict=True)), logits.detach(), slope.reshape(-1))
 
 
 def _state_at(lm: LanguageModel, prefix: Prefix, last: Tensor, layer: int) -> Tensor:
@@ -175,7 +177,7 @@ class _Unembedding:
         self._weight = lm.layout.head.weight.detach()
         self._plain: Tensor | None = None
 
-    def pull_back(self, index: int, point: _Point) -> PromptForms:
+    def pull_back(self, index: int, point: Point) -> PromptForms:
         """Both forms of one prompt at all its layers."""
         logits, slope = point.logits.double(), point.slope.double()
         p = torch.softmax(logits, dim=0)

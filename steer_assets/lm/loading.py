@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
@@ -23,6 +26,8 @@ from steer_assets.lm.progress import Meter, OnProgress
 from steer_assets.lm.snapshots import SnapshotFacts, facts
 from steer_assets.lm.sources import Source, check_folder, locate
 from steer_assets.lm.stepping import shares_prefixes
+
+_UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, SafetensorError)
 
 __all__ = ["SnapshotFacts", "Source", "facts", "load", "snapshot"]
 
@@ -40,13 +45,14 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
     meter.advance(1)
     work = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
     try:
-        model, tokenizer = _read(path)
-        find_layout(model)
-        meter.advance(1)
-        model.save_pretrained(work)
-        tokenizer.save_pretrained(work)
-        meter.advance(1)
-        _verify(model, work)
+        with _without_bars():
+            model, tokenizer = _read(path)
+            find_layout(model)
+            meter.advance(1)
+            model.save_pretrained(work)
+            tokenizer.save_pretrained(work)
+            meter.advance(1)
+            _verify(model, work)
         found = facts(work)
         work.chmod(0o755)
         for part in work.iterdir():
@@ -74,10 +80,23 @@ def load(
         torch.set_num_threads(threads)
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     check_folder(folder)
-    model = _pretrained(folder, dtype=DTYPES[dtype])
+    with _without_bars():
+        model = _pretrained(folder, dtype=DTYPES[dtype])
     lm = LanguageModel(model.to(place), _tokenizer(folder))
     shares_prefixes(lm)  # tried now: its probe must not run inside anybody's hooks
     return lm
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Progress goes to ``on_progress``, not to transformers' bars on the terminal."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _read(path: Path) -> tuple[Any, Any]:
@@ -92,17 +111,12 @@ def _read(path: Path) -> tuple[Any, Any]:
 
 
 def _pretrained(folder: Path, **kwargs: Any) -> Any:
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
         return AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, **kwargs
         )
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except _UNREADABLE as error:
         raise SourceError(f"{folder} cannot be read as a causal language model: {error}") from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _tokenizer(folder: Path, **kwargs: Any) -> Any:
@@ -110,7 +124,7 @@ def _tokenizer(folder: Path, **kwargs: Any) -> Any:
         return AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **kwargs
         )
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except _UNREADABLE as error:
         raise SourceError(f"{folder} holds no tokenizer that can be read: {error}") from error
 
 

