@@ -6,7 +6,6 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 
 from steer_assets.assets.stage import STAGES
-from steer_assets.automation import partitions
 
 
 def _job(name: str, dimensions: tuple[str, ...], description: str) -> UnresolvedAssetJobDefinition:
@@ -14,7 +13,6 @@ def _job(name: str, dimensions: tuple[str, ...], description: str) -> Unresolved
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(*stages),
-        partitions_def=partitions.definition(dimensions),
         description=description,
     )
 

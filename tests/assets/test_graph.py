@@ -1,0 +1,46 @@
+"""The asset graph as a snapshot: a change of it must be meant."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from steer_assets.assets.stage import STAGES
+from steer_assets.definitions import defs
+
+SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
+
+
+def described() -> str:
+    graph = defs.resolve_asset_graph()
+    lines = []
+    for stage in STAGES.values():
+        node = graph.get(dg.AssetKey(stage.name))
+        upstream = ", ".join(sorted(key.to_user_string() for key in node.parent_keys))
+        lines.append(
+            f"{stage.name} [{', '.join(stage.dimensions) or 'none'}] {node.group_name} "
+            f"v{stage.code_version} <- {upstream or 'catalog'}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def test_the_graph_is_the_one_that_was_agreed() -> None:
+    assert described() == SNAPSHOT.read_text()
+
+
+def test_every_asset_has_what_the_ui_shows() -> None:
+    graph = defs.resolve_asset_graph()
+    for stage in STAGES.values():
+        node = graph.get(dg.AssetKey(stage.name))
+        assert len(node.description or "") > 60, stage.name
+        assert node.kinds, stage.name
+        assert node.code_version == stage.code_version
+        assert node.group_name != "default"
+
+
+def test_settings_named_by_stages_exist_in_studies() -> None:
+    from steer_assets.catalog import catalog
+
+    for name in catalog.study_keys():
+        study = catalog.study(name)
+        for stage in STAGES.values():
+            assert set(study.settings(stage.settings)) == set(stage.settings)

@@ -1,0 +1,234 @@
+"""The whole graph on real weights: Dagster runs, Parquet, DuckDB, MLflow, nothing mocked."""
+
+import json
+import subprocess
+import sys
+
+import mlflow
+import numpy as np
+import polars as pl
+import pytest
+from safetensors.numpy import load_file
+
+from steer_assets.assets import plan
+from steer_assets.assets.stage import STAGES
+from steer_assets.catalog import catalog
+from steer_assets.storage import hdf5, lineage, warehouse
+from steer_assets.paths import SQL
+from steer_assets.storage.layout import partition_name
+from steer_assets.storage.schema import table_statements, view_statements
+from tests.e2e.conftest import MODEL, STUDY, TRAITS, World, run_smoke
+
+pytestmark = pytest.mark.slow
+
+
+def versions(world: World) -> dict[tuple[str, str], str]:
+    found = {}
+    for stage in STAGES.values():
+        for key in plan.materialised(world.layout, stage):
+            record = lineage.read_record(world.layout, stage.name, key)
+            assert record is not None
+            found[stage.name, partition_name(key)] = record.data_version
+    return found
+
+
+def test_every_asset_of_every_partition_is_made(world: World) -> None:
+    made = set(world.first.made)
+    for stage in STAGES.values():
+        assert any(name == stage.name for name, _ in made), stage.name
+    assert len(made) == 1 + 2 * len(TRAITS) + 9 * len(TRAITS) + 1
+    assert not world.first.fresh
+
+
+def test_every_table_has_rows_for_both_traits_and_no_gaps(world: World) -> None:
+    for table in table_statements():
+        rows = warehouse.query(world.layout, f'SELECT * FROM "{table}"')
+        assert len(rows), table
+        if "trait" in rows.columns and table != "artifact_lineage":
+            assert set(rows["trait"]) == set(TRAITS), table
+        for column in rows:
+            assert column.null_count() == 0, (table, column.name)
+            if column.dtype.is_float():
+                assert column.is_finite().all(), (table, column.name)
+
+
+def test_every_view_answers(world: World) -> None:
+    for view in view_statements():
+        rows = warehouse.query(world.layout, f'SELECT * FROM "{view}"')
+        assert len(rows) or view == "v_stale_artifacts", view
+
+
+def test_nothing_is_stale_after_a_run(world: World) -> None:
+    stale = warehouse.query(world.layout, "SELECT * FROM v_stale_artifacts")
+    assert stale.is_empty(), stale
+
+
+def test_no_row_is_dropped(world: World) -> None:
+    texts = warehouse.query(world.layout, "SELECT * FROM generations")
+    counts = texts.group_by("trait", "vector_id", "alpha").len()["len"]
+    assert set(counts) == {8}  # prompts of the smoke study, one sample each
+    scores = warehouse.query(world.layout, "SELECT * FROM classifier_scores")
+    assert len(scores) == len(texts)
+    assert texts.select("trait", "generation_id").is_unique().all()
+
+
+@pytest.mark.parametrize("trait", TRAITS)
+def test_numpy_gets_the_same_from_the_stored_activations(world: World, trait: str) -> None:
+    path = world.layout.pair_file("activations", MODEL, trait, ".h5")
+    arrays = hdf5.read_arrays(path)
+    ids = [name.decode() for name in arrays["prompt_ids"]]
+    own = np.array([not name.startswith("tense") for name in ids])
+    moments = hdf5.read_arrays(world.layout.pair_file("moments", MODEL, trait, ".h5"))
+    vectors = load_file(world.layout.pair_file("vectors", MODEL, trait, ".safetensors"))
+    spectra = warehouse.query(
+        world.layout, f"SELECT * FROM svd_spectra WHERE trait = '{trait}' ORDER BY \"index\""
+    )
+    for layer in (15, 20):
+        h = arrays[f"last/{layer}"].astype(np.float64)
+        expected = np.cov(h[own], rowvar=False)
+        stored = moments[f"covariance/{layer}/pooled"]
+        assert np.abs(stored - expected).max() <= 1e-5 * np.abs(expected).max()
+        sigma = np.linalg.svd(h[own] - h[own].mean(0), compute_uv=False) / np.sqrt(own.sum() - 1)
+        rows = spectra.filter((pl.col("layer") == layer) & (pl.col("environment") == "pooled"))
+        assert np.abs(rows["singular_value"].to_numpy()[: len(sigma)] - sigma).max() <= (
+            1e-5 * sigma[0]
+        )
+        positive = h[[name.endswith("-positive") and name.startswith(trait) for name in ids]]
+        negative = h[[name.endswith("-negative") and name.startswith(trait) for name in ids]]
+        v = (positive - negative).mean(axis=0)
+        assert np.abs(vectors[f"L{layer}.base"] - v).max() <= 1e-5 * np.abs(v).max()
+
+
+def test_orthogonal_vectors_are_orthogonal_and_norms_matched(world: World) -> None:
+    rows = warehouse.query(world.layout, "SELECT * FROM steering_vectors WHERE family <> 'none'")
+    norm = rows.filter(pl.col("family") == "base").select(
+        "trait", "layer", pl.col("norm").alias("base_norm")
+    )
+    rows = rows.join(norm, on=["trait", "layer"])
+    orthogonal = rows.filter(pl.col("family") == "orthogonal")
+    assert len(orthogonal) == 4
+    assert (orthogonal["cosine_to_base"].abs() < 1e-5).all()
+    matched = rows.filter(
+        pl.col("family").is_in(["orthogonal", "base_plus_orthogonal_matched", "pca", "logistic"])
+    )
+    assert ((matched["norm"] / matched["base_norm"] - 1).abs() < 1e-5).all()
+
+
+def test_reports_show_their_figures(world: World) -> None:
+    for trait in TRAITS:
+        page = world.layout.pair_file("reports", MODEL, trait, ".html").read_text()
+        assert page.count("<svg") >= 8
+        assert "http://" not in page.replace("http://www.w3.org", "")
+    index = (world.layout.root / "reports" / "index.html").read_text()
+    assert f"{MODEL}/sentiment.html" in index
+
+
+def test_mlflow_has_a_parent_per_run_and_a_child_per_artifact_all_closed(world: World) -> None:
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{world.layout.tracking_database}")
+    experiment = client.get_experiment_by_name("steer-assets")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    parents = {r.info.run_id for r in runs if "mlflow.parentRunId" not in r.data.tags}
+    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    assert {r.data.tags["mlflow.parentRunId"] for r in children} == parents
+    made = {(r.data.tags["asset"], r.info.run_name.split()[-1]) for r in children}
+    assert set(world.first.made) <= made
+    report = next(r for r in children if r.data.tags["asset"] == "equivalence_reports")
+    assert "efficacy_15" in report.data.metrics
+    assert [f.path for f in client.list_artifacts(report.info.run_id)] != []
+
+
+def test_verdicts_trace_back_to_the_catalog(world: World) -> None:
+    query = (SQL / "examples" / "trace_a_verdict.sql").read_text()
+    rows = warehouse.query(world.layout, query)
+    assert {"prompt_sets", "model_snapshot", "generations"} <= set(rows["input_asset_key"])
+    assert "traits/sentiment.yaml" in set(rows["input_partition"])
+
+
+def test_a_second_run_computes_nothing(world: World) -> None:
+    before = versions(world)
+    again = run_smoke(world.layout)
+    assert again.made == []
+    assert versions(world) == before
+
+
+def test_a_deleted_part_is_remade_alone_and_the_same(world: World) -> None:
+    before = versions(world)
+    key = {"model": MODEL, "trait": "sentiment"}
+    world.layout.part("logit_distances", key).unlink()
+    again = run_smoke(world.layout)
+    assert again.made == [("logit_distances", partition_name(key))]
+    assert versions(world) == before
+
+
+def test_a_damaged_input_is_named_and_then_mended(world: World) -> None:
+    before = versions(world)
+    path = world.layout.pair_file("moments", MODEL, "formality", ".h5")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    key = {"model": MODEL, "trait": "formality"}
+    status = plan.check(
+        world.layout, STAGES["covariance_matrices"], key, catalog.study(STUDY)
+    )
+    assert "moments/smollm2-135m-instruct/formality.h5 is damaged" in status.reasons[0]
+    again = run_smoke(world.layout)
+    assert again.made == [("covariance_matrices", partition_name(key))]
+    assert versions(world) == before
+
+
+def test_a_setting_makes_stale_exactly_what_reads_it(world: World) -> None:
+    study = catalog.study(STUDY)
+    key = {"model": MODEL, "trait": "sentiment"}
+    stages = [stage for stage in STAGES.values() if stage.dimensions == ("model", "trait")]
+
+    def stale(**changes: object) -> set[str]:
+        other = study.model_validate({**study.model_dump(mode="json"), **changes})
+        return {s.name for s in stages if not plan.check(world.layout, s, key, other).fresh}
+
+    statistics = {**study.statistics.model_dump(mode="json"), "margin_sd": 0.3}
+    assert stale(statistics=statistics) == {"equivalence_reports"}
+    generation = {**study.generation.model_dump(mode="json"), "temperature": 0.5}
+    assert stale(generation=generation) == {"generations", "equivalence_reports"}
+    logits = {**study.logits.model_dump(mode="json"), "alphas": [0.5]}
+    assert stale(logits=logits) == {"logit_distances"}
+    assert stale(title="another title") == set()
+
+
+def test_the_database_may_be_held_open_by_somebody_else(world: World) -> None:
+    key = {"model": MODEL, "trait": "sentiment"}
+    world.layout.part("logit_distances", key).unlink()
+    held = (
+        "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True);"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", held, str(world.layout.database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as analyst:
+        assert analyst.stdout is not None
+        assert analyst.stdout.readline() == "held\n"
+        outcome = run_smoke(world.layout)
+        assert outcome.synced is not None
+        assert outcome.synced.deferred
+        analyst.communicate("")
+    result = warehouse.sync(world.layout)
+    assert any("logit_distances" in path for path in result.loaded)
+
+
+def test_the_command_line_shows_verdicts(world: World) -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "steer_assets.cli", "run",
+            "--model", MODEL, "--trait", "sentiment", "--study", STUDY, "--json",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )  # fmt: skip
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["layer"] for row in rows] == [15, 20]
+    assert "0 artifacts made" in done.stderr
