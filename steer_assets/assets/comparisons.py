@@ -215,6 +215,7 @@ def with_verdicts(rows: pl.DataFrame, auroc_low: float, study: Study) -> pl.Data
             or (row["layer"], row["alpha"]) in works,
             scorer_auroc_low=auroc_low,
             alpha=level,
+            auroc_floor=study.scoring.auroc_floor,
         )
         values.append(stated.value)
         reasons.append(stated.reason)

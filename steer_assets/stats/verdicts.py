@@ -37,6 +37,7 @@ def verdict(
     reference_significant: bool,
     scorer_auroc_low: float,
     alpha: float = 0.05,
+    auroc_floor: float = AUROC_FLOOR,
 ) -> Verdict:
     """Verdict on one comparison.
 
@@ -49,6 +50,7 @@ def verdict(
         reference_significant: whether v itself has a significant effect over unsteered.
         scorer_auroc_low: lower end of the AUROC interval of the scorer.
         alpha: level of the tests.
+        auroc_floor: AUROC that the scorer's interval must not reach below.
 
     Raises:
         ValueError: a p-value or AUROC outside [0, 1], interval ends out of order, NaN anywhere.
@@ -64,10 +66,10 @@ def verdict(
         raise ValueError(f"the interval must be in order, got {ci_low} to {ci_high}")
     if math.isnan(margin):
         raise ValueError("margin is NaN")
-    if scorer_auroc_low < AUROC_FLOOR:
+    if scorer_auroc_low < auroc_floor:
         return Verdict(
             "untestable",
-            f"the scorer's AUROC may be as low as {scorer_auroc_low:.2f}, under {AUROC_FLOOR}: "
+            f"the scorer's AUROC may be as low as {scorer_auroc_low:.2f}, under {auroc_floor}: "
             "its scores cannot carry a claim about the trait",
         )
     if not reference_significant:
