@@ -27,13 +27,15 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def best_seconds(run: Callable[[], object]) -> float:
-    seconds = []
+def best_seconds(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Best of `REPEATS` rounds that time all runs in turn, so that load falls on all alike."""
+    best = dict.fromkeys(runs, float("inf"))
     for _ in range(REPEATS):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
 
 
 def streamed(rows: int, width: int) -> dict[str, float]:
@@ -57,17 +59,19 @@ def against_products(rows: int, width: int) -> dict[str, float]:
         return moments
 
     error = _relative_error(update(), x)
-    moments = best_seconds(update)
-    symmetric = best_seconds(lambda: x.T @ x)
-    general = best_seconds(lambda: blas.dgemm(1.0, x.T, x.T, trans_b=1))
+    seconds = best_seconds(
+        {
+            "moments_seconds": update,
+            "symmetric_product_seconds": lambda: x.T @ x,
+            "general_product_seconds": lambda: blas.dgemm(1.0, x.T, x.T, trans_b=1),
+        }
+    )
     return {
         "rows": rows,
         "width": width,
-        "moments_seconds": moments,
-        "symmetric_product_seconds": symmetric,
-        "general_product_seconds": general,
-        "ratio_to_symmetric": moments / symmetric,
-        "ratio_to_general": moments / general,
+        **seconds,
+        "ratio_to_symmetric": seconds["moments_seconds"] / seconds["symmetric_product_seconds"],
+        "ratio_to_general": seconds["moments_seconds"] / seconds["general_product_seconds"],
         "relative_error_to_two_passes": error,
     }
 
