@@ -4,6 +4,7 @@ import importlib.metadata
 
 import polars as pl
 
+from steer_assets import __version__
 from steer_assets.assets.plan import materialised_inputs
 from steer_assets.assets.stage import STAGES, Produced, Rows, StageRun, stage
 from steer_assets.catalog import catalog
@@ -11,7 +12,7 @@ from steer_assets.storage.atomic import write_text
 from steer_assets.storage.hashing import hash_json
 from steer_assets.storage.schema import conform
 
-_PACKAGES = ("steer-assets", "torch", "transformers", "numpy", "scipy", "dagster", "duckdb")
+_PACKAGES = ("torch", "transformers", "numpy", "scipy", "dagster", "duckdb")
 #: Tables that the page shows besides those made here.
 _SHOWN = (
     "models",
@@ -106,7 +107,8 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
             command=(
                 f"steer run --model {run.model} --trait {run.trait} --study {run.study.study}"
             ),
-            versions={name: importlib.metadata.version(name) for name in _PACKAGES},
+            versions={"steer-assets": __version__}
+            | {name: importlib.metadata.version(name) for name in _PACKAGES},
         )
     )
     path = run.layout.pair_file("reports", run.model, run.trait, ".html")

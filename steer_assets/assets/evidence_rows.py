@@ -7,7 +7,7 @@ from steer_assets.assets import seeds
 from steer_assets.assets.arms import UNSTEERED, Arm
 from steer_assets.assets.comparisons import ALL_SEEDS, POOLED, Scores
 from steer_assets.catalog.studies import Study
-from steer_assets.stats.effect_intervals import intervals
+from steer_assets.stats.effect_intervals import hedges_g
 from steer_assets.stats.effects import paired
 
 HEADLINE_FAMILY = "base_plus_orthogonal"
@@ -51,13 +51,13 @@ def report_row(
     alpha = headline_alpha([a.alpha for a in scores.arms if a.vector_id == base_id], study)
     v, unsteered = scores.paired((Arm(base_id, alpha),), UNSTEERED, POOLED)
     g = paired(v, unsteered).hedges_g
-    interval = intervals(
+    interval = hedges_g(
         v,
         unsteered,
         level=study.statistics.confidence,
         n_boot=study.statistics.n_boot,
         rng=seeds.generator(study, "efficacy", base_id, f"{alpha}"),
-    ).hedges_g
+    )
     headline = _headline(own.filter(pl.col("alpha") == alpha))
     return {
         "layer": layer,

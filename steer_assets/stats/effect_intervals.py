@@ -50,19 +50,47 @@ def intervals(
             5 % of the resamples.
     """
     first, second = inputs.two_tables(a, b)
-    point = effects.paired(first, second)
+    d, g = _standardised(first, second, level=level, n_boot=n_boot, rng=rng)
     difference = inputs.differences(first, second).mean(axis=1)
-    d, d_z = (Interval(value, value) for value in (point.cohens_d, point.d_z))
+    point = effects.paired(first, second).d_z
+    d_z = Interval(point, point)
+    if inputs.standard_deviation(difference) > 0:
+        d_z = bootstrap.bca(difference, _d_z, level=level, n_boot=n_boot, rng=rng, vectorized=True)
+    return EffectIntervals(d, d_z, g)
+
+
+def hedges_g(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    rng: np.random.Generator,
+) -> Interval:
+    """Interval of Hedges' g alone; arguments and errors as in `intervals`.
+
+    It exists where d_z has none: with few prompts that differ at all, many resamples hold only
+    zero differences.
+    """
+    first, second = inputs.two_tables(a, b)
+    return _standardised(first, second, level=level, n_boot=n_boot, rng=rng)[1]
+
+
+def _standardised(
+    first: np.ndarray, second: np.ndarray, *, level: float, n_boot: int, rng: np.random.Generator
+) -> tuple[Interval, Interval]:
+    """Intervals of Cohen's d and of Hedges' g, which is d times a constant."""
+    point = effects.paired(first, second)
+    d = Interval(point.cohens_d, point.cohens_d)
     if np.isfinite(point.cohens_d) and spread.pooled(first, second).sd > 0:
+        difference = inputs.differences(first, second).mean(axis=1)
         within = _within(first) + _within(second)
         parts = np.stack([difference, first.mean(axis=1), second.mean(axis=1), within], axis=1)
         d = bootstrap.bca(parts, _cohens_d, level=level, n_boot=n_boot, rng=rng, vectorized=True)
-    if inputs.standard_deviation(difference) > 0:
-        d_z = bootstrap.bca(difference, _d_z, level=level, n_boot=n_boot, rng=rng, vectorized=True)
     correction = point.hedges_g / point.cohens_d if point.cohens_d else 1.0
     if not np.isfinite(point.cohens_d):
         correction = 1.0
-    return EffectIntervals(d, d_z, Interval(d.low * correction, d.high * correction))
+    return d, Interval(d.low * correction, d.high * correction)
 
 
 def _within(arm: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " n"]:

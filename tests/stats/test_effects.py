@@ -129,3 +129,12 @@ def test_hedges_interval_is_that_of_d_corrected():
     point = effects.paired(a + 0.5, b)
     assert found.hedges_g.low / found.cohens_d.low == pytest.approx(point.hedges_g / point.cohens_d)
     assert found.hedges_g.low < point.hedges_g < found.hedges_g.high
+
+
+def test_hedges_g_has_an_interval_where_few_prompts_differ_at_all() -> None:
+    a, b = np.arange(8.0), np.arange(8.0)
+    a[:2] += [1.0, 0.5]
+    with pytest.raises(ValueError, match="undefined"):
+        effect_intervals.intervals(a, b, n_boot=400, rng=np.random.default_rng(0))
+    interval = effect_intervals.hedges_g(a, b, n_boot=400, rng=np.random.default_rng(0))
+    assert interval.low <= effects.paired(a, b).hedges_g <= interval.high
