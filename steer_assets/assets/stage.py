@@ -7,6 +7,7 @@ what it would produce. The function itself sees a `StageRun` and knows nothing o
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -168,7 +169,7 @@ def stage(
             code_version=code_version,
             group=group,
             kinds=frozenset(kinds),
-            description=make.__doc__ or "",
+            description=inspect.cleandoc(make.__doc__ or ""),
         )
         STAGES[made.name] = made
         return made
