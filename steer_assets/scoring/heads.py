@@ -25,7 +25,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 #: Inverse penalties C tried.
 PENALTIES = (1.0, 3.0, 10.0, 30.0)
 _INNER_SPLITS = 5
-_MAX_ITERATIONS = 500
+_MAX_ITERATIONS = 2000
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def fit_dual(
 def _logistic(
     x: np.ndarray, positive: np.ndarray, weights: np.ndarray, penalty: float
 ) -> LogisticRegression:
-    model = LogisticRegression(C=penalty, max_iter=_MAX_ITERATIONS)
+    model = LogisticRegression(C=penalty, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS)
     return model.fit(x, positive, sample_weight=weights)
 
 

@@ -1,6 +1,6 @@
 """What every scorer is: text in, one real number per text out.
 
-A score is on an open scale (logits, log-odds), larger meaning closer to the trait's positive pole.
+A score is on a logit scale (logits, log-odds), larger meaning closer to the trait's positive pole.
 It is never a probability: probabilities saturate at the poles, where steering pushes texts, and a
 saturated score hides differences from the paired tests that are run on it.
 """

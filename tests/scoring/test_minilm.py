@@ -1,0 +1,87 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from steer_assets.scoring.encoder import MiniLMEncoder
+from steer_assets.scoring.labelled import LabelledText, read_labelled
+from steer_assets.scoring.minilm import MiniLMScorer, fit_minilm, validate_by_topic
+from steer_assets.scoring.protocol import Scorer
+from tests.scoring.conftest import LABELLED
+
+BARS = {"sentiment": 0.9, "formality": 0.9, "politeness": 0.8, "agreeableness": 0.8}
+ODD = ["", " ", "\ud800", "\x00", "🙂" * 300, "word " * 300, "!!!!", "the the the the"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trait", BARS)
+def test_held_out_topics_reach_the_bar(trait: str, encoder: MiniLMEncoder) -> None:
+    labelled = read_labelled(LABELLED / f"{trait}.jsonl")
+    row = validate_by_topic(trait, labelled, encoder)
+    assert row.scorer == "minilm"
+    assert min(row.n_positive, row.n_negative) >= 150
+    assert row.n_positive + row.n_negative == len(labelled)
+    assert row.auroc >= BARS[trait]
+    assert row.auroc_low >= 0.7
+
+
+def test_labels_without_meaning_are_not_learned(
+    encoder: MiniLMEncoder, few: list[LabelledText]
+) -> None:
+    # Were a held-out text or its topic seen in fitting, shuffled labels would be found again.
+    labels = np.random.default_rng(11).permutation([text.label for text in few])
+    shuffled = [
+        dataclasses.replace(text, label=str(label)) for text, label in zip(few, labels, strict=True)
+    ]
+    row = validate_by_topic("no-anchors", shuffled, encoder)
+    assert row.auroc_low < 0.5 < row.auroc_high
+
+
+def test_fit_is_the_same_to_the_byte(
+    encoder: MiniLMEncoder, few: list[LabelledText], scorer: MiniLMScorer
+) -> None:
+    texts = [text.text for text in few[:20]] + ODD
+    again = fit_minilm("sentiment", few, encoder)
+    assert again.score(texts).tobytes() == scorer.score(texts).tobytes()
+
+
+def test_scores_are_finite_open_and_in_order(scorer: MiniLMScorer) -> None:
+    assert isinstance(scorer, Scorer)
+    scores = scorer.score(ODD)
+    assert scores.dtype == np.float64
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose(scorer.score(ODD[::-1]), scores[::-1], atol=1e-4)
+    assert scorer.score([]).shape == (0,)
+    # A logit scale: strong texts lie well above 0, and are still told apart.
+    strong = scorer.score(["It was good.", "A wonderful, wonderful evening.", "I loved every bit!"])
+    assert len(set(strong.tolist())) == 3
+    assert scorer.score(["A wonderful, wonderful evening."])[0] > 1
+
+
+def test_words_beyond_the_labelled_texts(scorer: MiniLMScorer) -> None:
+    # Topics and words of none of the texts fitted on.
+    good = [
+        "The dentist was gentle and kind.",
+        "My new kettle works like a charm.",
+        "superb tulips",
+    ]
+    bad = ["The dentist hurt me and shouted.", "My new kettle leaks everywhere.", "wilted tulips"]
+    assert (scorer.score(good) > scorer.score(bad)).all()
+
+
+def test_traits_without_anchors_are_fitted_too(
+    encoder: MiniLMEncoder, few: list[LabelledText], scorer: MiniLMScorer
+) -> None:
+    without = fit_minilm("my-own-trait", few, encoder)
+    assert len(without.head.support.hidden) == len(few) < len(scorer.head.support.hidden)
+    own = [text.text for text in few]
+    positive = np.array([text.label == "positive" for text in few])
+    scores = without.score(own)
+    assert scores[positive].mean() > scores[~positive].mean() + 1
+
+
+def test_missing_poles_are_refused(encoder: MiniLMEncoder, few: list[LabelledText]) -> None:
+    only = [text for text in few if text.label == "positive"]
+    for call in (fit_minilm, validate_by_topic):
+        with pytest.raises(ValueError, match=f"{len(only)} positive and 0 negative"):
+            call("sentiment", only, encoder)
