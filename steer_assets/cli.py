@@ -44,6 +44,17 @@ def _sentence(error: BaseException) -> str:
     return text if len(text) <= 2000 else text[:2000] + " ..."
 
 
+def _logged() -> str:
+    """Put the traceback where it can be found, if that can be done; say where."""
+    log = data_folder() / "steer-error.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(traceback.format_exc())
+    except OSError:
+        return ""
+    return f"; see {log}"
+
+
 def main() -> None:
     """Entry point of the console script."""
     try:
@@ -55,10 +66,7 @@ def main() -> None:
         terminal.say(f"steer: {_sentence(error)}")
         sys.exit(1)
     except Exception as error:
-        log = data_folder() / "steer-error.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(traceback.format_exc())
-        terminal.say(f"steer: unexpected {type(error).__name__}: {_sentence(error)}; see {log}")
+        terminal.say(f"steer: unexpected {type(error).__name__}: {_sentence(error)}{_logged()}")
         sys.exit(1)
 
 

@@ -41,12 +41,7 @@ def _read(room: str, what: str, field: str, name: str, model: type[Entry]) -> En
     files = _files(room)
     if name not in files:
         raise UnknownNameError(what, name, files)
-    entry = yaml_files.read(files[name], model)
-    if getattr(entry, field) != name:
-        raise CatalogError(
-            f"{files[name]}:1: {field}: is {getattr(entry, field)!r}, but the file is named {name}"
-        )
-    return entry
+    return yaml_files.read(files[name], model, key_field=field)
 
 
 def model_keys() -> list[str]:

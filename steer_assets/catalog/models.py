@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from steer_assets.storage.slugs import validate_slug
 
@@ -15,6 +15,12 @@ class ModelSource(BaseModel):
     kind: Literal["package", "hub", "folder", "gguf"]
     location: Annotated[str, Field(min_length=1, max_length=4000)]
     revision: str = ""
+
+    @model_validator(mode="after")
+    def _pinned(self) -> "ModelSource":
+        if self.kind == "hub" and not self.revision:
+            raise ValueError("a hub id needs a revision (a commit), so that runs can be repeated")
+        return self
 
 
 class ModelEntry(BaseModel):

@@ -105,7 +105,7 @@ class Behaviour(_Section):
     """Prompts over which the Jacobian Gram and the Fisher pullback are averaged."""
 
     prompts: Annotated[int, Field(ge=2)]
-    steered_alpha: Annotated[float, Field(gt=0)] = 1.0
+    steered_alpha: Annotated[float, Field(gt=0, le=100)] = 1.0
 
 
 class Vectors(_Section):
@@ -166,8 +166,8 @@ class Scoring(_Section):
 class Statistics(_Section):
     """Margins, confidence and resampling."""
 
-    margin_sd: Annotated[float, Field(gt=0)] = 0.2
-    margin_efficacy: Annotated[float, Field(gt=0)] = 0.2
+    margin_sd: Annotated[float, Field(gt=0, le=100)] = 0.2
+    margin_efficacy: Annotated[float, Field(gt=0, le=100)] = 0.2
     confidence: Share = 0.95
     significance: Share = 0.05
     n_boot: Annotated[int, Field(ge=200)] = 2000

@@ -4,6 +4,7 @@ The safe loader builds the value; the same text composed into nodes gives the li
 so that a pydantic error location becomes `file:line: field: what was expected`.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,36 +42,83 @@ def _sentence(path: Path, node: yaml.Node | None, error: ValidationError) -> str
     return "\n".join(lines)
 
 
-def parse(text: str, model: type[Model], path: Path) -> Model:
-    """Validate YAML `text` as `model`; `path` is for messages.
+def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:
+    """Every mapping of a document, once; YAML's aliases can make it a graph, even with cycles."""
+    waiting = [] if node is None else [node]
+    seen: set[int] = set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            yield node
+            waiting += [child for pair in node.value for child in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
 
-    Raises:
-        CatalogError: the text is not YAML, or does not fit.
-    """
+
+def _refuse_repeated_fields(path: Path, document: yaml.Node | None) -> None:
+    """YAML loaders keep the last of two fields of one name, and say nothing."""
+    for mapping in _mappings(document):
+        lines: dict[str, int] = {}
+        for key, _ in mapping.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and lines.setdefault(key.value, line) != line:
+                raise CatalogError(
+                    f"{path}:{line}: {key.value}: is given twice, first in line {lines[key.value]}"
+                )
+
+
+def _load(text: str, path: Path) -> tuple[yaml.Node | None, object]:
+    """The nodes of a YAML text, which know their lines, and its value."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = yaml.safe_load(text)
+        _refuse_repeated_fields(path, node)
+        return node, yaml.safe_load(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise CatalogError(
+            f"{path}:{line}: not valid YAML: the character {chr(error.character)!r} is not allowed"
+        ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 1
         problem = getattr(error, "problem", None) or str(error)
         raise CatalogError(f"{path}:{line}: not valid YAML: {problem}") from error
     except (ValueError, RecursionError) as error:  # e.g. an impossible date, or bottomless nesting
+        if isinstance(error, CatalogError):
+            raise
         raise CatalogError(f"{path}:1: not valid YAML: {error}") from error
+
+
+def _text(path: Path) -> str:
     try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise CatalogError(_sentence(path, node, error)) from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise CatalogError(f"{path}: cannot be read: {error.strerror or error}") from error
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CatalogError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from error
 
 
-def read(path: Path, model: type[Model]) -> Model:
-    """Read and validate one YAML file.
+def read(path: Path, model: type[Model], *, key_field: str) -> Model:
+    """Read and validate one YAML file, named after the value of its field `key_field`.
 
     Raises:
-        CatalogError: the file cannot be read, is not YAML, or does not fit.
+        CatalogError: the file cannot be read, is not YAML, does not fit, or has another name.
     """
+    node, value = _load(_text(path), path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path}: cannot be read: {error}") from error
-    return parse(text, model, path)
+        entry = model.model_validate(value)
+    except ValidationError as error:
+        raise CatalogError(_sentence(path, node, error)) from error
+    key = getattr(entry, key_field)
+    if path.name != f"{key}.yaml":
+        raise CatalogError(
+            f"{path}:{_line(node, (key_field,))}: {key_field}: is {key!r}, but the file is named "
+            f"{path.name}; expected {key}.yaml"
+        )
+    return entry

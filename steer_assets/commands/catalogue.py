@@ -1,6 +1,7 @@
 """`steer models`, `steer traits`."""
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,8 @@ from steer_assets.commands import terminal
 from steer_assets.commands.run import Json
 from steer_assets.storage.atomic import write_text
 from steer_assets.storage.slugs import slug_of_hub_id, validate_slug
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 models = typer.Typer(no_args_is_help=True, help="Models of the catalog.")
 traits = typer.Typer(no_args_is_help=True, help="Traits of the catalog.")
@@ -47,9 +50,10 @@ def _source(location: str) -> tuple[str, str]:
             raise CatalogError(f"{path} is a file but not GGUF; give the folder it is in")
         return "gguf", str(path.resolve())
     package, _, inside = location.partition("/")
-    if inside.endswith(".gguf") and importlib.util.find_spec(package) is not None:
+    # Only of a top-level name does find_spec import nothing.
+    if inside.endswith(".gguf") and package.isidentifier() and importlib.util.find_spec(package):
         return "package", location
-    if location.count("/") == 1 and not location.startswith((".", "/", "~")):
+    if _HUB_ID.fullmatch(location):
         return "hub", location
     raise CatalogError(f"{location!r} is no folder, no GGUF file and no hub id like owner/name")
 
@@ -104,7 +108,7 @@ def list_traits(json: Json = False) -> None:
 @traits.command("check")
 def check_trait(file: Annotated[Path, typer.Argument(help="Trait file (YAML).")]) -> None:
     """Say whether a trait file can be used, or what is wrong with it and where."""
-    trait = yaml_files.read(file, Trait)
+    trait = yaml_files.read(file, Trait, key_field="trait")
     terminal.say(
         f"{file} is a trait: {trait.trait}, {len(trait.contrast.contexts)} contrast pairs, "
         f"{len(list(trait.tests()))} test prompts"

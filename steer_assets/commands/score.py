@@ -21,7 +21,7 @@ def _records() -> Iterator[dict[str, Any]]:
             continue
         try:
             record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise CatalogError(f"standard input, line {number}: not JSON: {error}") from error
         if not isinstance(record, dict) or not isinstance(record.get("text"), str):
             raise CatalogError(f'standard input, line {number}: expected an object with "text"')

@@ -1,9 +1,11 @@
 """What commands share: consoles, tables, JSON, and progress of long runs."""
 
 import json
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -23,20 +25,38 @@ _LINE_EVERY_S = 5.0
 
 def say(text: str) -> None:
     """A line for the reader, not for a pipe."""
-    err.print(escape(text), highlight=False, soft_wrap=True)
+    err.print(escape(_printable(text)), highlight=False, soft_wrap=True)
+
+
+def _printable(text: str) -> str:
+    """`text` without characters that would steer the terminal: a model may have written them."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
-    return str(value)
+    return _printable(str(value))
+
+
+def _plain(value: object) -> Any:
+    """`value` as JSON has it: exact sums as numbers, and no number where there is none."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(item) for item in value]
+    return value
 
 
 def show(frame: pl.DataFrame, *, as_json: bool = False, title: str = "") -> None:
     """Print rows as a table, or as JSON lines."""
     if as_json:
         for row in frame.iter_rows(named=True):
-            typer.echo(json.dumps(row, default=str, ensure_ascii=False))
+            typer.echo(json.dumps(_plain(row), default=str, ensure_ascii=False))
         return
     table = Table(title=title or None, title_justify="left")
     for name, dtype in frame.schema.items():

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.tmp")
+# A library may put a file of its own beside the temporary one, as DuckDB does its `.wal`.
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d{1,9})\.tmp(?:\.\w+)?")
 
 
 def _alive(pid: int) -> bool:
@@ -27,7 +28,7 @@ def _alive(pid: int) -> bool:
 def sweep_temporaries(folder: Path, name: str | None = None) -> list[Path]:
     """Remove temporary files in `folder` (of `name` only, if given) whose writer is dead."""
     swept = []
-    for path in folder.glob(".*.tmp") if folder.is_dir() else ():
+    for path in folder.glob(".*.tmp*") if folder.is_dir() else ():
         match = _TEMPORARY.fullmatch(path.name)
         if match is None or (name is not None and match["name"] != name):
             continue
@@ -54,6 +55,7 @@ def atomic_path(target: Path, verify: Callable[[Path], None] | None = None) -> I
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep_temporaries(target.parent, target.name)
     temporary = target.parent / f".{target.name}.{os.getpid()}.tmp"
+    temporary.unlink(missing_ok=True)  # of a dead process that had this process's id
     try:
         yield temporary
         if verify is not None:

@@ -7,7 +7,7 @@ times.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,13 @@ def hash_file(path: Path) -> str:
 
 
 def hash_array(array: np.ndarray) -> str:
-    """Hash of an array's dtype, shape and values."""
+    """Hash of an array's dtype, shape and values.
+
+    Raises:
+        TypeError: the array holds Python objects, whose bytes are addresses.
+    """
+    if array.dtype.hasobject:
+        raise TypeError(f"an array of {array.dtype} has no canonical form")
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
     digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
@@ -59,10 +65,10 @@ def _column_bytes(column: pl.Series) -> bytes:
     return valid + column.fill_null(0 if column.dtype != pl.Boolean else False).to_numpy().tobytes()
 
 
-def hash_frame(frame: pl.DataFrame) -> str:
-    """Hash of a table's columns and values, without the provenance columns."""
+def hash_frame(frame: pl.DataFrame, *, without: Collection[str] = PROVENANCE_COLUMNS) -> str:
+    """Hash of a table's columns and values, by default without the provenance columns."""
     digest = hashlib.sha256()
-    for column in frame.drop(PROVENANCE_COLUMNS, strict=False):
+    for column in frame.drop(without, strict=False):
         digest.update(f"\x00{column.name}\x00{column.dtype}\x00{len(column)}\x00".encode())
         digest.update(_column_bytes(column))
     return digest.hexdigest()

@@ -1,7 +1,7 @@
 """HDF5 files: activations, covariance matrices and subspace bases.
 
-Datasets are chunked and carry Fletcher-32 checksums, so that a flipped byte is an error when it is
-read and not a number in a report.
+Datasets are chunked and carry Fletcher-32 checksums, and the file format is the one whose metadata
+has checksums too, so that a flipped byte is an error when it is read and not a number in a report.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,11 +18,17 @@ from steer_assets.storage.parquet import DamagedFileError
 Attributes = Mapping[str, str | int | float | list[str] | list[int]]
 _REMEDY = "delete it and run again to remake it"
 _CHUNK_BYTES = 1 << 20
+#: From HDF5 1.10 on, object headers and chunk indices are checksummed.
+_FORMAT = ("v110", "v110")
 
 
 def _chunks(array: np.ndarray) -> tuple[int, ...]:
     row_bytes = max(1, array.nbytes // max(1, array.shape[0]))
     return (max(1, min(array.shape[0], _CHUNK_BYTES // row_bytes)), *array.shape[1:])
+
+
+def _create(path: Path) -> h5py.File:
+    return h5py.File(path, "w", libver=_FORMAT)
 
 
 def write_arrays(
@@ -44,7 +50,7 @@ def write_arrays(
         if hash_arrays(read_arrays(temporary)) != expected:
             raise OSError(f"{path} read back differently from what was written")
 
-    with atomic_path(path, verify) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path, verify) as temporary, _create(temporary) as file:
         for key, value in (attributes or {}).items():
             file.attrs[key] = value
         for name, array in arrays.items():
@@ -63,9 +69,21 @@ def open_arrays(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except FileNotFoundError:
-        raise
     except OSError as error:
+        if error.errno is not None:  # the system's word (absent, not allowed), not HDF5's
+            raise
+        raise DamagedFileError(path, error, _REMEDY) from error
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[h5py.File]:
+    """`open_arrays` for the readers below, whose every other error comes from a damaged file."""
+    try:
+        with open_arrays(path) as file:
+            yield file
+    except DamagedFileError:
+        raise
+    except (RuntimeError, LookupError, ValueError, TypeError) as error:
         raise DamagedFileError(path, error, _REMEDY) from error
 
 
@@ -77,7 +95,7 @@ def read_arrays(path: Path, prefix: str = "") -> dict[str, np.ndarray]:
         if isinstance(item, h5py.Dataset) and name.startswith(prefix):
             found[name] = item[...]
 
-    with open_arrays(path) as file:
+    with _reading(path) as file:
         file.visititems(visit)
     return found
 
@@ -88,7 +106,7 @@ def read_array(path: Path, name: str) -> np.ndarray:
     Raises:
         DamagedFileError: the dataset is missing or damaged.
     """
-    with open_arrays(path) as file:
+    with _reading(path) as file:
         if name not in file:
             raise DamagedFileError(path, f"dataset {name!r} is missing", _REMEDY)
         return np.asarray(file[name][...])

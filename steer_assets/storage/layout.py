@@ -56,12 +56,20 @@ class Layout:
             folder /= f"{dimension}={validate_slug(value, dimension)}"
         return folder / "part.parquet"
 
+    def part_at(self, path: str) -> Part:
+        """The part at a path relative to the data folder.
+
+        Folders are taken as they are: whoever loads the part checks that they make sense.
+        """
+        table, *folders = [*Path(path).parent.parts[1:], ""]
+        named = [folder.partition("=") for folder in folders if folder]
+        return Part(table, {name: value for name, _, value in named}, self.root / path)
+
     def parts(self) -> Iterator[Part]:
         """Every Parquet part that exists, in a fixed order."""
         tables = self.root / "tables"
         for path in sorted(tables.rglob("part.parquet")) if tables.is_dir() else ():
-            table, *folders = path.relative_to(tables).parent.parts
-            yield Part(table, dict(folder.split("=", 1) for folder in folders), path)
+            yield self.part_at(self.relative(path))
 
     def relative(self, path: Path) -> str:
         """`path` relative to the data folder, so that tables read the same on every machine."""

@@ -2,15 +2,22 @@
 
 A part holds one partition of one table. Measures must be finite and present before anything is
 written: a NaN that reaches a table is a result that nobody can read.
+
+Parquet itself does not notice a flipped byte, so each part carries the hash of its content. It is
+read with Arrow, which answers a damaged file with an error; polars may abort the process.
 """
 
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import PolarsError
+import pyarrow.parquet
+from polars.exceptions import PanicException
 
 from steer_assets.storage.atomic import atomic_path
 from steer_assets.storage.hashing import hash_frame
+
+_HASH_KEY = "steer_content_sha256"
+_REMEDY = "delete it and run again to remake it"
 
 
 class DamagedFileError(RuntimeError):
@@ -39,26 +46,43 @@ def write_part(path: Path, frame: pl.DataFrame) -> None:
     """
     if bad := first_bad_column(frame):
         raise ValueError(f"{path.parent}: {bad}; nothing was written")
-    expected = hash_frame(frame)
+    expected = hash_frame(frame, without=())
 
     def verify(temporary: Path) -> None:
-        if hash_frame(pl.read_parquet(temporary, hive_partitioning=False)) != expected:
+        if hash_frame(read_part(temporary), without=()) != expected:
             raise OSError(f"{path} read back differently from what was written")
 
     with atomic_path(path, verify) as temporary:
-        frame.write_parquet(temporary, compression="zstd", statistics=True)
+        frame.write_parquet(
+            temporary, compression="zstd", statistics=True, metadata={_HASH_KEY: expected}
+        )
+
+
+def _read(path: Path) -> tuple[pl.DataFrame, str | None]:
+    """A part, and the hash of its content as its writer noted it; None in a foreign file."""
+    with pyarrow.parquet.ParquetFile(path) as file:
+        table = file.read()
+        noted = (file.metadata.metadata or {}).get(_HASH_KEY.encode())
+    table.validate(full=True)
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame, None if noted is None else noted.decode()
 
 
 def read_part(path: Path) -> pl.DataFrame:
     """Read one part.
 
     Raises:
-        DamagedFileError: the file is truncated or not Parquet.
+        DamagedFileError: the file is truncated, not Parquet, or holds other values than written.
         FileNotFoundError: there is no such part.
     """
     try:
-        return pl.read_parquet(path, hive_partitioning=False)
-    except FileNotFoundError:
+        frame, noted = _read(path)
+        found = hash_frame(frame, without=())
+    except (FileNotFoundError, PermissionError):
         raise
-    except (PolarsError, OSError, ValueError) as error:
-        raise DamagedFileError(path, error, "delete it and run again to remake it") from error
+    except (Exception, PanicException) as error:  # whatever a parser says of a damaged file
+        raise DamagedFileError(path, str(error).split("\n")[0], _REMEDY) from error
+    if noted not in (None, found):
+        raise DamagedFileError(path, "its content is not what was written", _REMEDY)
+    return frame

@@ -66,14 +66,22 @@ def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     """Order and cast `frame` to the schema of `table`.
 
     Raises:
-        SchemaError: a column is missing, unknown, or holds values of another type.
+        SchemaError: a column is missing, unknown, or holds values of another type, such as
+            fractions where whole numbers belong.
     """
     expected = columns(table)
     if missing := [name for name in expected if name not in frame.columns]:
         raise SchemaError(f"{table}: missing columns {', '.join(missing)}")
     if unknown := [name for name in frame.columns if name not in expected]:
         raise SchemaError(f"{table}: unknown columns {', '.join(unknown)}")
+    for name, dtype in expected.items():
+        if dtype.is_integer() and frame[name].dtype.is_float() and _has_fractions(frame[name]):
+            raise SchemaError(f"{table}: {name} holds fractions, not whole numbers")
     try:
         return frame.select(pl.col(name).cast(dtype) for name, dtype in expected.items())
     except pl.exceptions.PolarsError as error:
         raise SchemaError(f"{table}: {error}") from error
+
+
+def _has_fractions(column: pl.Series) -> bool:
+    return bool((column != column.round()).any())

@@ -1,21 +1,29 @@
-"""Steering vectors on disk: safetensors, atomic and read back."""
+"""Steering vectors on disk: safetensors, atomic, read back, and with a hash of their content.
 
+safetensors writes metadata in no fixed order. All of it goes under one key, so that the same
+vectors give the same bytes.
+"""
+
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from steer_assets.storage.atomic import atomic_path
 from steer_assets.storage.hashing import hash_arrays
 from steer_assets.storage.parquet import DamagedFileError
 
+_ABOUT = "steer"
+_REMEDY = "delete it and run again to remake it"
+
 
 def write_vectors(
     path: Path, vectors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
 ) -> None:
-    """Write named vectors atomically.
+    """Write named vectors atomically; `metadata` says what they are.
 
     Raises:
         ValueError: a vector is not finite.
@@ -25,24 +33,39 @@ def write_vectors(
             raise ValueError(f"{path}: vector {name!r} is not finite; nothing was written")
     expected = hash_arrays(vectors)
 
+    about = json.dumps({**metadata, "content_sha256": expected}, sort_keys=True)
+
     def verify(temporary: Path) -> None:
-        if hash_arrays(load_file(temporary)) != expected:
+        if hash_arrays(read_vectors(temporary)) != expected:
             raise OSError(f"{path} read back differently from what was written")
 
     with atomic_path(path, verify) as temporary:
-        save_file(dict(vectors), temporary, dict(metadata))
+        save_file(dict(vectors), temporary, {_ABOUT: about})
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
+    """Vectors, and the hash of their content as their writer noted it; None in a foreign file."""
+    with safe_open(path, framework="np") as file:
+        vectors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about = (file.metadata() or {}).get(_ABOUT)
+    return vectors, None if about is None else json.loads(about).get("content_sha256")
 
 
 def read_vectors(path: Path) -> dict[str, np.ndarray]:
     """Vectors by id.
 
     Raises:
-        DamagedFileError: the file is truncated or not safetensors.
+        DamagedFileError: the file is truncated, not safetensors, or holds other values than
+            written.
         FileNotFoundError: there is no such file.
     """
     try:
-        return dict(load_file(path))
-    except FileNotFoundError:
+        vectors, noted = _read(path)
+        found = hash_arrays(vectors)
+    except (FileNotFoundError, PermissionError):
         raise
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DamagedFileError(path, error, "delete it and run again to remake it") from error
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        raise DamagedFileError(path, error, _REMEDY) from error
+    if noted not in (None, found):
+        raise DamagedFileError(path, "its content is not what was written", _REMEDY)
+    return vectors

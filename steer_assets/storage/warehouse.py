@@ -6,7 +6,6 @@ an inter-process lock. When somebody holds the database open, sync is put off, n
 record is safe and the next sync loads it.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,15 +15,27 @@ import duckdb
 import polars as pl
 from filelock import FileLock, Timeout
 
+from steer_assets.storage.atomic import atomic_path
 from steer_assets.storage.hashing import hash_json
 from steer_assets.storage.layout import Layout, Part
-from steer_assets.storage.parquet import DamagedFileError, read_part
-from steer_assets.storage.schema import conform, table_statements, view_statements
+from steer_assets.storage.parquet import DamagedFileError, first_bad_column, read_part
+from steer_assets.storage.schema import (
+    SchemaError,
+    columns,
+    conform,
+    table_statements,
+    view_statements,
+)
 
 _BOOKKEEPING = """
 CREATE TABLE IF NOT EXISTS _parts (path VARCHAR PRIMARY KEY, signature VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS _schema (hash VARCHAR NOT NULL);
 """
+
+
+_BUSY = ("Could not set lock on file", "with a different configuration")
+_REFUSED = ("Permission denied", "Read-only file system", "No space left", "Too many open files")
+_DAMAGE = ("Corrupt database file", "not a valid DuckDB database", "Could not read enough bytes")
 
 
 class WarehouseBusyError(RuntimeError):
@@ -33,6 +44,10 @@ class WarehouseBusyError(RuntimeError):
 
 class WarehouseDamagedError(RuntimeError):
     """The database file cannot be read; Parquet can remake it."""
+
+
+class QueryError(ValueError):
+    """A question whose answer is no table that can be shown."""
 
 
 @dataclass(slots=True)
@@ -69,18 +84,34 @@ def connect(database: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConne
     try:
         connection = duckdb.connect(str(database), read_only=read_only)
     except (duckdb.Error, UnicodeDecodeError) as error:
-        if "lock" in str(error).lower():
-            raise WarehouseBusyError(
-                f"{database} is open in another process; close it or try again later"
-            ) from error
-        raise WarehouseDamagedError(
-            f"{database} is damaged ({str(error).splitlines()[0]}); `steer db rebuild` remakes it "
-            "from Parquet"
-        ) from error
+        raise _why_not_opened(database, str(error)) from error
     try:
         yield connection
+    except duckdb.Error as error:
+        # Blocks are read, and their checksums compared, only when a question needs them.
+        if any(sign in str(error) for sign in _DAMAGE):
+            raise _damaged(database, str(error)) from error
+        raise
     finally:
         connection.close()
+
+
+def _damaged(database: Path, said: str) -> WarehouseDamagedError:
+    return WarehouseDamagedError(
+        f"{database} is damaged ({said.splitlines()[0]}); `steer db rebuild` remakes it from "
+        "Parquet"
+    )
+
+
+def _why_not_opened(database: Path, said: str) -> Exception:
+    """DuckDB has one class for many reasons; its words tell them apart."""
+    if any(sign in said for sign in _BUSY):
+        return WarehouseBusyError(
+            f"{database} is open in another process; close it or try again later"
+        )
+    if any(sign in said for sign in _REFUSED):
+        return OSError(f"{database} cannot be opened: {said.splitlines()[0]}")
+    return _damaged(database, said)
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -105,8 +136,25 @@ def _delete_rows(connection: duckdb.DuckDBPyConnection, table: str, key: dict[st
     connection.execute(f'DELETE FROM "{table}" WHERE {condition}', list(key.values()))
 
 
-def _load(connection: duckdb.DuckDBPyConnection, part: Part) -> None:
+def _read(part: Part) -> pl.DataFrame:
+    """The rows of a part, if they are fit for their table and belong where they lie.
+
+    Raises:
+        DamagedFileError, ValueError: they are not.
+    """
+    if unknown := [name for name in part.key if name not in columns(part.table)]:
+        raise SchemaError(f"the table {part.table} has no column {unknown[0]!r}")
     frame = conform(read_part(part.path), part.table)
+    if bad := first_bad_column(frame):
+        raise ValueError(f"{part.path}: {bad}")
+    for dimension, value in part.key.items():
+        if not (frame[dimension] == value).all():
+            raise ValueError(f"{part.path}: holds rows whose {dimension} is not {value!r}")
+    return frame
+
+
+def _load(connection: duckdb.DuckDBPyConnection, part: Part) -> None:
+    frame = _read(part)
     _delete_rows(connection, part.table, part.key)
     connection.register("_incoming", frame.to_arrow())
     connection.execute(f'INSERT INTO "{part.table}" BY NAME SELECT * FROM _incoming')
@@ -124,19 +172,19 @@ def _apply(
         signature = _signature(part.path)
         if loaded.get(path) == signature:
             continue
-        if part.table not in table_statements():
-            result.damaged.append(f"{path}: there is no table {part.table!r}")
-            continue
         try:
             _load(connection, part)
+        except SchemaError as error:
+            result.damaged.append(f"{part.path}: {error}")
+            continue
         except (DamagedFileError, ValueError) as error:
             result.damaged.append(str(error))
             continue
         connection.execute("INSERT OR REPLACE INTO _parts VALUES (?, ?)", [path, signature])
         result.loaded.append(path)
     for path in sorted(loaded.keys() - present.keys()):
-        table, *folders = Path(path).parent.parts[1:]
-        _delete_rows(connection, table, dict(folder.split("=", 1) for folder in folders))
+        part = layout.part_at(path)
+        _delete_rows(connection, part.table, part.key)
         connection.execute("DELETE FROM _parts WHERE path = ?", [path])
         result.removed.append(path)
     if expected is not None:
@@ -174,19 +222,25 @@ def sync(
         return SyncResult(deferred=str(error))
 
 
-def rebuild(layout: Layout, *, expected_inputs: pl.DataFrame | None = None) -> SyncResult:
-    """Make the database anew from Parquet; the old one stays until the new one is whole."""
-    with FileLock(layout.root / ".sync.lock", timeout=60):
-        fresh = layout.root / f".steer.duckdb.{os.getpid()}.tmp"
-        fresh.unlink(missing_ok=True)
-        try:
-            with connect(fresh, read_only=False) as connection:
-                result = _apply(connection, layout, expected_inputs)
-            (layout.root / "steer.duckdb.wal").unlink(missing_ok=True)
-            fresh.replace(layout.database)
-        finally:
-            fresh.unlink(missing_ok=True)
-        return result
+def rebuild(
+    layout: Layout, *, expected_inputs: pl.DataFrame | None = None, wait_s: float = 60.0
+) -> SyncResult:
+    """Make the database anew from Parquet; the old one stays until the new one is whole.
+
+    Raises:
+        WarehouseBusyError: a sync runs, and does not end.
+    """
+    layout.root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(layout.root / ".sync.lock", timeout=wait_s):
+            with atomic_path(layout.database) as fresh:
+                with connect(fresh, read_only=False) as connection:
+                    result = _apply(connection, layout, expected_inputs)
+                # The log of the old file must not be replayed into the new one.
+                layout.database.with_name("steer.duckdb.wal").unlink(missing_ok=True)
+            return result
+    except Timeout:
+        raise WarehouseBusyError("another sync is running; try again when it is done") from None
 
 
 def query(layout: Layout, sql: str) -> pl.DataFrame:
@@ -194,8 +248,19 @@ def query(layout: Layout, sql: str) -> pl.DataFrame:
 
     Raises:
         WarehouseBusyError, WarehouseDamagedError, FileNotFoundError: see `connect`.
+        QueryError: it has no answer, or one of a type that no table here has.
         duckdb.Error: the SQL is wrong.
     """
     with connect(layout.database, read_only=True) as connection:
-        frame: pl.DataFrame = connection.sql(sql).pl()
+        answer = connection.sql(sql)
+        if answer is None:
+            raise QueryError("that is no question: write one SQL query")
+        try:
+            frame: pl.DataFrame = answer.pl()
+        except pl.exceptions.PolarsError as error:
+            types = ", ".join(str(kind) for kind in answer.types)
+            raise QueryError(
+                f"the answer has columns of type {types}, not all of which can be shown; "
+                "cast them to VARCHAR"
+            ) from error
         return frame
