@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import transformers as tf
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -144,5 +143,4 @@ def embedded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def embedded(embedded_folder: Path) -> LanguageModel:
-    torch.set_num_threads(2)
     return load(embedded_folder, device="cpu")

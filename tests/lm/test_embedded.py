@@ -54,16 +54,16 @@ def test_capture_equals_output_hidden_states(embedded, tokens):
 
 
 def test_logits_equal_the_plain_forward(embedded, tokens, table):
-    for index, found in next_token_logits(embedded, tokens, ARMS, table):
+    for index, found in next_token_logits(embedded, tokens[1:], ARMS, table):
         for arm, logits in zip(ARMS, found, strict=True):
-            expected = reference.last_logits(embedded, tokens[index], arm, table)
+            expected = reference.last_logits(embedded, tokens[1:][index], arm, table)
             assert np.abs(logits - expected).max() < 2e-4
 
 
 def test_sampled_tokens_equal_whole_forwards(embedded, tokens, table):
-    sampling = Sampling(max_new_tokens=6, n_samples=1, seed=4)
+    sampling = Sampling(max_new_tokens=5, n_samples=1, seed=4)
     rows = generate(embedded, tokens, ARMS, table, sampling, prompt_keys=TEXTS)
-    for row in rows[::4]:
+    for row in rows[1::5]:
         key = NoiseKey.of(4, TEXTS[row.prompt], row.sample)
         prompt = tokens[row.prompt]
         expected = reference.sample(embedded, prompt, ARMS[row.arm], table, sampling, key)
@@ -82,15 +82,16 @@ def test_greedy_equals_transformers_generate(embedded, tokens, table):
 
 def test_forms_equal_finite_differences_and_the_measured_kl(embedded, tokens, table):
     """Along one direction, in float64 arithmetic of the float32 weights."""
-    (forms,) = prompt_forms(embedded, tokens[:1], [15, 22])
+    (forms,) = prompt_forms(embedded, tokens[:1], [15])
     direction = table[0] / np.linalg.norm(table[0])
     embedded.model.double()
     try:
         move = direction[None].astype(np.float64)
-        plus, minus, plain = (
-            reference.last_logits(embedded, tokens[0], (Addition(15, 0, step),), move)
-            for step in (1e-3, -1e-3, 0.0)
-        )
+        with reference.AllDouble():
+            plus, minus, plain = (
+                reference.last_logits(embedded, tokens[0], (Addition(15, 0, step),), move)
+                for step in (1e-3, -1e-3, 0.0)
+            )
     finally:
         embedded.model.float()
     squared = float(np.square((plus - minus) / 2e-3).sum())
