@@ -1,3 +1,3 @@
-"""Are steering vectors identifiable? Evidence for any model and trait, as a Dagster data product."""
+"""Are steering vectors identifiable? Evidence for any model and trait, as Dagster assets."""
 
 __version__ = "0.1.0"

@@ -122,7 +122,8 @@ class Tracking(ConfigurableResource):
             address = self._address()
             if address.startswith("sqlite:///"):
                 Path(address.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-            logging.getLogger("alembic").setLevel(logging.ERROR)
+            for chatty in ("alembic", "mlflow"):
+                logging.getLogger(chatty).setLevel(logging.ERROR)
             client = mlflow.MlflowClient(tracking_uri=address)
             experiment = client.get_experiment_by_name(EXPERIMENT)
             if experiment is not None:

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 from steer_assets.assets import plan
 from steer_assets.assets.stage import STAGES
 from steer_assets.catalog import catalog
-from steer_assets.storage import hdf5, lineage, warehouse
 from steer_assets.paths import SQL
+from steer_assets.storage import hdf5, lineage, warehouse
 from steer_assets.storage.layout import partition_name
 from steer_assets.storage.schema import table_statements, view_statements
 from tests.e2e.conftest import MODEL, STUDY, TRAITS, World, run_smoke
@@ -169,9 +169,7 @@ def test_a_damaged_input_is_named_and_then_mended(world: World) -> None:
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
     key = {"model": MODEL, "trait": "formality"}
-    status = plan.check(
-        world.layout, STAGES["covariance_matrices"], key, catalog.study(STUDY)
-    )
+    status = plan.check(world.layout, STAGES["covariance_matrices"], key, catalog.study(STUDY))
     assert "moments/smollm2-135m-instruct/formality.h5 is damaged" in status.reasons[0]
     again = run_smoke(world.layout)
     assert again.made == [("covariance_matrices", partition_name(key))]
