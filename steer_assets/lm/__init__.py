@@ -1,0 +1,1 @@
+"""The language-model engine: load, intervene, capture, decode, differentiate; numpy outside."""

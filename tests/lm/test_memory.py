@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from steer_assets.lm import memory
+from steer_assets.lm.decode import Sampling, generate
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    def set_to(total, free):
+        monkeypatch.setattr(memory, "machine_memory", lambda _device: (total, free))
+
+    return set_to
+
+
+def test_a_row_counts_its_keys_values_and_logits(llama):
+    # 2 (keys, values) x 4 layers x 2 heads x 8 dimensions x 4 bytes per token, 101 logits.
+    assert memory.row_bytes(llama, 10, 20) == 2 * 4 * 2 * 8 * 4 * (10 + 2 * 20) + 16 * 101
+
+
+def test_rows_depend_on_total_memory_until_free_memory_is_short(llama, machine):
+    row = memory.row_bytes(llama, 10, 20)
+    machine(total=400 * row, free=400 * row)
+    assert memory.default_rows(llama, 10, 20) == 100
+    machine(total=400 * row, free=200 * row)
+    assert memory.default_rows(llama, 10, 20) == 100
+    machine(total=400 * row, free=60 * row)
+    assert memory.default_rows(llama, 10, 20) == 25
+    machine(total=400 * row, free=0)
+    assert memory.default_rows(llama, 10, 20) == 1
+    machine(total=10**15, free=10**15)
+    assert memory.default_rows(llama, 10, 20) == 256
+
+
+def test_short_memory_changes_batches_and_not_tokens(llama, prompts, vectors, machine):
+    sampling = Sampling(max_new_tokens=6, n_samples=2)
+    whole = generate(llama, prompts, [()], vectors, sampling)
+    machine(total=10**9, free=3 * memory.row_bytes(llama, 17, 6))
+    assert generate(llama, prompts, [()], vectors, sampling) == whole
+
+
+def test_the_machine_has_more_memory_than_is_free():
+    total, free = memory.machine_memory(torch.device("cpu"))
+    assert 0 < free <= total
