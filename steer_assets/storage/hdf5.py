@@ -6,6 +6,7 @@ has checksums too, so that a flipped byte is an error when it is read and not a 
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import h5py
@@ -27,8 +28,18 @@ def _chunks(array: np.ndarray) -> tuple[int, ...]:
     return (max(1, min(array.shape[0], _CHUNK_BYTES // row_bytes)), *array.shape[1:])
 
 
-def _create(path: Path) -> h5py.File:
-    return h5py.File(path, "w", libver=_FORMAT)
+def _image(arrays: Mapping[str, np.ndarray], attributes: Attributes) -> memoryview:
+    """The bytes of the file.
+
+    They are made in memory because HDF5 ends the process when the disk is full as it closes a file.
+    """
+    image = BytesIO()
+    with h5py.File(image, "w", libver=_FORMAT) as file:
+        for key, value in attributes.items():
+            file.attrs[key] = value
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array, chunks=_chunks(array), fletcher32=True)
+    return image.getbuffer()
 
 
 def write_arrays(
@@ -50,11 +61,8 @@ def write_arrays(
         if hash_arrays(read_arrays(temporary)) != expected:
             raise OSError(f"{path} read back differently from what was written")
 
-    with atomic_path(path, verify) as temporary, _create(temporary) as file:
-        for key, value in (attributes or {}).items():
-            file.attrs[key] = value
-        for name, array in arrays.items():
-            file.create_dataset(name, data=array, chunks=_chunks(array), fletcher32=True)
+    with atomic_path(path, verify) as temporary:
+        temporary.write_bytes(_image(arrays, attributes or {}))
     return expected
 
 

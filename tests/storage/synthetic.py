@@ -1,0 +1,131 @@
+"""A small warehouse of made-up rows that fit together: two traits of one model."""
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from steer_assets.storage.layout import Layout, PartitionKey, partition_name
+from steer_assets.storage.lineage import InputVersion, describe_file, write_record
+from steer_assets.storage.parquet import write_part
+from steer_assets.storage.schema import columns, conform
+
+MODEL = "toy"
+TRAITS = ("formality", "sentiment")
+LAYER = 15
+VECTORS = {f"L{LAYER}.base": "base", f"L{LAYER}.v_plus": "base_plus_orthogonal"}
+
+
+def _filler(dtype: pl.DataType) -> Any:
+    if dtype == pl.String:
+        return "x"
+    if dtype.is_integer():
+        return 1
+    return datetime(2026, 1, 1) if dtype.is_temporal() else 0.5
+
+
+def frame(table: str, *rows: dict[str, Any]) -> pl.DataFrame:
+    """Rows of `table`; what they do not say is filled in."""
+    filler = {name: _filler(dtype) for name, dtype in columns(table).items()}
+    return conform(pl.DataFrame([{**filler, **row} for row in rows]), table)
+
+
+def write(layout: Layout, table: str, key: PartitionKey, *rows: dict[str, Any]) -> str:
+    """Write one part; returns its path relative to the data folder."""
+    path = layout.part(table, key)
+    write_part(path, frame(table, *({**key, **row} for row in rows)))
+    return layout.relative(path)
+
+
+def _effects(layout: Layout, key: PartitionKey) -> None:
+    shared = {"protocol": "controlled", "scorer": "minilm", "layer": LAYER}
+    tests = [
+        {
+            **shared,
+            "comparison": comparison,
+            "vector_id": vector,
+            "family": family,
+            "alpha": alpha,
+            "environment": environment,
+            "margin_kind": margin,
+            "verdict": "inconclusive",
+        }
+        for comparison in ("efficacy", "against_base")
+        for vector, family in VECTORS.items()
+        for alpha in (0.5, 1.0)
+        for environment in ("pooled", "in_distribution")
+        for margin in ("sd", "efficacy")
+    ]
+    write(layout, "equivalence_tests", key, *tests)
+    write(layout, "equivalence_reports", key, {**shared, "verdict": "different"})
+
+
+def _geometry(layout: Layout, key: PartitionKey) -> None:
+    for kind in ("covariance", "jacobian", "fisher"):
+        row = {
+            "layer": LAYER,
+            "environment": "pooled",
+            "at": "unsteered",
+            "estimator": "variance_99",
+        }
+        write(layout, "null_spaces", {**key, "kind": kind}, row)
+    vectors = [
+        {"vector_id": vector, "family": family, "layer": LAYER}
+        for vector, family in VECTORS.items()
+    ]
+    write(layout, "steering_vectors", key, *vectors)
+    distances = [
+        {
+            "vector_id": vector,
+            "reference_id": "none",
+            "layer": LAYER,
+            "alpha": alpha,
+            "kl": alpha,
+            "predicted_kl": 2 * alpha,
+        }
+        for vector in VECTORS
+        for alpha in (0.5, 1.0)
+    ]
+    write(layout, "logit_distances", key, *distances)
+
+
+def write_warehouse(layout: Layout) -> None:
+    """Parts of every table that a view or an example query reads, and their lineage."""
+    summary = []
+    for trait in TRAITS:
+        key = {"model": MODEL, "trait": trait}
+        write(layout, "prompt_sets", {"trait": trait}, {"prompt_id": "a"}, {"prompt_id": "b"})
+        _geometry(layout, key)
+        _effects(layout, key)
+        summary.append({**key, "protocol": "controlled", "scorer": "minilm", "layer": LAYER})
+        record(layout, "prompt_sets", {"trait": trait}, [InputVersion("code", "all", "1")])
+        record(
+            layout,
+            "equivalence_reports",
+            key,
+            [
+                InputVersion("prompt_sets", trait, f"version of prompt_sets {trait}"),
+                InputVersion("code", "all", "1"),
+                InputVersion("study", "statistics", "s1"),
+            ],
+        )
+    write(layout, "identifiability_summary", {}, *summary)
+
+
+def record(
+    layout: Layout, asset: str, key: PartitionKey, inputs: list[InputVersion], version: str = ""
+) -> None:
+    """Lineage of an artifact whose file is the table's part at `key`."""
+    path = layout.relative(layout.part(asset, key))
+    write_record(
+        layout,
+        asset_key=asset,
+        key=key,
+        data_version=version or f"version of {asset} {partition_name(key)}",
+        inputs=inputs,
+        files=[describe_file(layout, path)],
+        study="quick",
+        code_version="1",
+        run_id="r",
+        mlflow_run_id="",
+    )
