@@ -1,0 +1,134 @@
+from collections.abc import Sequence
+
+import polars as pl
+import pytest
+
+from steer_assets.paths import SQL
+from steer_assets.storage.layout import Layout
+from steer_assets.storage.lineage import InputVersion, freshness
+from steer_assets.storage.schema import view_statements
+from steer_assets.storage.warehouse import query, sync
+from tests.storage import synthetic
+
+EXAMPLES = {path.stem: path.read_text() for path in sorted((SQL / "examples").glob("*.sql"))}
+#: With everything up to date these rightly have nothing to say.
+SILENT = {"v_stale_artifacts", "what_is_out_of_date"}
+
+ASSET = "prompt_sets"
+KEY = {"trait": "formality"}
+CODE = InputVersion("code", "all", "1")
+FILE = InputVersion("catalog/formality.yaml", "all", "c1")
+STUDY = InputVersion("study", "prompts", "s1")
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory) -> Layout:
+    layout = Layout(tmp_path_factory.mktemp("views"))
+    synthetic.write_warehouse(layout)
+    sync(layout)
+    return layout
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory) -> Layout:
+    layout = Layout(tmp_path_factory.mktemp("empty"))
+    sync(layout)
+    return layout
+
+
+@pytest.mark.parametrize("name", [*view_statements(), *EXAMPLES])
+def test_every_view_and_example_answers(full, empty, name):
+    question = EXAMPLES.get(name, f"FROM {name}")
+    assert query(empty, question).is_empty()
+    answer = query(full, question)
+    assert answer.is_empty() == (name in SILENT)
+    assert all(column.dtype != pl.Null for column in answer)
+
+
+def test_v_effects_has_both_margins_in_one_row(full):
+    rows = query(full, "FROM v_effects")
+    assert rows.height == 2 * 2 * len(synthetic.VECTORS) * len(synthetic.TRAITS)
+    assert set(rows["verdict_sd"]) == set(rows["verdict_efficacy"]) == {"inconclusive"}
+    key = ["trait", "comparison", "vector_id", "alpha"]
+    assert rows.select(key).is_unique().all()
+
+
+def test_v_null_space_puts_the_kinds_side_by_side(full):
+    rows = query(full, "FROM v_null_space")
+    assert rows.height == len(synthetic.TRAITS)
+    assert rows.null_count().sum_horizontal().item() == 0
+
+
+def test_a_protocol_that_was_not_run_is_null_not_a_verdict(full):
+    rows = query(full, "FROM v_protocol_comparison")
+    assert set(rows["verdict_controlled"]) == {"different"}
+    assert set(rows["verdict_reference"]) == {None}
+
+
+def test_v_lineage_keeps_the_newest_only(layout):
+    synthetic.write(layout, ASSET, KEY, {})
+    synthetic.record(layout, ASSET, KEY, [CODE, FILE], "old")
+    synthetic.record(layout, ASSET, KEY, [CODE, FILE, STUDY], "new")
+    sync(layout)
+    rows = query(layout, "FROM v_lineage")
+    assert set(rows["data_version"]) == {"new"}
+    assert set(rows["input_asset_key"]) == {source.asset_key for source in (CODE, FILE, STUDY)}
+    assert query(layout, "SELECT count(*) FROM artifact_lineage").item() == 5
+
+
+def _expected(
+    now: Sequence[InputVersion], missing: str = "", partition: str = "formality"
+) -> pl.DataFrame:
+    names = ["asset_key", "partition", "input_asset_key", "input_partition"]
+    rows = [(ASSET, partition, i.asset_key, i.partition, i.data_version, missing) for i in now]
+    schema = dict.fromkeys([*names, "input_data_version", "missing_file"], pl.String)
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+NEW_CODE = InputVersion("code", "all", "2")
+NEW_STUDY = InputVersion("study", "prompts", "s2")
+NEW_FILE = InputVersion("catalog/formality.yaml", "all", "c2")
+EXTRA = InputVersion("external/mine", "all", "e1")
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        ([CODE, FILE, STUDY], []),
+        ([NEW_CODE, FILE, STUDY], ["code changed: code all"]),
+        ([CODE, FILE, NEW_STUDY], ["study changed: study prompts"]),
+        ([CODE, NEW_FILE, STUDY], ["input changed: catalog/formality.yaml all"]),
+        ([CODE, FILE, STUDY, EXTRA], ["new input: external/mine all"]),
+        ([CODE, FILE], ["input is gone: study prompts"]),
+        (
+            [NEW_CODE, NEW_FILE, STUDY],
+            ["code changed: code all", "input changed: catalog/formality.yaml all"],
+        ),
+    ],
+)
+def test_v_stale_artifacts_says_why_and_agrees_with_freshness(layout, now, why):
+    synthetic.write(layout, ASSET, KEY, {})
+    synthetic.record(layout, ASSET, KEY, [CODE, FILE, STUDY])
+    sync(layout, expected_inputs=_expected(now))
+    rows = query(layout, "FROM v_stale_artifacts")
+    assert rows["why"].to_list() == why
+    assert set(rows["partition"]) <= {"formality"}
+    state = freshness(layout, ASSET, KEY, now)
+    assert state.fresh == (not why)
+    assert len(state.reasons) == len(why)
+
+
+def test_v_stale_artifacts_names_a_missing_file(layout):
+    path = synthetic.write(layout, ASSET, KEY, {})
+    synthetic.record(layout, ASSET, KEY, [CODE, FILE])
+    sync(layout, expected_inputs=_expected([CODE, FILE], missing=path))
+    rows = query(layout, "SELECT asset_key, partition, why FROM v_stale_artifacts").rows()
+    assert rows == [(ASSET, "formality", f"file is missing: {path}")]
+
+
+def test_artifacts_that_nobody_expects_anything_of_are_not_called_stale(layout):
+    for trait in ("formality", "sentiment"):
+        synthetic.write(layout, ASSET, {"trait": trait}, {})
+        synthetic.record(layout, ASSET, {"trait": trait}, [CODE])
+    sync(layout, expected_inputs=_expected([NEW_CODE], partition="sentiment"))
+    assert query(layout, "SELECT partition FROM v_stale_artifacts").rows() == [("sentiment",)]
