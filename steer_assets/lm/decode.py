@@ -102,7 +102,7 @@ def generate(
     size = batch_rows or default_rows(
         lm, max(map(len, prompts), default=1), sampling.max_new_tokens
     )
-    meter = Meter(on_progress, len(rows), "generations")
+    meter = Meter(on_progress, len(rows) * sampling.max_new_tokens, "tokens")
     out: dict[_Row, Generation] = {}
     for batch in _batches(rows, prompts, size):
         decoder = _Batch(lm, prompts, batch, table, sampling, keys)
@@ -175,17 +175,17 @@ class _Batch:
             for step in range(limit):
                 tokens = self._choose(state.step(tokens), live, step)
                 kept: list[int] = []
-                n_taken = n_ended = 0
+                n_taken = n_spared = 0
                 for at, (row, token) in enumerate(zip(live, tokens.tolist(), strict=True)):
                     if taken[row] and taken[row][-1] in lm.stop_ids:
                         continue  # ended before, not yet retired
                     taken[row].append(token)
                     n_taken += 1
-                    if token in lm.stop_ids or step + 1 == limit:
-                        n_ended += 1
-                    else:
+                    if token in lm.stop_ids:
+                        n_spared += limit - step - 1
+                    elif step + 1 < limit:
                         kept.append(at)
-                meter.advance(n_ended, n_taken)
+                meter.advance(n_taken + n_spared, n_taken)
                 if not kept:
                     break
                 if _worth_retiring(len(live), len(kept), limit - step - 1):
