@@ -16,6 +16,7 @@ from steer_assets.catalog.models import ModelEntry
 from steer_assets.catalog.studies import Study
 from steer_assets.catalog.traits import ControlTrait, Trait
 from steer_assets.paths import CATALOG, data_folder
+from steer_assets.storage.slugs import InvalidKeyError, validate_slug
 
 Entry = TypeVar("Entry", bound=BaseModel)
 
@@ -29,6 +30,10 @@ def _files(room: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in (CATALOG / room, user_catalog() / room):
         for path in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
+            try:
+                validate_slug(path.stem, "file name")
+            except InvalidKeyError as error:
+                raise CatalogError(f"{path}: {error}") from error
             if path.stem in found:
                 raise CatalogError(
                     f"{path}: {path.stem!r} is already defined in {found[path.stem]}"
