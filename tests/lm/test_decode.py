@@ -134,7 +134,9 @@ def test_half_precision_runs(llama, prompts, vectors):
 def test_progress_ends_complete(llama, prompts, vectors):
     seen = []
     generate(llama, prompts, ARMS, vectors, SAMPLED, on_progress=seen.append, batch_rows=7)
-    assert seen[-1].done == seen[-1].total == len(prompts) * len(ARMS) * 2
+    assert {report.unit for report in seen} == {"tokens"}
+    assert seen[-1].done == seen[-1].total == len(prompts) * len(ARMS) * 2 * 10
+    assert [report.done for report in seen] == sorted(report.done for report in seen)
     assert seen[-1].tokens_per_second > 0
 
 
