@@ -178,14 +178,20 @@ def look(family: str) -> Look:
     return FAMILIES.get(family) or Look(family.replace("_", " "), GREY, "x", ":")
 
 
+#: Ends the id of a comparison of several seeds of one family together.
+ALL_SEEDS = "all_seeds"
+
+
 def vector_name(vector_id: str, family: str) -> str:
     """`L15.base_plus_null.fisher.s0` -> `v + null (Fisher), seed 0`; the layer is left out."""
     _, _, rest = plain(vector_id).partition(".")
     details = rest.removeprefix(family).strip(".").split(".") if rest else []
     name = look(family).label
-    kind = [KIND_NAMES.get(part, part) for part in details if not _is_seed(part) and part]
+    kind = [KIND_NAMES.get(p, p) for p in details if p and not _is_seed(p) and p != ALL_SEEDS]
     seed = [part[1:] for part in details if _is_seed(part)]
     name += f" ({', '.join(kind)})" if kind else ""
+    if ALL_SEEDS in details:
+        return f"{name}, all seeds"
     return name + (f", seed {seed[0]}" if seed else "")
 
 

@@ -13,6 +13,7 @@ from steer_assets.reporting.charts.forest import comparisons
 from steer_assets.reporting.charts.nullspaces import ESTIMATORS
 from steer_assets.reporting.charts.parts import extent, listed
 from steer_assets.reporting.evidence import POOLED, Evidence
+from steer_assets.reporting.style import ALL_SEEDS
 
 VERDICTS = ("equivalent", "different", "inconclusive", "untestable")
 SYMBOLS = {"equivalent": "≈", "different": "≠", "inconclusive": "?", "untestable": "∅"}
@@ -133,6 +134,9 @@ def _p(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
+_all_seeds = pl.col("vector_id").str.ends_with(ALL_SEEDS)
+
+
 def _alike(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
     """Does v + v_perp act like v?"""
     rows = comparisons(evidence).filter(
@@ -147,11 +151,14 @@ def _alike(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
     }[row["verdict"]]
     if rows.is_empty():
         return f"{lead}; the comparison behind it is not stored."
+    n_seeds = rows.filter(~_all_seeds).height
+    rows = rows.filter(_all_seeds) if rows.select(_all_seeds.any()).item() else rows
     differences = [
         f"{number(r['effect_sd'])} [{number(r['low_sd'])}, {number(r['high_sd'])}]"
         for r in rows.iter_rows(named=True)
     ]
-    seeds = f" for {rows.height} random v⊥" if rows.height > 1 else ""
+    how = "for" if rows.height > 1 else "averaged over"
+    seeds = f" {how} {n_seeds} random v⊥" if n_seeds > 1 else ""
     words = f"{lead}: difference {listed(differences)} SD{seeds}, margin ±{evidence.margin:g} SD"
     if row["verdict"] == "inconclusive":
         needed = extent(rows["n_prompts_needed"])[1]

@@ -157,6 +157,7 @@ def test_files_are_written_with_their_data_and_without_dates(
         ("L15.base_plus_orthogonal.s0", "base_plus_orthogonal", "v + v⊥, seed 0"),
         ("L15.base_plus_null.fisher.s1", "base_plus_null", "v + null (Fisher), seed 1"),
         ("L15.subspace_5.s0", "subspace_5", "subspace 5, seed 0"),
+        ("L15.base_plus_orthogonal.all_seeds", "base_plus_orthogonal", "v + v⊥, all seeds"),
         ("L15.other_trait.formality", "other_trait", "other trait (formality)"),
         ("L15.external.my\x1bown", "external", "brought by user (my⟨ESC⟩own)"),
     ],

@@ -23,7 +23,7 @@ PAIR = ("base", "base_plus_orthogonal")
 
 
 def environment_rows(evidence: Evidence) -> pl.DataFrame:
-    """Effects of v and v + v_perp (first seed) over unsteered within each environment."""
+    """Effects of v and v + v_perp (seeds averaged) over unsteered within each environment."""
     rows = evidence.tests("efficacy").filter(
         pl.col("environment") != POOLED,
         pl.col("family").is_in(PAIR),
@@ -80,8 +80,8 @@ def environments(evidence: Evidence) -> Figure | Absent:
         name,
         title,
         caption=(
-            "Effect of v and of v + v⊥ (first seed) over unsteered texts, by kind of prompt, in "
-            "standard deviations of the scores of that kind; the number of prompts stands in "
+            "Effect of v and of v + v⊥ (seeds averaged) over unsteered texts, by kind of prompt, "
+            "in standard deviations of the scores of that kind; the number of prompts stands in "
             f"brackets, bars are {evidence.confidence} intervals over prompts. Marks that move "
             "together from row to row mean that the pair holds up under the shift. With as few "
             f"as {few:g} prompts in a row the intervals are rough, and a row by itself shows "
