@@ -58,7 +58,7 @@ def _logged() -> str:
 def main() -> None:
     """Entry point of the console script."""
     try:
-        app()
+        app(prog_name="steer")
     except _INPUT_ERRORS as error:
         terminal.say(f"steer: {_sentence(error)}")
         sys.exit(2)

@@ -11,6 +11,7 @@ from steer_assets.catalog.errors import CatalogError
 from steer_assets.commands import terminal
 from steer_assets.paths import data_folder
 from steer_assets.storage.layout import Layout
+from steer_assets.storage.warehouse import SyncResult
 
 Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")]
 _QUESTION = "SELECT * FROM v_model_trait_summary"
@@ -62,12 +63,20 @@ def run(
     with terminal.progress():
         outcome = materialise(layout, model, trait, chosen, force=force)
     terminal.say(f"{len(outcome.made)} artifacts made, {len(outcome.fresh)} up to date")
-    if outcome.synced is not None and outcome.synced.deferred:
-        terminal.say(f"not loaded into DuckDB yet: {outcome.synced.deferred}; run `steer db sync`")
+    if outcome.synced is not None:
+        _warn(outcome.synced)
     title = "Does v + v_perp behave like v?"
     terminal.show(_verdicts(layout, model, trait), as_json=json, title=title)
     if not json:
         _where(layout, model, trait)
+
+
+def _warn(synced: SyncResult) -> None:
+    """Say what did not reach the database."""
+    if synced.deferred:
+        terminal.say(f"not loaded into DuckDB yet: {synced.deferred}; run `steer db sync`")
+    for problem in synced.damaged:
+        terminal.say(f"not loaded into DuckDB: {problem}")
 
 
 def _where(layout: Layout, models: list[str], traits: list[str]) -> None:

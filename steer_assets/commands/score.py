@@ -15,16 +15,36 @@ from steer_assets.catalog.errors import CatalogError
 _CHUNK = 512
 
 
+def _lines() -> Iterator[str]:
+    try:
+        yield from sys.stdin
+    except UnicodeDecodeError as error:
+        raise CatalogError(f"standard input is not UTF-8 text: {error}") from error
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is text that can be written; JSON can spell half a character."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _records() -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(sys.stdin, start=1):
+    for number, line in enumerate(_lines(), start=1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise CatalogError(f"standard input, line {number}: not JSON: {error}") from error
-        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-            raise CatalogError(f'standard input, line {number}: expected an object with "text"')
+        if not isinstance(record, dict) or not _is_text(record.get("text")):
+            raise CatalogError(
+                f'standard input, line {number}: expected an object whose "text" is a text'
+            )
         yield record
 
 

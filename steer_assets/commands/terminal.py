@@ -21,6 +21,8 @@ from steer_assets.resources.progress import StageEvent, StageProgress, describe,
 out = Console(soft_wrap=False)
 err = Console(stderr=True)
 _LINE_EVERY_S = 5.0
+#: Nobody reads a longer table, and laying it out takes longer than the question.
+_MOST_ROWS = 1000
 
 
 def say(text: str) -> None:
@@ -61,11 +63,13 @@ def show(frame: pl.DataFrame, *, as_json: bool = False, title: str = "") -> None
     table = Table(title=title or None, title_justify="left")
     for name, dtype in frame.schema.items():
         table.add_column(escape(name), justify="right" if dtype.is_numeric() else "left")
-    for cells in frame.iter_rows():
+    for cells in frame.head(_MOST_ROWS).iter_rows():
         table.add_row(*(escape(_cell(value)) for value in cells))
     # Piped output is for another program or a file: no wrapping to a screen that is not there.
     console = out if out.is_terminal else Console(width=max(200, 24 * frame.width))
     console.print(table)
+    if frame.height > _MOST_ROWS:
+        say(f"the first {_MOST_ROWS} of {frame.height} rows; --json gives all")
 
 
 def frame_of(rows: list[dict[str, Any]]) -> pl.DataFrame:

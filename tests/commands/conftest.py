@@ -1,0 +1,59 @@
+import io
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from steer_assets import cli
+from steer_assets.storage.layout import Layout
+
+Steer = Callable[..., "Answer"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    def refused(self, code: int = 2) -> str:
+        """The one sentence of a refusal."""
+        assert self.code == code, self
+        assert self.out == ""
+        assert self.err.startswith("steer: ")
+        assert self.err.count("\n") == 1, self.err
+        assert self.err[:-1].isprintable()
+        return self.err[len("steer: ") : -1]
+
+
+@pytest.fixture(autouse=True)
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """A data folder that does not exist yet, and no settings from outside."""
+    monkeypatch.setenv("STEER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    for name in ("STEER_CATALOG_DIR", "STEER_STUDY"):
+        monkeypatch.delenv(name, raising=False)
+    return Layout(tmp_path / "data")
+
+
+@pytest.fixture
+def steer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Steer:
+    """Call the entry point of the console script, in this process."""
+
+    def call(*arguments: object, stdin: bytes = b"") -> Answer:
+        monkeypatch.setattr(sys, "argv", ["steer", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        said = capsys.readouterr()
+        return Answer(code, said.out, said.err)
+
+    return call

@@ -1,0 +1,44 @@
+"""Definitions and commands load in seconds, with no network and without the heavy libraries."""
+
+import json
+
+from tests.storage.processes import run_python
+
+_LOAD = """
+import json, resource, socket, sys
+
+def refuse(*_, **__):
+    raise OSError("no network here")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+heavy = ("torch", "transformers", "mlflow", "matplotlib", "sklearn")
+
+def cpu():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+import steer_assets.cli
+command = {"cpu": cpu(), "loaded": [name for name in heavy if name in sys.modules]}
+from steer_assets.definitions import defs
+defs.resolve_asset_graph() if hasattr(defs, "resolve_asset_graph") else defs.get_asset_graph()
+assets = sorted(key.to_user_string() for key in defs.resolve_all_asset_keys())
+loaded = [name for name in heavy if name in sys.modules]
+print(json.dumps({"command": command, "cpu": cpu(), "loaded": loaded, "assets": assets}))
+"""
+
+THIRTEEN = """activation_caches behavioral_spectra classifier_scores covariance_matrices
+equivalence_reports generations identifiability_summary logit_distances model_snapshot prompt_sets
+scorer_validation svd_spectra vector_families"""
+
+
+def test_definitions_load_in_seconds_without_torch_and_without_a_network():
+    answer = run_python(_LOAD)
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout.splitlines()[-1])
+    assert found["assets"] == THIRTEEN.split()
+    assert "torch" not in found["loaded"]
+    assert "transformers" not in found["loaded"]
+    # Processor time: on an idle machine it is the time, on a busy one it stays the same.
+    assert found["cpu"] < 5, found
+    assert found["command"]["loaded"] == []
+    assert found["command"]["cpu"] < 3, found
