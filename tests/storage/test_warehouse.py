@@ -354,15 +354,27 @@ def test_a_damaged_database_is_named_with_its_remedy_and_remade(full, how):
 
 
 def test_damage_found_while_answering_is_named_too(layout):
-    rows = [{"prompt_id": f"p{n}", "text": f"text {n * 7919 % 10007}"} for n in range(20_000)]
+    texts = (f"text {n * 7919 % 10007} " * 3 for n in range(20_000))
+    rows = [{"prompt_id": f"p{n}", "text": text} for n, text in enumerate(texts)]
     synthetic.write(layout, "prompt_sets", {"trait": "formality"}, *rows)
     sync(layout)
-    content = bytearray(layout.database.read_bytes())
-    assert len(content) > 3 * 262144
-    content[12288 + 1000] ^= 255  # in the first block of data: the header and catalog are whole
-    layout.database.write_bytes(content)
-    with pytest.raises(WarehouseDamagedError, match="`steer db rebuild` remakes it"):
-        query(layout, "SELECT max(text), max(prompt_id), max(sha256) FROM prompt_sets")
+    good = layout.database.read_bytes()
+    question = "SELECT max(text), max(prompt_id), count(sha256) FROM prompt_sets"
+    answer = query(layout, question)
+    late = 0
+    for offset in range(12288 + 1000, len(good), 262144):  # in every block of the file
+        content = bytearray(good)
+        content[offset] ^= 255
+        layout.database.write_bytes(content)
+        try:
+            query(layout, "SELECT 1")
+        except WarehouseDamagedError:
+            continue  # found on opening
+        try:
+            assert query(layout, question).equals(answer)  # a block that is not in use
+        except WarehouseDamagedError as error:
+            late += "`steer db rebuild` remakes it" in str(error)
+    assert late > 0
     rebuild(layout)
     assert _count(layout, "prompt_sets") == 20_000
 
