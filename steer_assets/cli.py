@@ -13,7 +13,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import duckdb
 import typer
 
-from steer_assets.commands import catalogue, run, score, terminal, warehouse
+from steer_assets.commands import catalogue, run, score, terminal, vectors, warehouse
 from steer_assets.paths import data_folder
 from steer_assets.storage.parquet import DamagedFileError
 from steer_assets.storage.warehouse import WarehouseBusyError, WarehouseDamagedError
@@ -30,6 +30,7 @@ app.command()(warehouse.sql)
 app.command()(score.score)
 app.add_typer(catalogue.models, name="models")
 app.add_typer(catalogue.traits, name="traits")
+app.add_typer(vectors.vectors, name="vectors")
 app.add_typer(warehouse.db, name="db")
 
 #: Wrong input, by the user's hand: exit 2. ValueError covers the errors of the catalog, of keys and

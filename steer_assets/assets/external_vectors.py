@@ -39,8 +39,12 @@ def read(layout: Layout, model: str, trait: str, layer: int) -> dict[str, np.nda
 
 
 def add(layout: Layout, model: str, trait: str, name: str, vectors: dict[int, np.ndarray]) -> Path:
-    """Store a user's vector for the next run; returns its path."""
+    """Store a user's vector for the next run; returns its path.
+
+    What the name holds for other blocks stays; for the same block it is replaced.
+    """
     path = _folder(layout, model, trait) / f"{validate_slug(name, 'vector')}.safetensors"
-    named = {f"layer_{layer}": values for layer, values in vectors.items()}
+    named = read_vectors(path) if path.exists() else {}
+    named |= {f"layer_{layer}": values for layer, values in vectors.items()}
     write_vectors(path, named, {"model": model, "trait": trait})
     return path

@@ -1,0 +1,165 @@
+"""`steer vectors`: bring a steering vector in, take one out.
+
+Formats, by suffix: `.safetensors`, control-vector `.gguf` (llama.cpp, repeng), and, to bring in,
+`.npy`.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import polars as pl
+import typer
+
+from steer_assets.assets import external_vectors
+from steer_assets.catalog import catalog
+from steer_assets.catalog.errors import CatalogError, UnknownNameError
+from steer_assets.catalog.layers import resolve_layer, resolve_layers
+from steer_assets.commands import terminal
+from steer_assets.commands.run import Json
+from steer_assets.paths import data_folder
+from steer_assets.resources.active_study import default_study
+from steer_assets.storage.layout import Layout
+from steer_assets.storage.parquet import read_part
+from steer_assets.storage.slugs import validate_slug
+from steer_assets.storage.tensors import read_vectors
+
+vectors = typer.Typer(no_args_is_help=True, help="Steering vectors: yours in, ours out.")
+
+ModelKey = Annotated[str, typer.Option("--model", help="Model key.")]
+TraitKey = Annotated[str, typer.Option("--trait", help="Trait key.")]
+
+
+def _facts(layout: Layout, model: str, trait: str) -> dict[str, Any]:
+    """The row of `models`; it is made by the first run of a model."""
+    catalog.model_entry(model)
+    catalog.trait(trait)
+    path = layout.part("models", {"model": model})
+    if not path.exists():
+        raise CatalogError(
+            f"the width and the blocks of {model} are not known before its snapshot is made: "
+            f"`steer run --model {model} --trait {trait}` first"
+        )
+    return read_part(path).row(0, named=True)
+
+
+def _stored(layout: Layout, model: str, trait: str) -> dict[str, np.ndarray]:
+    """Vectors of the partition by id; none before its first run."""
+    path = layout.pair_file("vectors", model, trait, ".safetensors")
+    return read_vectors(path) if path.exists() else {}
+
+
+def _layer(text: str, n_layers: int) -> int:
+    return resolve_layer(int(text) if text.lstrip("-").isdecimal() else text, n_layers)
+
+
+@vectors.command("import")
+def import_vector(
+    file: Annotated[Path, typer.Argument(help="A .safetensors, .gguf or .npy file.")],
+    model: ModelKey,
+    trait: TraitKey,
+    layer: Annotated[str, typer.Option(help="Block at whose output it is added: 15, or L/2.")],
+    name: Annotated[str, typer.Option(help="What to call it; by default the file's name.")] = "",
+    vector: Annotated[
+        str, typer.Option(help="Which vector, where the file holds several for the layer.")
+    ] = "",
+) -> None:
+    """Put a vector through the same evidence as all others, as family `external`.
+
+    Width, layer, finiteness and norm are checked first; nothing is written if one does not fit.
+    """
+    from steer_assets.geometry import vector_files
+
+    layout = Layout(data_folder())
+    facts = _facts(layout, model, trait)
+    block = _layer(layer, facts["n_layers"])
+    key = validate_slug(name or file.stem.lower(), "vector")
+    chosen = vector_files.select(vector_files.read_vectors(file), layer=block, name=vector or None)
+    values = vector_files.checked(
+        chosen, hidden_size=facts["hidden_size"], n_layers=facts["n_layers"], layer=block
+    )
+    path = external_vectors.add(layout, model, trait, key, {block: values})
+    norm = float(np.linalg.norm(values))
+    base = _stored(layout, model, trait).get(f"L{block}.base")
+    beside = "" if base is None else f", v's is {np.linalg.norm(base):.4g}"
+    terminal.say(f"{chosen.name} of {file} is L{block}.external.{key}: norm {norm:.4g}{beside}")
+    terminal.say(f"stored    {path}")
+    steered = resolve_layers(catalog.study(default_study()).layers.steer, facts["n_layers"])
+    if block not in steered:
+        terminal.say(
+            f"note      the study {default_study()} steers blocks {steered}, not {block}: only "
+            f"studies whose layers.steer names block {block} use this vector"
+        )
+    terminal.say(f"next      steer run --model {model} --trait {trait}")
+
+
+@vectors.command("export")
+def export_vectors(
+    file: Annotated[Path, typer.Argument(help="Where to: .safetensors, or .gguf for llama.cpp.")],
+    model: ModelKey,
+    trait: TraitKey,
+    vector: Annotated[list[str], typer.Option(help="Vector id like L15.base; may be given again.")],
+) -> None:
+    """Write vectors for other tools: safetensors with metadata, or a control-vector GGUF.
+
+    safetensors keeps float64. A GGUF holds float32, and one vector per block.
+    """
+    from steer_assets.geometry import vector_files
+
+    layout = Layout(data_folder())
+    facts = _facts(layout, model, trait)
+    stored = _stored(layout, model, trait)
+    if not stored:
+        raise CatalogError(
+            f"there are no vectors of {model} and {trait} yet; "
+            f"`steer run --model {model} --trait {trait}` makes them"
+        )
+    table = read_part(layout.part("steering_vectors", {"model": model, "trait": trait}))
+    named = []
+    for vector_id in vector:
+        if vector_id not in stored:
+            raise UnknownNameError("vector", vector_id, stored)
+        row = table.row(by_predicate=pl.col("vector_id") == vector_id, named=True)
+        about = {name: str(row[name]) for name in ("family", "seed", "null_space", "sha256")}
+        values = stored[vector_id]
+        named.append(vector_files.NamedVector(vector_id, values, int(row["layer"]), about))
+    _write(file, named, model, trait, layout, facts)
+    terminal.say(f"wrote {len(named)} vectors to {file}")
+
+
+def _write(
+    file: Path, named: list[Any], model: str, trait: str, layout: Layout, facts: dict[str, Any]
+) -> None:
+    from steer_assets.geometry import vector_files
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix == ".gguf":
+        config = json.loads((layout.model(model) / "config.json").read_text())
+        vector_files.write_control_vector(file, named, model_hint=config["model_type"])
+    elif file.suffix == ".safetensors":
+        about = {
+            "model": model,
+            "trait": trait,
+            "model_sha256": facts["sha256"],
+            "site": "added to the residual stream at the output of the block, counted from 0",
+        }
+        vector_files.write_safetensors(file, named, metadata=about)
+    else:
+        raise CatalogError(f"{file.name}: vectors are written as .safetensors or .gguf")
+
+
+@vectors.command("list")
+def list_vectors(model: ModelKey, trait: TraitKey, json: Json = False) -> None:
+    """Vectors that you brought, by block."""
+    layout = Layout(data_folder())
+    facts = _facts(layout, model, trait)
+    rows = [
+        {"vector": f"L{layer}.external.{name}", "norm": float(np.linalg.norm(values))}
+        for layer in range(facts["n_layers"])
+        for name, values in external_vectors.read(layout, model, trait, layer).items()
+    ]
+    if not rows:
+        terminal.say("none; `steer vectors import` brings one")
+        return
+    terminal.show(terminal.frame_of(rows), as_json=json)
