@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from steer_assets.catalog import yaml_files
+from steer_assets.catalog import trait_files, yaml_files
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
 from steer_assets.catalog.models import ModelEntry
 from steer_assets.catalog.studies import Study
@@ -49,6 +49,20 @@ def _read(room: str, what: str, field: str, name: str, model: type[Entry]) -> En
     return yaml_files.read(files[name], model, key_field=field)
 
 
+def _trait_files() -> dict[str, Path]:
+    """The file of every trait; your own may be CSV, JSON lines or published JSON as well."""
+    found: dict[str, Path] = {}
+    for folder in (CATALOG / "traits", user_catalog() / "traits"):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix not in trait_files.SUFFIXES or path.name.startswith("."):
+                continue
+            for name in trait_files.names(path):
+                if name in found:
+                    raise CatalogError(f"{path}: {name!r} is already defined in {found[name]}")
+                found[name] = path
+    return found
+
+
 def model_keys() -> list[str]:
     """Keys of all catalogued models."""
     return list(_files("models"))
@@ -56,7 +70,7 @@ def model_keys() -> list[str]:
 
 def trait_keys() -> list[str]:
     """Keys of all catalogued traits."""
-    return list(_files("traits"))
+    return list(_trait_files())
 
 
 def study_keys() -> list[str]:
@@ -71,7 +85,10 @@ def model_entry(model: str) -> ModelEntry:
 
 def trait(name: str) -> Trait:
     """One trait; raises CatalogError if unknown or malformed."""
-    return _read("traits", "trait", "trait", name, Trait)
+    files = _trait_files()
+    if name not in files:
+        raise UnknownNameError("trait", name, files)
+    return trait_files.read(files[name], name)
 
 
 def control_trait(name: str) -> ControlTrait:

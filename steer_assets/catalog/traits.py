@@ -1,11 +1,19 @@
 """Traits: contrast pairs from a template and contexts, and neutral test prompts by environment."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from steer_assets.storage.slugs import validate_slug
 
@@ -17,6 +25,8 @@ ENVIRONMENTS: tuple[Environment, ...] = (
     "safety_style",
 )
 PLACEHOLDER = "{context}"
+#: Forms of a contrast as pydantic's error locations tag them; no field can be called so.
+TEMPLATES, PAIRS = "<templates>", "<pairs>"
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
 
 
@@ -63,6 +73,44 @@ class Contrast(_Strict):
             raise ValueError("positive_template and negative_template are the same")
         return self
 
+    def prompts(self) -> Iterator[tuple[str, str]]:
+        """Positive and negative prompt of every pair: each context in both templates."""
+        for context in self.contexts:
+            yield (
+                self.positive_template.replace(PLACEHOLDER, context),
+                self.negative_template.replace(PLACEHOLDER, context),
+            )
+
+
+class Pair(_Strict):
+    """Two prompts that differ only in the pole asked for."""
+
+    positive: Text
+    negative: Text
+
+    @model_validator(mode="after")
+    def _poles_differ(self) -> "Pair":
+        if self.positive == self.negative:
+            raise ValueError("positive and negative are the same")
+        return self
+
+
+class ContrastPairs(_Strict):
+    """Contrast pairs written out one by one."""
+
+    pairs: Annotated[tuple[Pair, ...], Field(min_length=2)]
+
+    @field_validator("pairs")
+    @classmethod
+    def _pairs_distinct(cls, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+        _distinct(tuple(f"{pair.positive}\n{pair.negative}" for pair in pairs), "pairs")
+        return pairs
+
+    def prompts(self) -> Iterator[tuple[str, str]]:
+        """Positive and negative prompt of every pair."""
+        for pair in self.pairs:
+            yield pair.positive, pair.negative
+
 
 class TestPrompts(_Strict):
     """Prompts that ask for neither pole, by environment."""
@@ -92,12 +140,24 @@ class Prompt:
     text: str
 
 
+def _form_of_contrast(value: Any) -> str:
+    """Written out where there are pairs; else, whatever is wrong is said about templates."""
+    written_out = "pairs" in value if isinstance(value, Mapping) else hasattr(value, "pairs")
+    return PAIRS if written_out else TEMPLATES
+
+
+AnyContrast = Annotated[
+    Annotated[Contrast, Tag(TEMPLATES)] | Annotated[ContrastPairs, Tag(PAIRS)],
+    Discriminator(_form_of_contrast),
+]
+
+
 class _WithContrast(_Strict):
     trait: str
     title: Text
     description: Text
     poles: Poles
-    contrast: Contrast
+    contrast: AnyContrast
 
     @field_validator("trait")
     @classmethod
@@ -106,20 +166,17 @@ class _WithContrast(_Strict):
 
     def pairs(self, role: str) -> Iterator[Prompt]:
         """Both prompts of every contrast pair, positive first."""
-        for number, context in enumerate(self.contrast.contexts):
+        for number, sides in enumerate(self.contrast.prompts()):
             pair_id = f"{self.trait}-pair-{number:03d}"
-            for polarity, template in (
-                ("positive", self.contrast.positive_template),
-                ("negative", self.contrast.negative_template),
-            ):
+            for polarity, text in zip(("positive", "negative"), sides, strict=True):
                 yield Prompt(
-                    f"{pair_id}-{polarity}",
-                    "in_distribution",
-                    role,
-                    pair_id,
-                    polarity,
-                    template.replace(PLACEHOLDER, context),
+                    f"{pair_id}-{polarity}", "in_distribution", role, pair_id, polarity, text
                 )
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of contrast pairs."""
+        return sum(1 for _ in self.contrast.prompts())
 
 
 class Trait(_WithContrast):

@@ -4,7 +4,8 @@ The safe loader builds the value; the same text composed into nodes gives the li
 so that a pydantic error location becomes `file:line: field: what was expected`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,13 +34,28 @@ def _line(node: yaml.Node | None, location: Location) -> int:
     return node.start_mark.line + 1 if node is not None else line
 
 
-def _sentence(path: Path, node: yaml.Node | None, error: ValidationError) -> str:
+def sentences(path: Path, line_of: Callable[[Location], int], error: ValidationError) -> str:
+    """One line of text per error: file, line, field, what was expected."""
     lines = []
     for detail in error.errors():
-        location = detail["loc"]
+        # Tags of a union's members are in the location, but not in the file.
+        location = tuple(step for step in detail["loc"] if not str(step).startswith("<"))
         field = ".".join(str(step) for step in location) or "file"
-        lines.append(f"{path}:{_line(node, location)}: {field}: {detail['msg']}")
+        lines.append(f"{path}:{line_of(location)}: {field}: {detail['msg']}")
     return "\n".join(lines)
+
+
+def lines_of(text: str, root: Location) -> Callable[[Location], int]:
+    """Line of every place below `root` of a valid JSON text, which is read as YAML; 1 if it is not.
+
+    YAML has no tabs for indentation; JSON has no meaning for any blank outside of strings, and a
+    tab inside a string must be escaped.
+    """
+    try:
+        node = yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        node = None
+    return lambda location: _line(node, (*root, *location))
 
 
 def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:
@@ -92,7 +108,8 @@ def _load(text: str, path: Path) -> tuple[yaml.Node | None, object]:
         raise CatalogError(f"{path}:1: not valid YAML: {error}") from error
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file; CatalogError where it cannot be read or is not UTF-8."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -110,11 +127,12 @@ def read(path: Path, model: type[Model], *, key_field: str) -> Model:
     Raises:
         CatalogError: the file cannot be read, is not YAML, does not fit, or has another name.
     """
-    node, value = _load(_text(path), path)
+    node, value = _load(read_text(path), path)
     try:
         entry = model.model_validate(value)
     except ValidationError as error:
-        raise CatalogError(_sentence(path, node, error)) from error
+        where = partial(_line, node)
+        raise CatalogError(sentences(path, where, error)) from error
     key = getattr(entry, key_field)
     if path.name != f"{key}.yaml":
         raise CatalogError(

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 import yaml
 
-from steer_assets.catalog import catalog, yaml_files
+from steer_assets.catalog import catalog, trait_files
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.models import ModelEntry
-from steer_assets.catalog.traits import Trait
 from steer_assets.commands import terminal
 from steer_assets.commands.run import Json
 from steer_assets.storage.atomic import write_text
@@ -98,7 +97,7 @@ def list_traits(json: Json = False) -> None:
                 "trait": key,
                 "positive": trait.poles.positive,
                 "negative": trait.poles.negative,
-                "contrast pairs": len(trait.contrast.contexts),
+                "contrast pairs": trait.n_pairs,
                 "test prompts": len(list(trait.tests())),
             }
         )
@@ -106,10 +105,18 @@ def list_traits(json: Json = False) -> None:
 
 
 @traits.command("check")
-def check_trait(file: Annotated[Path, typer.Argument(help="Trait file (YAML).")]) -> None:
+def check_trait(
+    file: Annotated[Path, typer.Argument(help="Trait file: YAML, CSV, JSON lines or JSON.")],
+) -> None:
     """Say whether a trait file can be used, or what is wrong with it and where."""
-    trait = yaml_files.read(file, Trait, key_field="trait")
-    terminal.say(
-        f"{file} is a trait: {trait.trait}, {len(trait.contrast.contexts)} contrast pairs, "
-        f"{len(list(trait.tests()))} test prompts"
-    )
+    for name in trait_files.names(file):
+        trait = trait_files.read(file, name)
+        terminal.say(
+            f"{file} is a trait: {trait.trait}, {trait.n_pairs} contrast pairs, "
+            f"{len(list(trait.tests()))} test prompts"
+        )
+        if trait_files.is_neutral(file, name):
+            terminal.say(
+                f'{name} has no "test" prompts: its contexts are asked about as '
+                f"{trait_files.NEUTRAL!r}"
+            )
