@@ -5,6 +5,7 @@ import polars as pl
 
 from steer_assets.assets import selection
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
+from steer_assets.assets.token_moments import TokenMoments
 from steer_assets.storage.hashing import hash_array
 from steer_assets.storage.hdf5 import read_array, write_arrays
 
@@ -37,15 +38,16 @@ def pair_activations(
     dimensions=("model", "trait"),
     group="geometry",
     kinds={"pytorch", "hdf5"},
-    code_version="1",
+    code_version="2",
     needs=("model_snapshot", "prompt_sets"),
-    settings=("numerics", "layers", "prompts.contrast_pairs"),
+    settings=("numerics", "layers", "prompts.contrast_pairs", "spectra.all_tokens"),
 )
 def activation_caches(run: StageRun) -> Produced:
     """Residual stream at the output of each chosen block, at the last prompt token.
 
     Contrast, control and test prompts, chat template applied. HDF5 datasets `last/<layer>` are
-    float32 [prompts, hidden size]; `prompt_ids` names the rows.
+    float32 [prompts, hidden size]; `prompt_ids` names the rows. Where the study asks for it, the
+    moments of all prompt tokens are streamed in the same pass: `tokens/<layer>/<half>/...`.
     """
     from steer_assets.lm import capture
 
@@ -64,10 +66,19 @@ def activation_caches(run: StageRun) -> Produced:
     rows: dict[int, np.ndarray] = {
         layer: np.empty((len(ids), model.hidden_size), np.float32) for layer in layers
     }
-    for batch in capture.capture(model, ids, layers, on_progress=report):
+    tokens = None
+    if run.study.spectra.all_tokens:
+        tokens = TokenMoments(prompts, ids, layers, model.hidden_size)
+    positions = "last" if tokens is None else "all"
+    for batch in capture.capture(model, ids, layers, positions=positions, on_progress=report):
+        if tokens is not None:
+            tokens.add(batch)
         for layer in layers:
-            rows[layer][batch.prompt_indices] = batch[layer]
+            for row, values in zip(batch.prompt_indices, batch[layer], strict=True):
+                rows[layer][row] = values if tokens is None else values[-1]
     arrays = {f"last/{layer}": values for layer, values in rows.items()}
+    if tokens is not None:
+        arrays |= tokens.arrays()
     arrays["prompt_ids"] = np.array([p.encode() for p in prompts["prompt_id"]])
     path = run.layout.pair_file("activations", run.model, run.trait, ".h5")
     content = write_arrays(
@@ -85,22 +96,26 @@ def activation_caches(run: StageRun) -> Produced:
         },
     )
     relative = run.layout.relative(path)
-    frame = pl.DataFrame(
-        [
-            {
-                "layer": layer,
-                "site": SITE,
-                "position": POSITION,
-                "n_prompts": len(ids),
-                "hidden_size": model.hidden_size,
-                "dtype": model.dtype,
-                "path": relative,
-                "bytes": values.nbytes,
-                "sha256": hash_array(values),
-            }
-            for layer, values in rows.items()
-        ]
-    )
+    shared = {
+        "site": SITE,
+        "hidden_size": model.hidden_size,
+        "dtype": model.dtype,
+        "path": relative,
+    }
+    records = [
+        {
+            **shared,
+            "layer": layer,
+            "position": POSITION,
+            "n_prompts": len(ids),
+            "bytes": values.nbytes,
+            "sha256": hash_array(values),
+        }
+        for layer, values in rows.items()
+    ]
+    if tokens is not None:
+        records += [{**shared, **record} for record in tokens.records()]
+    frame = pl.DataFrame(records)
     norms = {
         f"mean norm at {layer}": float(np.linalg.norm(v, axis=1).mean())
         for layer, v in rows.items()

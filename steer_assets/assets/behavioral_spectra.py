@@ -11,6 +11,7 @@ import polars as pl
 from steer_assets.assets import selection
 from steer_assets.assets.activation_caches import pair_activations, read_activations
 from steer_assets.assets.null_space_rows import null_space_rows
+from steer_assets.assets.stability_rows import Row, dimension_rows
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.hdf5 import read_array, write_arrays
 
@@ -61,7 +62,7 @@ def _forms(run: StageRun) -> Forms:
     dimensions=("model", "trait"),
     group="geometry",
     kinds={"pytorch", "hdf5", "duckdb"},
-    code_version="1",
+    code_version="2",
     needs=("model_snapshot", "prompt_sets", "activation_caches"),
     settings=("numerics", "layers", "prompts.test", "behaviour"),
 )
@@ -70,16 +71,18 @@ def behavioral_spectra(run: StageRun) -> Produced:
 
     J = dz/dh at the last prompt token, by automatic differentiation. Directions with small singular
     values do not move the next-token distribution: that is the behavioural null space, as opposed
-    to the covariance one (where activations do not vary). HDF5 datasets
+    to the covariance one (where activations do not vary). `effective_dimension` has the rank of the
+    average over ever more prompts. HDF5 datasets
     `form/<kind>/<point>/<layer>` are [d, d]; the steered point has v added at the layer.
     """
-    from steer_assets.geometry import heldout
+    from steer_assets.geometry import heldout, saturation
     from steer_assets.geometry.spectra import form_spectrum
 
     forms = _forms(run)
     arrays: dict[str, np.ndarray] = {}
     spectra_rows: list[pl.DataFrame] = []
-    space_rows: dict[str, list[dict[str, object]]] = {kind: [] for kind in KINDS}
+    space_rows: dict[str, list[Row]] = {kind: [] for kind in KINDS}
+    dimensions: dict[str, list[Row]] = {kind: [] for kind in KINDS}
     for (kind, at, layer), per_prompt in forms.items():
         stacked = np.stack(per_prompt)
         mean = stacked.mean(axis=0)
@@ -105,12 +108,16 @@ def behavioral_spectra(run: StageRun) -> Produced:
             environment="pooled",
             at=at,
         )
+        if at == "unsteered":
+            sizes = saturation.doubling_sizes(len(stacked), smallest=1)
+            dimensions[kind] += dimension_rows(layer, saturation.form_curve(stacked, sizes))
     path = run.layout.pair_file("bases", run.model, run.trait, ".behaviour.h5")
     content = write_arrays(path, arrays)
     return Produced(
         rows=[
             Rows("behavioral_spectra", pl.concat(spectra_rows)),
             *(Rows("null_spaces", pl.DataFrame(space_rows[k]), {"kind": k}) for k in KINDS),
+            *(Rows("effective_dimension", pl.DataFrame(dimensions[k]), {"kind": k}) for k in KINDS),
         ],
         files={run.layout.relative(path): content},
         metadata={"prompts": run.study.behaviour.prompts, "forms": len(arrays)},

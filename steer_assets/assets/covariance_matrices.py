@@ -1,12 +1,21 @@
 """Stage 4: second moments of activations."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 
 from steer_assets.assets.activation_caches import read_activations
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
+from steer_assets.assets.token_moments import ALL_TOKENS, read_halves
 from steer_assets.catalog.traits import ENVIRONMENTS
 from steer_assets.storage.hdf5 import write_arrays
+
+if TYPE_CHECKING:
+    from steer_assets.geometry.moments import Moments
 
 POOLED = "pooled"
 CONTRAST = "contrast"
@@ -34,29 +43,41 @@ def _condition_number(eigenvalues: np.ndarray) -> float:
     return float(positive.max() / positive.min())
 
 
+def _moments(run: StageRun, layer: int) -> Iterator[tuple[str, Moments]]:
+    """Moments of every environment, last tokens first; of all tokens where they were streamed."""
+    from steer_assets.geometry.moments import Moments
+
+    prompts, activations = read_activations(run, layer)
+    for environment, rows in samples(prompts).items():
+        moments = Moments(activations.shape[1])
+        moments.update(activations[rows].astype(np.float64))
+        yield environment, moments
+    tokens = Moments(activations.shape[1])
+    for half, _ in read_halves(run, layer):
+        tokens.merge(half)
+    if tokens.n:
+        yield ALL_TOKENS, tokens
+
+
 @stage(
     dimensions=("model", "trait"),
     group="geometry",
     kinds={"numpy", "hdf5"},
-    code_version="1",
+    code_version="2",
     needs=("prompt_sets", "activation_caches"),
 )
 def covariance_matrices(run: StageRun) -> Produced:
     """Covariance of the residual stream per layer and environment, accumulated in float64.
 
+    Of last prompt tokens, by environment and pooled, and of all prompt tokens (`all_tokens`).
     HDF5 datasets `covariance/<layer>/<environment>` are [d, d] with one degree of freedom taken
     for the mean, `mean/<layer>/<environment>` are [d].
     """
-    from steer_assets.geometry.moments import Moments
-
     arrays: dict[str, np.ndarray] = {}
     records = []
     path = run.layout.pair_file("moments", run.model, run.trait, ".h5")
     for layer in run.all_layers():
-        prompts, activations = read_activations(run, layer)
-        for environment, rows in samples(prompts).items():
-            moments = Moments(activations.shape[1])
-            moments.update(activations[rows].astype(np.float64))
+        for environment, moments in _moments(run, layer):
             covariance = moments.covariance()
             arrays[f"covariance/{layer}/{environment}"] = covariance
             arrays[f"mean/{layer}/{environment}"] = moments.mean

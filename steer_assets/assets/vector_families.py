@@ -11,10 +11,10 @@ import polars as pl
 
 from steer_assets.assets import external_vectors, seeds
 from steer_assets.assets.activation_caches import pair_activations, read_activations
-from steer_assets.assets.behavioral_spectra import read_form
+from steer_assets.assets.null_bases import Bases, angle_rows, null_bases
+from steer_assets.assets.stability_rows import Row
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.hashing import hash_arrays
-from steer_assets.storage.hdf5 import read_array
 from steer_assets.storage.tensors import read_vectors, write_vectors
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 #: The unsteered arm: no vector at all.
 NONE_ID = "none"
-#: kind -> (leading basis [d, r], null basis [d, d - r])
-Bases = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def vectors_path_of(run: StageRun) -> str:
@@ -37,33 +35,6 @@ def read_table(run: StageRun) -> tuple[pl.DataFrame, np.ndarray]:
     rows = run.rows("steering_vectors").filter(pl.col("family") != NONE_ID)
     stored = read_vectors(run.layout.root / vectors_path_of(run))
     return rows, np.stack([stored[vector_id] for vector_id in rows["vector_id"]])
-
-
-def _null_bases(run: StageRun, layer: int) -> Bases:
-    """Leading and null subspaces of each kind, by the study's estimator for the kind."""
-    from steer_assets.geometry.spectra import form_spectrum
-    from steer_assets.geometry.subspaces import leading, null
-
-    ranks = {
-        kind: run.rows("null_spaces", kind=kind)
-        .filter(
-            (pl.col("layer") == layer)
-            & (pl.col("environment") == "pooled")
-            & (pl.col("at") == "unsteered")
-            & (pl.col("estimator") == estimator)
-        )
-        .item(0, "rank")
-        for kind, estimator in run.study.spectra.estimator.items()
-    }
-    path = run.layout.pair_file("bases", run.model, run.trait, ".covariance.h5")
-    axes = read_array(path, f"basis/{layer}")
-    bases: Bases = {"covariance": (axes[:, : ranks["covariance"]], axes[:, ranks["covariance"] :])}
-    for kind in ("jacobian", "fisher"):
-        spectrum = form_spectrum(
-            read_form(run, kind, "unsteered", layer), run.study.behaviour.prompts
-        )
-        bases[kind] = (leading(spectrum, ranks[kind]), null(spectrum, ranks[kind]))
-    return bases
 
 
 def _build(run: StageRun, layer: int, bases: Bases) -> list[families.SteeringVector]:
@@ -145,18 +116,19 @@ def _none_row(path: str) -> dict[str, object]:
     dimensions=("model", "trait"),
     group="vectors",
     kinds={"numpy", "safetensors", "duckdb"},
-    code_version="1",
+    code_version="2",
     needs=(
         "model_snapshot",
         "prompt_sets",
         "activation_caches",
+        "covariance_matrices",
         "svd_spectra",
         "behavioral_spectra",
     ),
     settings=(
         "seed",
         "control_trait",
-        "layers.steer",
+        "layers",
         "spectra.estimator",
         "vectors",
         "behaviour.prompts",
@@ -168,13 +140,19 @@ def vector_families(run: StageRun) -> Produced:
 
     v is the mean difference of the contrast pairs. float64 vectors [d] in safetensors, by
     `vector_id`; each row gives norm, cosine to v, and the share of energy in each null space.
+    The null spaces of the three kinds are compared with each other at every layer.
     """
     path = vectors_path_of(run)
     stored: dict[str, np.ndarray] = {}
     rows: list[Mapping[str, object]] = [_none_row(path)]
     norms = {}
-    for layer in run.steer_layers():
-        bases = _null_bases(run, layer)
+    angles: list[Row] = []
+    steered = run.steer_layers()
+    for layer in run.all_layers():
+        bases = null_bases(run, layer)
+        angles += angle_rows(run, layer, bases)
+        if layer not in steered:
+            continue
         vectors = _build(run, layer, bases)
         base = next(v.values for v in vectors if v.family == "base")
         norms[f"norm_of_v_at_{layer}"] = float(np.linalg.norm(base))
@@ -186,7 +164,10 @@ def vector_families(run: StageRun) -> Produced:
     write_vectors(run.layout.root / path, stored, metadata)
 
     return Produced(
-        rows=[Rows("steering_vectors", pl.DataFrame(rows))],
+        rows=[
+            Rows("steering_vectors", pl.DataFrame(rows)),
+            Rows("null_space_angles", pl.DataFrame(angles), {"compared": "kinds"}),
+        ],
         files={path: hash_arrays(stored)},
         metadata={"vectors": len(stored), **norms},
         metrics=norms,

@@ -5,6 +5,7 @@ and a result must be traceable to the settings that made it. Each asset names th
 changing a section makes stale exactly the assets that read it.
 """
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -84,9 +85,15 @@ class PromptChoice(_Section):
 
 
 class Spectra(_Section):
-    """Null-space measurement; `estimator` is the one by which vectors are split, per kind."""
+    """Null-space measurement; `estimator` is the one by which vectors are split, per kind.
+
+    resamples: bootstrap resamples of prompts behind a spectrum's band; all_tokens: whether moments
+    are taken over all prompt tokens as well as over last ones.
+    """
 
     heldout_splits: Annotated[int, Field(ge=2)] = 5
+    resamples: Annotated[int, Field(ge=2)] = 200
+    all_tokens: bool = True
     estimator: dict[Kind, Estimator]
 
     @field_validator("estimator")
@@ -133,6 +140,23 @@ class Logits(_Section):
 
     prompts: Count
     alphas: Alphas
+
+
+class Dose(_Section):
+    """Divergence against the length of a step: from unsteered as shares of |h|, around v as
+    multiples of |v|; tolerances (nats) of the equivalence radius."""
+
+    prompts: Count = 4
+    relative_steps: Alphas = (0.01, 0.02, 0.05, 0.1, 0.2)
+    multiples: Alphas = (0.25, 0.5, 1.0, 2.0, 4.0)
+    tolerances: Alphas = (0.001, 0.01, 0.1)
+
+    @field_validator("relative_steps", "multiples", "tolerances")
+    @classmethod
+    def _ascend(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if any(b <= a for a, b in pairwise(values)):
+            raise ValueError(f"must ascend, got {list(values)}")
+        return values
 
 
 class Arms(_Section):
@@ -187,6 +211,7 @@ class Study(_Section):
     behaviour: Behaviour
     vectors: Vectors
     logits: Logits
+    dose: Dose = Dose()
     generation: Generation
     scoring: Scoring
     statistics: Statistics = Statistics()

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from steer_assets.geometry.arrays import as_matrix
 from steer_assets.geometry.errors import DegenerateError, TooFewSamplesError
+from steer_assets.geometry.moments import Moments
 from steer_assets.geometry.ranks import null_spaces
-from steer_assets.geometry.spectra import Spectrum, form_spectrum
+from steer_assets.geometry.spectra import Spectrum, covariance_spectrum, form_spectrum
 from steer_assets.geometry.subspaces import held_out_folds
 
 
@@ -49,10 +51,42 @@ def covariance_energies(
     """
     folds = []
     for spectrum, deviations in held_out_folds(x, n_splits=n_splits, seed=seed, groups=groups):
-        units = deviations / np.linalg.norm(deviations, axis=1, keepdims=True)
-        along_axes = np.square(units @ spectrum.basis).mean(axis=0)
-        folds.append((len(units), _relative_energies(along_axes, spectrum, covariance=True)))
+        folds.append(_covariance_fold(spectrum, deviations))
     return _mean(folds)
+
+
+def moment_energies(
+    parts: Sequence[tuple[Moments, Float[np.ndarray, "m d"]]],
+) -> dict[str, float]:
+    """Held-out null energy of samples too many to hold: of all tokens, say.
+
+    parts: for each part of the prompts the moments of all its samples, and some of them [m, d]. A
+    null space is fitted on the moments of the other parts, and its energy measured on those some.
+    Raises `TooFewSamplesError` with fewer than 2 parts, `ShapeError` for different widths,
+    `DegenerateError` when every sample of a part equals the mean of the others.
+    """
+    if len(parts) < 2:
+        raise TooFewSamplesError(f"held-out energy needs 2 parts or more, not {len(parts)}")
+    folds = []
+    for index, (moments, samples) in enumerate(parts):
+        others = Moments(moments.dim)
+        for other in (part for i, (part, _) in enumerate(parts) if i != index):
+            others.merge(other)
+        spectrum = covariance_spectrum(others)
+        deviations = as_matrix(samples, "samples", width=moments.dim) - others.mean
+        folds.append(_covariance_fold(spectrum, deviations[deviations.any(axis=1)]))
+    return _mean(folds)
+
+
+def _covariance_fold(
+    spectrum: Spectrum, deviations: Float[np.ndarray, "m d"]
+) -> tuple[int, dict[str, float]]:
+    """Number of held-out rows, none of them zero, and their null energy by estimator."""
+    if not len(deviations):
+        raise DegenerateError("all held-out samples equal the mean: they are constant")
+    units = deviations / np.linalg.norm(deviations, axis=1, keepdims=True)
+    along_axes = np.square(units @ spectrum.basis).mean(axis=0)
+    return len(units), _relative_energies(along_axes, spectrum, covariance=True)
 
 
 def form_energies(forms: Float[np.ndarray, "n d d"]) -> dict[str, float]:

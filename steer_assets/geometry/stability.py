@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from steer_assets.geometry.arrays import as_matrix
-from steer_assets.geometry.errors import ShapeError
+from steer_assets.geometry.arrays import as_form, as_matrix
+from steer_assets.geometry.errors import DegenerateError, ShapeError
 from steer_assets.geometry.spectra import Spectrum, activation_spectrum
 from steer_assets.geometry.subspaces import (
     heldout_null_energy,
@@ -67,6 +67,27 @@ def subspace_overlap(a: Float[np.ndarray, "d k"], b: Float[np.ndarray, "d m"]) -
         median_angle=float(np.median(angles)),
         largest_angle=float(angles[-1]),
     )
+
+
+def form_null_energy(form: Float[np.ndarray, "d d"], null_basis: Float[np.ndarray, "d k"]) -> float:
+    """Share of the trace of a positive semidefinite form in a null space, relative to k/d.
+
+    1.0 is what a random subspace of that size holds, and what is returned for an empty one, of
+    which nothing is claimed; below 1 the null space of one kind is one of the form's as well.
+    Raises `ShapeError` for another width or a form that is not symmetric, `DegenerateError` for a
+    form without trace.
+    """
+    matrix = as_form(form, "form")
+    basis = as_matrix(null_basis, "null basis")
+    d, k = basis.shape
+    if matrix.shape[0] != d:
+        raise ShapeError(f"a form of width {matrix.shape[0]}, a null space of width {d}")
+    if np.trace(matrix) <= 0:
+        raise DegenerateError("the form has no trace: there is no energy to share")
+    if k == 0:
+        return 1.0
+    within = float(np.einsum("dk,de,ek->", basis, matrix, basis, optimize=True))
+    return max(within, 0.0) / float(np.trace(matrix)) / (k / d)
 
 
 def transfers(

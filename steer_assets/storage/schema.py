@@ -13,6 +13,7 @@ _POLARS_TYPE: dict[str, type[pl.DataType] | pl.DataType] = {
     "INTEGER": pl.Int32,
     "BIGINT": pl.Int64,
     "DOUBLE": pl.Float64,
+    "BOOLEAN": pl.Boolean,
     "TIMESTAMP": pl.Datetime("us"),
 }
 

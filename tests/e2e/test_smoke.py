@@ -99,6 +99,26 @@ def test_numpy_gets_the_same_from_the_stored_activations(world: World, trait: st
         assert np.abs(vectors[f"L{layer}.base"] - v).max() <= 1e-5 * np.abs(v).max()
 
 
+def test_the_fisher_form_predicts_small_steps(world: World) -> None:
+    rows = warehouse.query(
+        world.layout,
+        "SELECT * FROM v_kl_prediction WHERE reference_id = 'none' AND step_at_most <= 0.05",
+    )
+    assert len(rows) == 2 * len(TRAITS)
+    assert (rows["n_arms"] > 20).all()
+    assert (rows["median_abs_log_ratio"] < 0.1).all()
+    assert rows["holds"].all()
+
+
+def test_all_tokens_leave_no_sampling_floor(world: World) -> None:
+    rows = warehouse.query(
+        world.layout, "SELECT * FROM null_spaces WHERE environment = 'all_tokens'"
+    )
+    assert set(rows["layer"]) == {15, 20}
+    assert (rows["n_samples"] > 576).all()
+    assert (rows["sampling_floor"] == 0).all()
+
+
 def test_orthogonal_vectors_are_orthogonal_and_norms_matched(world: World) -> None:
     rows = warehouse.query(world.layout, "SELECT * FROM steering_vectors WHERE family <> 'none'")
     norm = rows.filter(pl.col("family") == "base").select(

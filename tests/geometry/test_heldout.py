@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from steer_assets.geometry import ranks, subspaces
+from steer_assets.geometry import ranks, spectra, subspaces
 from steer_assets.geometry.errors import DegenerateError, TooFewSamplesError
-from steer_assets.geometry.heldout import covariance_energies, form_energies
+from steer_assets.geometry.heldout import covariance_energies, form_energies, moment_energies
+from steer_assets.geometry.moments import Moments
 from steer_assets.geometry.spectra import form_spectrum
 
 from .toys import ReadOut, orthonormal
@@ -63,3 +64,51 @@ def test_refusals() -> None:
         covariance_energies(np.random.default_rng(0).standard_normal((3, 5)), n_splits=4, seed=0)
     with pytest.raises(DegenerateError, match="constant"):
         covariance_energies(np.ones((6, 5)), n_splits=2, seed=0)
+
+
+def _parts(x: np.ndarray, kept: int) -> list[tuple[Moments, np.ndarray]]:
+    parts = []
+    for half in np.split(x, 2):
+        moments = Moments(x.shape[1])
+        moments.update(half)
+        parts.append((moments, half[:kept]))
+    return parts
+
+
+def test_moment_energies_are_those_of_two_folds_when_all_samples_are_kept() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(400, 12)) * np.linspace(3.0, 0.1, 12)
+    found = moment_energies(_parts(x, 200))
+    a, b = np.split(x, 2)
+    for estimator in ("sigma_5pct", "variance_95", "participation_ratio", "marchenko_pastur"):
+        expected = [
+            subspaces.null_energy(
+                held - fit.mean(axis=0),
+                subspaces.null(
+                    spectra.activation_spectrum(fit),
+                    ranks.rank(spectra.activation_spectrum(fit), estimator),
+                ),
+            )
+            for fit, held in ((b, a), (a, b))
+        ]
+        assert found[estimator] == pytest.approx(np.mean(expected), rel=1e-9)
+
+
+def test_a_few_kept_samples_estimate_the_same_energy() -> None:
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(4000, 12)) * np.linspace(3.0, 0.1, 12)
+    all_kept = moment_energies(_parts(x, 2000))["variance_95"]
+    few = moment_energies(_parts(x, 300))["variance_95"]
+    assert few == pytest.approx(all_kept, rel=0.15)
+    assert all_kept < 0.5
+
+
+def test_moment_energies_refuse_what_says_nothing() -> None:
+    x = np.random.default_rng(7).normal(size=(40, 5))
+    parts = _parts(x, 10)
+    with pytest.raises(TooFewSamplesError, match="1"):
+        moment_energies(parts[:1])
+    constant = [(moments, np.tile(parts[1 - i][0].mean, (3, 1))) for i, (moments, _) in
+                enumerate(parts)]  # fmt: skip
+    with pytest.raises(DegenerateError, match="constant"):
+        moment_energies(constant)

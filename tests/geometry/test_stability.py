@@ -4,7 +4,12 @@ import pytest
 from steer_assets.geometry import ranks
 from steer_assets.geometry.errors import DegenerateError, ShapeError
 from steer_assets.geometry.spectra import Spectrum
-from steer_assets.geometry.stability import Transfer, subspace_overlap, transfers
+from steer_assets.geometry.stability import (
+    Transfer,
+    form_null_energy,
+    subspace_overlap,
+    transfers,
+)
 
 from .toys import orthonormal
 
@@ -71,3 +76,20 @@ def test_refusals() -> None:
         measured({"a": rng.standard_normal((10, 4)), "b": rng.standard_normal((10, 5))})
     with pytest.raises(DegenerateError, match="constant"):
         measured({"a": rng.standard_normal((10, 4)), "b": np.ones((10, 4))})
+
+
+def test_form_null_energy_of_planted_forms() -> None:
+    rng = np.random.default_rng(3)
+    q, _ = np.linalg.qr(rng.normal(size=(10, 10)))
+    read_out = q[:, :3] @ np.diag([4.0, 2.0, 1.0]) @ q[:, :3].T
+    assert form_null_energy(read_out, q[:, 3:]) == pytest.approx(0.0, abs=1e-12)
+    assert form_null_energy(read_out, q[:, 1:3]) == pytest.approx((3 / 7) / (2 / 10))
+    assert form_null_energy(np.eye(10), q[:, 4:]) == pytest.approx(1.0)
+    assert form_null_energy(read_out, q[:, :0]) == 1.0
+
+
+def test_form_null_energy_refuses_what_says_nothing() -> None:
+    with pytest.raises(ShapeError, match=r"width 4.*width 5"):
+        form_null_energy(np.eye(4), np.eye(5)[:, :2])
+    with pytest.raises(DegenerateError, match="trace"):
+        form_null_energy(np.zeros((4, 4)), np.eye(4)[:, :2])
