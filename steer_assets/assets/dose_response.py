@@ -74,7 +74,8 @@ def _residual_norms(run: StageRun, layer: int, prompts: pl.DataFrame) -> np.ndar
     """|h| of each prompt [n], unsteered, at the last prompt token."""
     cached, activations = read_activations(run, layer)
     rows = prompts.join(cached.select("prompt_id", "row"), on="prompt_id", maintain_order="left")
-    return np.linalg.norm(activations[rows["row"].to_numpy()].astype(np.float64), axis=1)
+    chosen = activations[rows["row"].to_numpy()].astype(np.float64)
+    return np.asarray(np.linalg.norm(chosen, axis=1))
 
 
 def _frames(

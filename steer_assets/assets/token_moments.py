@@ -56,7 +56,7 @@ class TokenMoments:
         from steer_assets.lm.prefix import common_length
 
         self._half = _halves(prompts)
-        own = [ids[i] for i in np.flatnonzero(self._half != _NO_SAMPLE)]
+        own = [ids[i] for i in np.flatnonzero(self._half != _NO_SAMPLE).tolist()]
         self.n_prompts = len(own)
         # At least the last token of the shortest prompt counts.
         self._skip = min(common_length(own), min(map(len, own)) - 1)

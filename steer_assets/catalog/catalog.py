@@ -26,19 +26,22 @@ def user_catalog() -> Path:
     return Path(os.environ.get("STEER_CATALOG_DIR") or data_folder() / "catalog").resolve()
 
 
+def _enter(found: dict[str, Path], name: str, path: Path) -> None:
+    """Note that `path` defines `name`; CatalogError for a name that is no key, or is taken."""
+    try:
+        validate_slug(name, "file name" if name == path.stem else "name")
+    except InvalidKeyError as error:
+        raise CatalogError(f"{path}: {error}") from error
+    if name in found:
+        raise CatalogError(f"{path}: {name!r} is already defined in {found[name]}")
+    found[name] = path
+
+
 def _files(room: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in (CATALOG / room, user_catalog() / room):
         for path in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
-            try:
-                validate_slug(path.stem, "file name")
-            except InvalidKeyError as error:
-                raise CatalogError(f"{path}: {error}") from error
-            if path.stem in found:
-                raise CatalogError(
-                    f"{path}: {path.stem!r} is already defined in {found[path.stem]}"
-                )
-            found[path.stem] = path
+            _enter(found, path.stem, path)
     return found
 
 
@@ -54,12 +57,9 @@ def _trait_files() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in (CATALOG / "traits", user_catalog() / "traits"):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.suffix not in trait_files.SUFFIXES or path.name.startswith("."):
-                continue
-            for name in trait_files.names(path):
-                if name in found:
-                    raise CatalogError(f"{path}: {name!r} is already defined in {found[name]}")
-                found[name] = path
+            if path.suffix in trait_files.SUFFIXES:
+                for name in trait_files.names(path):
+                    _enter(found, name, path)
     return found
 
 

@@ -87,7 +87,7 @@ def form_null_energy(form: Float[np.ndarray, "d d"], null_basis: Float[np.ndarra
     if k == 0:
         return 1.0
     within = float(np.einsum("dk,de,ek->", basis, matrix, basis, optimize=True))
-    return max(within, 0.0) / float(np.trace(matrix)) / (k / d)
+    return float(max(within, 0.0) / np.trace(matrix) / (k / d))
 
 
 def transfers(

@@ -37,7 +37,7 @@ def fisher_along(
     steps: Float[np.ndarray, "m d"],
     *,
     offset: Float[np.ndarray, " d"] | None = None,
-    batch_rows: int = 128,
+    batch_rows: int = 64,
     on_progress: OnProgress = None,
 ) -> Iterator[tuple[int, Float[np.ndarray, " m"]]]:
     """Prompt index and e' G e [m] float64 of every step e, prompt by prompt in input order.
@@ -121,5 +121,5 @@ def _variances(
         p = torch.softmax(primal.double(), dim=-1)
         t = tangent.double()
         mean = (p * t).sum(dim=-1, keepdim=True)
-        variances = (p * (t - mean) ** 2).sum(dim=-1)
+        variances: Tensor = (p * (t - mean) ** 2).sum(dim=-1)
     return variances.reshape(len(last), len(units))
