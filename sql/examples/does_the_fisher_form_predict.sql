@@ -1,8 +1,5 @@
--- Up to which dose does half e'Ge predict the measured KL? Averages over prompts, per family and dose.
-SELECT s.family, d.layer, d.alpha, avg(d.kl) AS measured_kl, avg(d.predicted_kl) AS predicted_kl,
-       ln(avg(d.predicted_kl) / avg(d.kl)) AS log_ratio
-FROM logit_distances AS d
-JOIN steering_vectors AS s USING (model, trait, vector_id)
-WHERE d.reference_id = 'none' AND d.kl > 0 AND d.predicted_kl > 0
-GROUP BY ALL
-ORDER BY d.layer, s.family, d.alpha;
+-- Up to which share of |h| does half e'Ge predict the measured KL, and where does it break?
+SELECT trait, layer, reference_id, step_at_most, n_arms, round(median_abs_log_ratio, 3) AS median_abs_log_ratio,
+       round(median_log_ratio, 3) AS median_log_ratio, holds
+FROM v_kl_prediction
+ORDER BY trait, layer, reference_id, step_at_most;
