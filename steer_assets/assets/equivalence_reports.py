@@ -23,6 +23,7 @@ _SHOWN = (
     "behavioral_spectra",
     "steering_vectors",
     "logit_distances",
+    "dose_response",
     "generations",
     "scorer_validation",
     "classifier_scores",
@@ -121,7 +122,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
     dimensions=("model", "trait"),
     group="reports",
     kinds={"scipy", "html", "duckdb"},
-    code_version="1",
+    code_version="2",
     needs=(
         "model_snapshot",
         "prompt_sets",

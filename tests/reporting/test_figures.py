@@ -164,3 +164,32 @@ def test_files_are_written_with_their_data_and_without_dates(
 )
 def test_vectors_are_named_in_words(vector_id: str, family: str, name: str):
     assert vector_name(vector_id, family) == name
+
+
+def _doses(law: Callable[[float], float]) -> pl.DataFrame:
+    """Two prompts of each of two vectors, whose measured KL is `law` times the predicted."""
+    return pl.DataFrame(
+        {
+            "model": "m", "trait": "t", "layer": 15, "reference_id": reference,
+            "vector_id": vector, "family": "base", "null_space": "", "step_norm": 100.0 * share,
+            "dose": share, "relative_step": share * shift, "environment": "in_distribution",
+            "prompt_id": prompt, "kl": share**2 * law(share) * size,
+            "predicted_kl": share**2 * size,
+            "run_id": "", "code_version": "",
+        }
+        for reference in ("none", "L15.base")
+        for vector in ("L15.base", "L15.pca")
+        for share in (0.05, 0.2)
+        for prompt, shift, size in (("a", 0.9, 1.0), ("b", 1.1, 4.0))
+    )  # fmt: skip
+
+
+def test_the_prediction_says_where_it_breaks(changed: Callable[..., Evidence]):
+    breaking = changed(dose_response=_doses(lambda share: 1.0 - share))
+    figure = logits.prediction(breaking)
+    assert isinstance(figure, Figure)
+    assert "0.051 at 0.05 |h|, 0.22 at 0.2 |h|" in figure.caption
+    assert "it breaks from 0.2 |h| on" in figure.caption
+    exact = logits.prediction(changed(dose_response=_doses(lambda _share: 1.0)))
+    assert isinstance(exact, Figure)
+    assert "it holds at all of them" in exact.caption

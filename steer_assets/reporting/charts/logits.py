@@ -113,7 +113,7 @@ def _dose(
         caption=(
             f"{what} Marks are medians over {_counts(rows)} prompts of KL(reference ‖ arm) of the "
             "next token, bars the middle half of prompts; thin dotted lines are the prediction ½ "
-            "e′Ge of the averaged Fisher form. Both axes are logarithmic: a slope of two is what "
+            "e′Ge of each prompt's own Fisher form. On both logarithmic axes a slope of two is what "
             "a small step gives, and a line that leaves its dotted one has left the range where "
             "the prediction holds. One token says nothing about the trait of a whole text; "
             "values under 10⁻⁸ stand on the lower edge." + layers_missing(evidence, layers)
@@ -168,12 +168,12 @@ def prediction(evidence: Evidence) -> Figure | Absent:
         title,
         caption=(
             "One mark per vector, layer and dose: median KL(unsteered ‖ steered) of the next "
-            "token over prompts, against what the averaged Fisher form predicts for that step. "
+            "token over prompts, against what the same prompts' Fisher forms predict. "
             "On the dashed line the second-order prediction is exact. "
             + _within(rows)
-            + " Averaging hides prompts "
-            "that depart in opposite ways, and a good prediction here does not carry over to "
-            "generated text." + layers_missing(evidence, layers)
+            + _breaks(evidence)
+            + " A good prediction here does not carry over to generated text."
+            + layers_missing(evidence, layers)
         ),
         alt="Measured against predicted KL on logarithmic axes. " + _within(rows),
         data=rows,
@@ -192,6 +192,26 @@ def _within(rows: pl.DataFrame) -> str:
         return f"All values lie under {_FLOOR:g} nats."
     words = ", ".join(f"{100 * share:.0f}% at α = {alpha:g}" for alpha, share in shares.rows())
     return f"Within a factor of two of the prediction: {words}."
+
+
+def _breaks(evidence: Evidence) -> str:
+    """Relative error of the prediction at each length of step, and where it leaves a tenth."""
+    steps = evidence.table("dose_response").filter(pl.col("reference_id") == UNSTEERED)
+    arms = steps.group_by("layer", "vector_id", "step_norm").agg(
+        pl.col("relative_step").mean().round(4), pl.col("kl", "predicted_kl").mean()
+    )
+    sound = arms.filter(pl.col("kl") > _FLOOR, pl.col("predicted_kl") > _FLOOR)
+    error = (pl.col("predicted_kl") / pl.col("kl")).log().abs().median()
+    medians = sound.group_by("relative_step").agg(error.alias("error")).sort("relative_step")
+    if medians.is_empty():
+        return ""
+    words = ", ".join(f"{error:.2g} at {share:g} |h|" for share, error in medians.rows())
+    broken = medians.filter(pl.col("error") >= 0.1)["relative_step"].to_list()
+    where = f"it breaks from {broken[0]:g} |h| on" if broken else "it holds at all of them"
+    return (
+        " By length of the step, mean over prompts, the median over vectors of "
+        f"|ln(predicted / measured)| is {words}: taken to hold below 0.1, {where}."
+    )
 
 
 def _cycle(n: int) -> list[Look]:
