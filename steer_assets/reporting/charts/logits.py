@@ -113,8 +113,8 @@ def _dose(
         caption=(
             f"{what} Marks are medians over {_counts(rows)} prompts of KL(reference ‖ arm) of the "
             "next token, bars the middle half of prompts; thin dotted lines are the prediction ½ "
-            "e′Ge of each prompt's own Fisher form. On both logarithmic axes a slope of two is what "
-            "a small step gives, and a line that leaves its dotted one has left the range where "
+            "e′Ge of each prompt's own Fisher form. On both logarithmic axes two is the slope that "
+            "small steps give, and a line that leaves its dotted one has left the range where "
             "the prediction holds. One token says nothing about the trait of a whole text; "
             "values under 10⁻⁸ stand on the lower edge." + layers_missing(evidence, layers)
         ),
