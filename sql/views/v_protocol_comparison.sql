@@ -1,11 +1,30 @@
--- The verdict on v + v_perp under each protocol that was run, side by side; NULL where a protocol was not run.
+-- Which published conclusions survive: the number as published, controlled, and with each switch off alone, one row
+-- per switch that touches it; NULL where a study has no texts for it. `decides` marks switches that alone change it.
 CREATE VIEW v_protocol_comparison AS
+WITH numbers AS (SELECT * FROM protocol_comparison)
 SELECT
-    model, trait, scorer, layer,
-    max(verdict) FILTER (protocol = 'controlled') AS verdict_controlled,
-    max(efficacy) FILTER (protocol = 'controlled') AS efficacy_controlled,
-    max(verdict) FILTER (protocol = 'reference') AS verdict_reference,
-    max(efficacy) FILTER (protocol = 'reference') AS efficacy_reference
-FROM equivalence_reports
-GROUP BY model, trait, scorer, layer
-ORDER BY model, trait, scorer, layer;
+    f.model, f.trait, f.protocol, f.scorer, f.layer, f.conclusion, f.quantity,
+    f.as_published AS finding_as_published,
+    p.value AS as_published, p.low AS as_published_low, p.high AS as_published_high,
+    p.by_itself AS by_itself,
+    f.controlled AS finding_controlled,
+    c.value AS controlled, c.low AS controlled_low, c.high AS controlled_high,
+    w.switch,
+    w.finding AS finding_without,
+    w.value AS without, w.low AS without_low, w.high AS without_high,
+    list_contains(string_split(f.deciding, ', '), w.switch) AS decides,
+    f.sentence
+FROM protocol_findings AS f
+LEFT JOIN numbers AS p
+    ON p.setting = 'as_published'
+    AND (f.model, f.trait, f.protocol, f.scorer, f.layer, f.conclusion, f.quantity)
+        = (p.model, p.trait, p.protocol, p.scorer, p.layer, p.conclusion, p.quantity)
+LEFT JOIN numbers AS c
+    ON c.setting = 'controlled'
+    AND (f.model, f.trait, f.protocol, f.scorer, f.layer, f.conclusion, f.quantity)
+        = (c.model, c.trait, c.protocol, c.scorer, c.layer, c.conclusion, c.quantity)
+LEFT JOIN numbers AS w
+    ON w.setting = 'without'
+    AND (f.model, f.trait, f.protocol, f.scorer, f.layer, f.conclusion, f.quantity)
+        = (w.model, w.trait, w.protocol, w.scorer, w.layer, w.conclusion, w.quantity)
+ORDER BY ALL;

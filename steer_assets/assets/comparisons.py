@@ -5,7 +5,7 @@ the unsteered one (`efficacy`), and every other arm with v at the same dose and 
 (`against_base`). Arms that differ only in the seed of v_perp are also compared together.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -88,17 +88,25 @@ class Scores:
 
         Samples of several arms lie side by side, each beside the same sample of the reference.
         """
-        prompts = [
+        prompts = self.shared([*arms, reference], environment)
+        if not prompts:
+            return np.empty((0, 0)), np.empty((0, 0))
+        first = [self.table(arm, prompts) for arm in arms]
+        second = [self.table(reference, prompts)] * len(arms)
+        return np.concatenate(first, axis=1), np.concatenate(second, axis=1)
+
+    def shared(self, arms: Sequence[Arm], environment: str) -> list[str]:
+        """Prompts of an environment that all of the arms have texts of."""
+        return [
             prompt
             for prompt, where in self.environment.items()
             if environment in (POOLED, where)
-            and all(prompt in self._by_arm.get(arm, {}) for arm in (*arms, reference))
+            and all(prompt in self._by_arm.get(arm, {}) for arm in arms)
         ]
-        if not prompts:
-            return np.empty((0, 0)), np.empty((0, 0))
-        first = [np.concatenate([self._by_arm[arm][p] for arm in arms]) for p in prompts]
-        second = [np.tile(self._by_arm[reference][p], len(arms)) for p in prompts]
-        return np.stack(first), np.stack(second)
+
+    def table(self, arm: Arm, prompts: list[str]) -> np.ndarray:
+        """Scores [prompts, samples] of one arm."""
+        return np.stack([self._by_arm[arm][prompt] for prompt in prompts])
 
     def environments(self) -> list[str]:
         """Pooled, and each environment with enough prompts, where there are several."""

@@ -8,6 +8,7 @@ from steer_assets import __version__
 from steer_assets.assets.plan import materialised_inputs
 from steer_assets.assets.stage import STAGES, Produced, Rows, StageRun, stage
 from steer_assets.catalog import catalog
+from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.storage.atomic import write_text
 from steer_assets.storage.hashing import hash_json
 from steer_assets.storage.schema import conform
@@ -27,6 +28,8 @@ _SHOWN = (
     "generations",
     "scorer_validation",
     "classifier_scores",
+    "protocol_comparison",
+    "protocol_findings",
 )
 
 
@@ -52,7 +55,8 @@ def _tests_and_rows(
 
     vectors = run.rows("steering_vectors")
     validation = run.rows("scorer_validation")
-    scored = run.rows("generations").join(
+    texts = run.rows("generations").filter(pl.col("protocol") == CONTROLLED)
+    scored = texts.join(
         run.rows("classifier_scores").select("generation_id", "scorer", "score"),
         on="generation_id",
         validate="1:m",
@@ -135,6 +139,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
         "generations",
         "scorer_validation",
         "classifier_scores",
+        "protocol_comparison",
     ),
     settings=(
         "study",

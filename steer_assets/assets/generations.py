@@ -1,98 +1,90 @@
 """Stage 9: steered texts."""
 
+from collections.abc import Iterator
+
 import polars as pl
 
-from steer_assets.assets import seeds, selection
-from steer_assets.assets.arms import UNSTEERED, Arm, arms_by_environment
+from steer_assets.assets import protocol_sites, selection
+from steer_assets.assets.arms import arms_by_environment
+from steer_assets.assets.protocol_vectors import read_site
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
+from steer_assets.assets.texts import sampled
 from steer_assets.assets.vector_families import read_table
+from steer_assets.catalog.protocols import CONTROLLED, variants
 
 
-def generation_id(protocol: str, arm: Arm, prompt_id: str, sample: int) -> str:
-    """The key of one text within its partition."""
-    return f"{protocol}/{arm.vector_id}@{arm.alpha:g}/{prompt_id}/{sample}"
+def _controlled(run: StageRun) -> pl.DataFrame:
+    vectors, values = read_table(run)
+    return sampled(
+        run,
+        CONTROLLED,
+        selection.generation_tests(run.rows("prompt_sets"), run.study),
+        arms_by_environment(run.study, vectors, run.steer_layers(), run.model_facts()["n_layers"]),
+        (vectors["vector_id"].to_list(), vectors["layer"].to_list(), values),
+        samples=run.study.generation.samples,
+    )
+
+
+def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
+    """Texts of every protocol with switches, and of each without one of those of generation."""
+    settings = run.study.protocol_texts
+    if settings is None:
+        return
+    prompts = selection.protocol_tests(run.rows("prompt_sets"), run.study)
+    layers = protocol_sites.layers(run.study, run.model_facts()["n_layers"])
+    for protocol in run.study.switched_protocols:
+        for name, on in variants(protocol).items():
+            by_layer = {
+                layer: protocol_sites.arms(run.study, protocol, name, layer) for layer in layers
+            }
+            blocks = {arm.vector_id: layer for layer, arms in by_layer.items() for arm in arms}
+            everywhere = protocol_sites.with_unsteered(
+                arm for arms in by_layer.values() for arm in arms
+            )
+            values = read_site(run, protocol_sites.site_of(on), list(blocks))
+            yield sampled(
+                run,
+                name,
+                prompts,
+                dict.fromkeys(prompts["environment"].unique(), everywhere),
+                (list(blocks), list(blocks.values()), values),
+                samples=settings.samples,
+                chat_template="no_chat_template" not in on,
+                independent="independent_sampling" in on,
+            )
 
 
 @stage(
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "duckdb"},
-    code_version="1",
-    needs=("model_snapshot", "prompt_sets", "vector_families"),
-    settings=("seed", "numerics", "layers.steer", "prompts.test", "generation"),
+    code_version="2",
+    needs=("model_snapshot", "prompt_sets", "vector_families", "protocol_vectors"),
+    settings=(
+        "seed",
+        "numerics",
+        "layers.steer",
+        "prompts.test",
+        "generation",
+        "protocols",
+        "protocol_texts",
+        "behaviour.steered_alpha",
+        "vectors",
+    ),
 )
 def generations(run: StageRun) -> Produced:
-    """Sampled texts of every arm, without their prompts.
+    """Sampled texts of every arm and protocol, without their prompts.
 
     alpha * vector is added at the last prompt token and at every generated token. All arms see the
-    same prompts and, position by position, the same random numbers.
+    same prompts and, position by position, the same random numbers, except under
+    `independent_sampling`. `<protocol>-minus-<switch>` names a protocol with one switch off.
     """
-    from steer_assets.lm import decode
-    from steer_assets.lm.intervene import Addition
-
-    model = run.language_model()
-    vectors, values = read_table(run)
-    prompts = selection.generation_tests(run.rows("prompt_sets"), run.study)
-    by_environment = arms_by_environment(
-        run.study, vectors, run.steer_layers(), run.model_facts()["n_layers"]
-    )
-    arms = list(dict.fromkeys(arm for chosen in by_environment.values() for arm in chosen))
-    rows = {vector_id: row for row, vector_id in enumerate(vectors["vector_id"])}
-    layers = dict(vectors.select("vector_id", "layer").iter_rows())
-    settings = run.study.generation
-    texts = decode.generate(
-        model,
-        model.encode(prompts["text"].to_list()),
-        [
-            ()
-            if arm == UNSTEERED
-            else (Addition(layers[arm.vector_id], rows[arm.vector_id], arm.alpha),)
-            for arm in arms
-        ],
-        values,
-        decode.Sampling(
-            max_new_tokens=settings.max_new_tokens,
-            n_samples=settings.samples,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            seed=seeds.integer(run.study, "generations", run.model, run.trait),
-        ),
-        prompt_keys=prompts["prompt_id"].to_list(),
-        pairs=[
-            (prompt, arms.index(arm))
-            for prompt, environment in enumerate(prompts["environment"])
-            for arm in by_environment.get(environment, [])
-        ],
-        batch_rows=settings.batch_rows,
-        on_progress=run.progress("decoding"),
-    )
-    frame = pl.DataFrame(
-        [
-            {
-                "generation_id": generation_id(
-                    "controlled",
-                    arms[text.arm],
-                    prompts.item(text.prompt, "prompt_id"),
-                    text.sample,
-                ),
-                "protocol": "controlled",
-                "vector_id": arms[text.arm].vector_id,
-                "alpha": arms[text.arm].alpha,
-                "environment": prompts.item(text.prompt, "environment"),
-                "prompt_id": prompts.item(text.prompt, "prompt_id"),
-                "sample": text.sample,
-                "seed": text.seed,
-                "prompt": prompts.item(text.prompt, "text"),
-                "text": text.text,
-                "n_tokens": len(text.token_ids),
-                "finish_reason": text.finish_reason,
-            }
-            for text in texts
-        ]
-    )
-    n_tokens = sum(len(text.token_ids) for text in texts)
+    parts = [_controlled(run), *_switched(run)]
+    frame = pl.concat(parts)
+    counts = {f"texts of {part.item(0, 'protocol')}": len(part) for part in parts}
+    n_tokens = frame["n_tokens"].to_numpy().sum().item()
     return Produced(
         rows=[Rows("generations", frame)],
-        metadata={"arms": len(arms), "prompts": len(prompts), "tokens": n_tokens},
+        metadata={**counts, "tokens": n_tokens},
         metrics={"n_texts": len(frame), "n_tokens": n_tokens},
     )

@@ -40,3 +40,16 @@ def spread_over_environments(tests: pl.DataFrame, n: int) -> pl.DataFrame:
         .head(n)
         .drop("_turn", "_order")
     )
+
+
+def protocol_tests(prompts: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """The test prompts that protocols with switches are run on: the first of each environment."""
+    assert study.protocol_texts is not None
+    tests = all_tests(prompts)
+    parts = [
+        tests.filter(pl.col("environment") == environment).head(
+            study.protocol_texts.prompts[environment]
+        )
+        for environment in ENVIRONMENTS
+    ]
+    return pl.concat(parts)

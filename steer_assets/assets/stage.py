@@ -100,15 +100,15 @@ class StageRun:
         names = (*self.study.layers.steer, *self.study.layers.geometry)
         return resolve_layers(names, self.model_facts()["n_layers"])
 
-    def language_model(self) -> LanguageModel:
-        """The loaded language model."""
+    def language_model(self, dtype: str = "") -> LanguageModel:
+        """The loaded language model, in the study's precision unless another is named."""
         facts = self.model_facts()
         numerics = self.study.numerics
         return self.language_models.load(
             self.layout.model(self.model),
             facts["sha256"],
             device=numerics.device,
-            dtype=numerics.dtype,
+            dtype=dtype or numerics.dtype,
         )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from steer_assets.catalog.layers import check_layer
+from steer_assets.catalog.protocols import CONTROLLED, Protocol, ProtocolTexts
 from steer_assets.catalog.traits import ENVIRONMENTS, Environment
 from steer_assets.storage.slugs import validate_slug
 
@@ -171,7 +172,6 @@ class Arms(_Section):
 class Generation(_Section):
     """Sampling of steered texts. The unsteered arm is always there."""
 
-    protocols: Annotated[tuple[Literal["controlled"], ...], Field(min_length=1)] = ("controlled",)
     samples: Count
     max_new_tokens: Count
     temperature: Annotated[float, Field(ge=0, le=10)] = 0.8
@@ -213,6 +213,8 @@ class Study(_Section):
     logits: Logits
     dose: Dose = Dose()
     generation: Generation
+    protocols: tuple[Protocol, ...] = (Protocol(name=CONTROLLED),)
+    protocol_texts: ProtocolTexts | None = None
     scoring: Scoring
     statistics: Statistics = Statistics()
 
@@ -228,6 +230,27 @@ class Study(_Section):
             raise ValueError(f"generation.arms uses {', '.join(unbuilt)}, not in vectors.families")
         return self
 
+    @model_validator(mode="after")
+    def _protocols_run(self) -> "Study":
+        names = [protocol.name for protocol in self.protocols]
+        if len(set(names)) != len(names):
+            raise ValueError("two protocols have one name")
+        if CONTROLLED not in names:
+            raise ValueError(f"the protocol {CONTROLLED} is always needed")
+        texts = self.protocol_texts
+        if self.switched_protocols and texts is None:
+            raise ValueError("protocol_texts: say what protocols with switches are run on")
+        if self.switched_protocols and "base_plus_orthogonal_matched" not in self.vectors.families:
+            raise ValueError("protocols need base_plus_orthogonal_matched in vectors.families")
+        if texts is not None:
+            _within(texts, self)
+        return self
+
+    @property
+    def switched_protocols(self) -> tuple[Protocol, ...]:
+        """Protocols with switches: those that are compared with `controlled`."""
+        return tuple(protocol for protocol in self.protocols if protocol.switches)
+
     def settings(self, names: tuple[str, ...]) -> dict[str, Any]:
         """The values of dotted setting names, JSON-like: what an asset's freshness depends on."""
         everything = self.model_dump(mode="json")
@@ -238,3 +261,21 @@ class Study(_Section):
                 value = value[step]
             chosen[name] = value
         return chosen
+
+
+def _within(texts: ProtocolTexts, study: Study) -> None:
+    """Protocols are compared on a part of what `controlled` is run on."""
+    for environment, n in texts.prompts.items():
+        if n > study.prompts.test[environment]:
+            raise ValueError(
+                f"protocol_texts.prompts.{environment} is {n}, but prompts.test has "
+                f"{study.prompts.test[environment]}"
+            )
+    for name, part, whole in (
+        ("samples", texts.samples, study.generation.samples),
+        ("seeds", texts.seeds, len(study.vectors.orthogonal_seeds)),
+    ):
+        if part > whole:
+            raise ValueError(f"protocol_texts.{name} is {part}, but controlled has {whole}")
+    if outside := [name for name in texts.layers if name not in study.layers.steer]:
+        raise ValueError(f"protocol_texts.layers names {outside}, which is not in layers.steer")

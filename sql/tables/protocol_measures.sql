@@ -1,0 +1,18 @@
+-- Numbers of protocols that need no text: logit distances and sizes of null spaces.
+CREATE TABLE protocol_measures (
+    model        VARCHAR NOT NULL,
+    trait        VARCHAR NOT NULL,
+    protocol     VARCHAR NOT NULL,
+    layer        INTEGER NOT NULL,
+    conclusion   VARCHAR NOT NULL,
+    quantity     VARCHAR NOT NULL,
+    setting      VARCHAR NOT NULL,   -- as_published, without (one switch off alone), controlled
+    switch       VARCHAR NOT NULL,   -- the one that is off, or empty
+    value        DOUBLE  NOT NULL,
+    low          DOUBLE  NOT NULL,
+    high         DOUBLE  NOT NULL,
+    by_itself    DOUBLE  NOT NULL,   -- what the method gives any model
+    n_prompts    INTEGER NOT NULL,
+    run_id       VARCHAR NOT NULL,
+    code_version VARCHAR NOT NULL
+);

@@ -1,0 +1,137 @@
+"""What the numbers of a conclusion say together: does it survive, and which switch decides."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import get_args
+
+from steer_assets.assets.protocol_settings import AS_PUBLISHED, CONTROLLED, WITHOUT
+from steer_assets.catalog.studies import Study
+from steer_assets.stats.conclusions import Finding, Region, deciding
+
+NOT_MEASURED = "not measured"
+
+_CLAIMS = {
+    ("orthogonal_irrelevance", "d"): "adding an orthogonal vector to v changes nothing",
+    ("orthogonal_irrelevance", "share_of_v_perp"): "an orthogonal vector alone does nothing",
+    ("alpha_robustness", "d"): "v + v_perp acts like v at every dose",
+    ("environment_robustness", "d"): "v + v_perp acts like v in every environment",
+    ("vector_equivalence", "d"): "other estimates of the direction act like v",
+    ("spanning", "share_of_subspaces"): "random vectors in the span of k directions act like v",
+    ("null_space_size", "jacobian_null_fraction"): (
+        "the output ignores more than half of the dimensions"
+    ),
+    ("null_space_size", "covariance_null_fraction"): (
+        "activations leave more than half of the dimensions empty"
+    ),
+    ("logit_equivalence", "kl_share"): "v + v_perp gives nearly the next-token distribution of v",
+}
+_UNITS = {
+    "d": "mean d",
+    "share_of_v_perp": "share of v's effect",
+    "share_of_subspaces": "share of v's effect",
+    "jacobian_null_fraction": "null fraction",
+    "covariance_null_fraction": "null fraction",
+    "kl_share": "share of v's own KL",
+}
+_WORDS = {
+    "holds": "holds",
+    "fails": "fails",
+    "undecided": "is undecided",
+    "untestable": "is untestable (v shows no effect, or the scorer cannot be believed)",
+    NOT_MEASURED: "was not measured",
+}
+
+
+def region(asked: tuple[str, str], study: Study) -> Region:
+    """Where the number of (conclusion, quantity) must lie for the published conclusion to hold.
+
+    The margins are the study's: 0.2 standard deviations, 20 % of v's effect. A null space counts as
+    large above half of the dimensions.
+    """
+    _, quantity = asked
+    share = study.statistics.margin_efficacy
+    if quantity == "d":
+        return Region(-study.statistics.margin_sd, study.statistics.margin_sd, 0.0)
+    if quantity == "share_of_v_perp":
+        return Region(-share, share, 0.0)
+    if quantity == "share_of_subspaces":
+        return Region(1 - share, 1 + share)
+    if quantity == "kl_share":
+        return Region(-inf, share)
+    return Region(0.5, inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one setting gave; `number` is empty where there is none."""
+
+    setting: str
+    switch: str
+    finding: str
+    number: str
+    value: float
+
+
+def finding_row(asked: tuple[str, str], found: Sequence[Found]) -> dict[str, object]:
+    """Findings of both protocols, the switches that decide, and the sentence."""
+    reference = _only(found, AS_PUBLISHED)
+    controlled = _only(found, CONTROLLED)
+    without = {f.switch: f for f in found if f.setting == WITHOUT}
+    decide = _deciding(reference, controlled, without)
+    return {
+        "conclusion": asked[0],
+        "quantity": asked[1],
+        "as_published": reference.finding,
+        "controlled": controlled.finding,
+        "deciding": ", ".join(decide),
+        "sentence": _sentence(asked, reference, controlled, without, decide),
+    }
+
+
+def _only(found: Sequence[Found], setting: str) -> Found:
+    return next(f for f in found if f.setting == setting)
+
+
+def _is_finding(finding: str) -> bool:
+    return finding in get_args(Finding)
+
+
+def _deciding(reference: Found, controlled: Found, without: Mapping[str, Found]) -> list[str]:
+    if not (_is_finding(reference.finding) and _is_finding(controlled.finding)):
+        return []
+    measured = {s: f.finding for s, f in without.items() if _is_finding(f.finding)}
+    return deciding(reference.finding, controlled.finding, measured)  # type: ignore[arg-type]
+
+
+def _shown(asked: tuple[str, str], found: Found) -> str:
+    words = _WORDS[found.finding]
+    return f"{words} ({_UNITS[asked[1]]} {found.number})" if found.number else words
+
+
+def _sentence(
+    asked: tuple[str, str],
+    reference: Found,
+    controlled: Found,
+    without: Mapping[str, Found],
+    decide: list[str],
+) -> str:
+    start = (
+        f"That {_CLAIMS[asked]} {_shown(asked, reference)} as published and "
+        f"{_shown(asked, controlled)} when controlled"
+    )
+    if NOT_MEASURED in (reference.finding, controlled.finding):
+        return f"{start}."
+    if reference.finding == controlled.finding:
+        return f"{start}: the finding survives."
+    if decide:
+        each = "; ".join(f"without {s} it {_shown(asked, without[s])}" for s in decide)
+        return f"{start}; what decides is {' or '.join(decide)}: {each}."
+    moved = {s: abs(f.value - reference.value) for s, f in without.items() if f.number}
+    if not moved:
+        return f"{start}; no switch that was measured decides alone."
+    largest = max(sorted(moved), key=lambda s: moved[s])
+    return (
+        f"{start}; no switch decides alone, the number moves most without {largest}: it "
+        f"{_shown(asked, without[largest])}."
+    )
