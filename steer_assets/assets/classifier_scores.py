@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from steer_assets.assets import scorers
+from steer_assets.assets.judge import make_judge, validation_texts
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.catalog.protocols import CONTROLLED
+from steer_assets.scoring.validation import Validation, validate_fixed
+from steer_assets.storage.schema import columns
 
 if TYPE_CHECKING:
     from steer_assets.scoring.protocol import Scorer
@@ -26,13 +30,23 @@ def _scored(judge: Scorer, texts: pl.DataFrame, read: pl.Expr) -> pl.DataFrame:
     )
 
 
+def _judged(run: StageRun, voting: list[Scorer]) -> pl.DataFrame:
+    """AUROC of those scorers that ask the language model."""
+    judges = scorers.judges(run.study.scoring.scorers)
+    texts = validation_texts(scorers.labelled_texts(run.trait))
+    found = [validate_fixed(judge, texts) for judge in voting if judge.name in judges]
+    names = [field.name for field in dataclasses.fields(Validation)]
+    schema = {name: columns("judge_validation")[name] for name in names}
+    return pl.DataFrame([dataclasses.asdict(one) for one in found], schema=schema)
+
+
 @stage(
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "duckdb"},
     code_version="2",
-    needs=("generations",),
-    settings=("scoring.scorers",),
+    needs=("model_snapshot", "generations"),
+    settings=("numerics", "scoring.scorers"),
     sources=scorers.sources,
 )
 def classifier_scores(run: StageRun) -> Produced:
@@ -43,21 +57,24 @@ def classifier_scores(run: StageRun) -> Produced:
     """
     texts = run.rows("generations")
     switched = texts.filter(pl.col("protocol") != CONTROLLED)
+    names = run.study.scoring.scorers
+    asked = make_judge(run) if scorers.judges(names) else None
+    voting = scorers.available(names, run.trait, run.log, asked)
     parts, prompted = [], []
-    for name in run.study.scoring.scorers:
-        judge = scorers.scorer(name, run.trait)
+    for judge in voting:
         parts.append(_scored(judge, texts, pl.col("text")))
         together = pl.concat_str("prompt", "text", separator=" ")
         prompted.append(_scored(judge, switched, together))
     frame = pl.concat(parts)
     spread = {
-        f"sd of {name}": float(frame.filter(pl.col("scorer") == name)["score"].to_numpy().std())
-        for name in run.study.scoring.scorers
+        f"sd of {judge.name}": float(part["score"].to_numpy().std())
+        for judge, part in zip(voting, parts, strict=True)
     }
     return Produced(
         rows=[
             Rows("classifier_scores", frame),
             Rows("prompted_scores", pl.concat(prompted)),
+            Rows("judge_validation", _judged(run, voting)),
         ],
         metadata={"texts": len(texts), **spread},
         metrics={"n_scores": len(frame)},

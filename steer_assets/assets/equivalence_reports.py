@@ -5,7 +5,10 @@ import importlib.metadata
 import polars as pl
 
 from steer_assets import __version__
+from steer_assets.assets import effect_details
+from steer_assets.assets.fluency_guard import broken_arms, guarded
 from steer_assets.assets.plan import materialised_inputs
+from steer_assets.assets.scorer_validation import read_validation
 from steer_assets.assets.stage import STAGES, Produced, Rows, StageRun, stage
 from steer_assets.catalog import catalog
 from steer_assets.catalog.protocols import CONTROLLED
@@ -28,6 +31,7 @@ _SHOWN = (
     "generations",
     "scorer_validation",
     "classifier_scores",
+    "fluency",
     "protocol_comparison",
     "protocol_findings",
 )
@@ -49,31 +53,47 @@ def _fisher_row(run: StageRun, spaces: pl.DataFrame, layer: int) -> dict[str, ob
 
 def _tests_and_rows(
     run: StageRun, spaces: pl.DataFrame, report_path: str
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+) -> dict[str, pl.DataFrame]:
+    """Frames by table: tests with verdicts, one row per block, and what stands behind them."""
     from steer_assets.assets.comparisons import compare_arms, with_verdicts
     from steer_assets.assets.evidence_rows import report_row
 
     vectors = run.rows("steering_vectors")
-    validation = run.rows("scorer_validation")
+    trust = dict(read_validation(run).select("scorer", "auroc_low").iter_rows())
     texts = run.rows("generations").filter(pl.col("protocol") == CONTROLLED)
+    broken = broken_arms(run.rows("fluency").join(texts, on="generation_id"), run.study.fluency)
     scored = texts.join(
         run.rows("classifier_scores").select("generation_id", "scorer", "score"),
         on="generation_id",
         validate="1:m",
     )
     all_tests, reports = [], []
+    behind: dict[str, list[dict[str, object]]] = {table: [] for table in effect_details.TABLES}
     for (protocol, scorer), rows in scored.group_by("protocol", "scorer", maintain_order=True):
-        auroc_low = validation.filter(pl.col("scorer") == scorer).item(0, "auroc_low")
         identity = {"protocol": str(protocol), "scorer": str(scorer)}
         columns = [pl.lit(value).alias(name) for name, value in identity.items()]
         compared = compare_arms(rows, vectors, run.study, run.model, run.trait, *identity.values())
-        tests = with_verdicts(compared.with_columns(columns), auroc_low, run.study)
+        # A scorer that was not validated is not believed.
+        named = with_verdicts(
+            compared.with_columns(columns), trust.get(str(scorer), 0.0), run.study
+        )
+        tests = guarded(named, broken)
         all_tests.append(tests)
+        found = effect_details.details(rows, vectors, run.study, identity)
+        for table, more in found.items():
+            behind[table] += more
         for layer in run.steer_layers():
             fisher = _fisher_row(run, spaces, layer)
             row = report_row(rows, tests, fisher, layer, run.study)
             reports.append({**identity, **row, "report_path": report_path})
-    return pl.concat(all_tests), pl.DataFrame(reports)
+    tests = pl.concat(all_tests)
+    behind["spanning"] = effect_details.spanning(tests)
+    behind["scorer_agreement"] = effect_details.scorer_agreement(scored, run.study)
+    return {
+        "equivalence_reports": pl.DataFrame(reports),
+        "equivalence_tests": tests,
+        **{table: effect_details.frame_of(table, rows) for table, rows in behind.items()},
+    }
 
 
 def _provenance(run: StageRun) -> pl.DataFrame:
@@ -139,6 +159,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
         "generations",
         "scorer_validation",
         "classifier_scores",
+        "fluency",
         "protocol_comparison",
     ),
     settings=(
@@ -149,6 +170,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
         "behaviour",
         "generation",
         "scoring",
+        "fluency",
         "statistics",
     ),
 )
@@ -161,17 +183,18 @@ def equivalence_reports(run: StageRun) -> Produced:
     """
     spaces = _null_spaces(run)
     path = run.layout.relative(run.layout.pair_file("reports", run.model, run.trait, ".html"))
-    tests, reports = _tests_and_rows(run, spaces, path)
+    made = _tests_and_rows(run, spaces, path)
+    tests, reports = made["equivalence_tests"], made["equivalence_reports"]
     shared = {**run.key, "run_id": "", "code_version": equivalence_reports.code_version}
     complete = [pl.lit(value).alias(name) for name, value in shared.items()]
     tables = {name: run.rows(name) for name in _SHOWN}
     tables["null_spaces"] = spaces
-    for name, frame in (("equivalence_tests", tests), ("equivalence_reports", reports)):
+    for name, frame in made.items():
         tables[name] = conform(frame.with_columns(complete), name)
     path, files = _page(run, tables)
     counted = dict(tests.group_by("verdict").len().sort("verdict").iter_rows())
     return Produced(
-        rows=[Rows("equivalence_reports", reports), Rows("equivalence_tests", tests)],
+        rows=[Rows(name, frame) for name, frame in made.items()],
         files=files,
         metadata={
             **{f"block {r['layer']}": f"{r['verdict']}: {r['reason']}" for r in reports.to_dicts()},

@@ -15,6 +15,7 @@ from steer_assets.assets.protocol_numbers import (
     measure,
 )
 from steer_assets.assets.protocol_settings import TOUCHED, settings
+from steer_assets.assets.scorer_validation import read_validation
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.catalog.protocols import Protocol, Switch
 from steer_assets.stats.conclusions import reading
@@ -108,7 +109,7 @@ def _compare(run: StageRun) -> Iterator[tuple[Row, list[Row], Row]]:
         return
     drop = ["model", "trait", "protocol", "layer", "run_id", "code_version"]
     measures, scored = run.rows("protocol_measures"), _with_prompts(run)
-    auroc = dict(run.rows("scorer_validation").select("scorer", "auroc_low").iter_rows())
+    auroc = dict(read_validation(run).select("scorer", "auroc_low").iter_rows())
     for protocol in run.study.switched_protocols:
         for layer in layers:
             here = (pl.col("protocol") == protocol.name) & (pl.col("layer") == layer)
@@ -121,7 +122,7 @@ def _compare(run: StageRun) -> Iterator[tuple[Row, list[Row], Row]]:
             for (scorer,), of_scorer in scored.group_by("scorer", maintain_order=True):
                 data = ProtocolScores(of_scorer, run.study, protocol, run.trait)
                 for asked in OF_TEXTS:
-                    measured = list(_of_texts(run, data, asked, layer, auroc[scorer]))
+                    measured = list(_of_texts(run, data, asked, layer, auroc.get(str(scorer), 0.0)))
                     identity = {"protocol": protocol.name, "scorer": scorer, "layer": layer}
                     kept = [row for _, row in measured if row is not None]
                     yield identity, kept, finding_row(asked, [f for f, _ in measured])

@@ -6,13 +6,32 @@ import polars as pl
 
 from steer_assets.assets import scorers
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
+from steer_assets.scoring.protocol import Scorer, ScorerUnavailable
+from steer_assets.scoring.validation import Validation
+from steer_assets.storage.schema import columns
+
+
+def read_validation(run: StageRun) -> pl.DataFrame:
+    """Validation of every scorer that scored texts of the partition, judges among them."""
+    fixed, judged = run.rows("scorer_validation"), run.rows("judge_validation")
+    return pl.concat([fixed, judged.select(fixed.columns)])
+
+
+def _validated(judge: Scorer, trait: str) -> Validation:
+    from steer_assets.scoring.minilm import MiniLMScorer, validate_by_topic
+    from steer_assets.scoring.validation import validate_fixed
+
+    labelled = scorers.labelled_texts(trait)
+    if isinstance(judge, MiniLMScorer):  # fitted on these texts: judged on topics it never saw
+        return validate_by_topic(trait, labelled, scorers.encoder(), name=judge.name)
+    return validate_fixed(judge, labelled)
 
 
 @stage(
     dimensions=("trait",),
     group="evidence",
     kinds={"scikitlearn", "duckdb"},
-    code_version="1",
+    code_version="2",
     settings=("scoring.scorers",),
     sources=scorers.sources,
 )
@@ -20,12 +39,19 @@ def scorer_validation(run: StageRun) -> Produced:
     """AUROC of each scorer on labelled texts of topics it was not fitted on, with its interval.
 
     A scorer whose interval reaches below the study's floor makes every comparison by it untestable.
+    Scorers that ask the language model are in `judge_validation`.
     """
-    from steer_assets.scoring.minilm import validate_by_topic
-
-    labelled = scorers.labelled_texts(run.trait)
-    found = [validate_by_topic(run.trait, labelled, scorers.encoder())]
-    frame = pl.DataFrame([dataclasses.asdict(validation) for validation in found])
+    names = run.study.scoring.scorers
+    asked = tuple(name for name in names if name not in scorers.judges(names))
+    try:
+        there = scorers.available(asked, run.trait, run.log) if asked else []
+    except ScorerUnavailable as error:
+        run.log.warning(f"no scorer is left to validate: {error}")
+        there = []
+    found = [_validated(judge, run.trait) for judge in there]
+    schema = {field.name: columns("scorer_validation")[field.name] for field in
+              dataclasses.fields(Validation)}  # fmt: skip
+    frame = pl.DataFrame([dataclasses.asdict(one) for one in found], schema=schema)
     return Produced(
         rows=[Rows("scorer_validation", frame)],
         metadata={f"AUROC of {v.scorer}": v.auroc for v in found},

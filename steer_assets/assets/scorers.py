@@ -1,20 +1,24 @@
-"""Scorers of a study, fitted once per trait and process."""
+"""Scorers of a study by name, made once per trait and process."""
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import TYPE_CHECKING
 
 from steer_assets.catalog import catalog
-from steer_assets.catalog.errors import UnknownNameError
+from steer_assets.catalog.scorer_entries import ScorerEntry
 from steer_assets.catalog.studies import Study
 from steer_assets.scoring.labelled import LabelledText, read_labelled
-from steer_assets.storage.hashing import hash_file
+from steer_assets.scoring.protocol import Scorer, ScorerUnavailable
+from steer_assets.storage.hashing import hash_file, hash_json
 from steer_assets.storage.layout import PartitionKey
 
 if TYPE_CHECKING:
     from steer_assets.scoring.encoder import MiniLMEncoder
-    from steer_assets.scoring.protocol import Scorer
+    from steer_assets.scoring.registry import Judge, ScorerSpec
+
+JUDGE = "lm_judge"
 
 
 @cache
@@ -34,25 +38,96 @@ def labelled_texts(trait: str) -> list[LabelledText]:
     return read_labelled(catalog.labelled_path(trait))
 
 
+def spec(entry: ScorerEntry, trait: str) -> ScorerSpec:
+    """What the registry is told to build.
+
+    Raises:
+        ScorerUnavailable: the scorer does not score this trait.
+        ValueError: the entry lacks what its kind needs.
+    """
+    from steer_assets.scoring.registry import ScorerSpec
+
+    use = entry.use(trait)
+    if use is None:
+        raise ScorerUnavailable(f"scorer {entry.scorer} does not score {trait}")
+    return ScorerSpec(
+        kind=entry.kind,
+        name=entry.scorer,
+        model_id=entry.model_id,
+        revision=entry.revision,
+        label_map=use.label_map,
+        positive=use.positive,
+        negative=use.negative,
+    )
+
+
 @cache
-def _minilm(trait: str, labelled_version: str) -> Scorer:
-    from steer_assets.scoring.minilm import fit_minilm
+def _made(name: str, trait: str, version: str) -> Scorer:
+    from steer_assets.scoring.registry import make_scorer
 
-    return fit_minilm(trait, labelled_texts(trait), encoder())
+    entry = catalog.scorer_entry(name)
+    fitted = entry.kind == "minilm"
+    return make_scorer(
+        spec(entry, trait),
+        labelled_texts(trait) if fitted else (),
+        trait=trait,
+        encoder=encoder() if fitted else None,
+    )
 
 
-def scorer(name: str, trait: str) -> Scorer:
-    """A scorer by name, fitted for a trait.
+def scorer(name: str, trait: str, judge: Judge | None = None) -> Scorer:
+    """A scorer by name, for a trait.
 
     Raises:
         UnknownNameError: there is no such scorer.
+        ScorerUnavailable: it does not score this trait, or its model cannot be had here.
     """
-    if name != "minilm":
-        raise UnknownNameError("scorer", name, ["minilm"])
-    return _minilm(trait, hash_file(catalog.labelled_path(trait)))
+    from steer_assets.scoring.registry import make_scorer
+
+    entry = catalog.scorer_entry(name)
+    if entry.kind == JUDGE:
+        return make_scorer(spec(entry, trait), judge=judge)
+    return _made(name, trait, hash_json(_versions(name, trait)))
+
+
+def available(
+    names: tuple[str, ...], trait: str, log: logging.Logger, judge: Judge | None = None
+) -> list[Scorer]:
+    """The scorers that can be had here; the others are named in the log.
+
+    Raises:
+        ScorerUnavailable: none can be had.
+    """
+    found, reasons = [], []
+    for name in names:
+        try:
+            found.append(scorer(name, trait, judge))
+        except ScorerUnavailable as error:
+            reasons.append(str(error))
+            log.warning(f"goes on without scorer {name}: {error}")
+    if not found:
+        raise ScorerUnavailable("; ".join(reasons))
+    return found
+
+
+def judges(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that ask the language model of the partition."""
+    return tuple(name for name in names if catalog.scorer_entry(name).kind == JUDGE)
+
+
+def _versions(name: str, trait: str) -> dict[str, str]:
+    entry = catalog.scorer_entry(name)
+    versions = {f"scorer/{name}": hash_json(entry.model_dump(mode="json"))}
+    if entry.kind == "minilm":
+        path = catalog.labelled_path(trait)
+        versions[f"labelled/{path.name}"] = hash_file(path)
+    return versions
 
 
 def sources(key: PartitionKey, study: Study) -> dict[str, str]:
     """Versions of what a score depends on besides the text."""
-    path = catalog.labelled_path(key["trait"])
-    return {f"labelled/{path.name}": hash_file(path)}
+    versions: dict[str, str] = {}
+    for name in study.scoring.scorers:
+        versions |= _versions(name, key["trait"])
+    path = catalog.labelled_path(key["trait"])  # scorers are validated on them
+    return {**versions, f"labelled/{path.name}": hash_file(path)}

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from steer_assets.catalog import trait_files, yaml_files
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
 from steer_assets.catalog.models import ModelEntry
+from steer_assets.catalog.scorer_entries import ScorerEntry
 from steer_assets.catalog.studies import Study
 from steer_assets.catalog.traits import ControlTrait, Trait
 from steer_assets.paths import CATALOG, data_folder
@@ -94,6 +95,16 @@ def trait(name: str) -> Trait:
 def control_trait(name: str) -> ControlTrait:
     """One control direction; raises CatalogError if unknown or malformed."""
     return _read("controls", "control trait", "trait", name, ControlTrait)
+
+
+def scorer_keys() -> list[str]:
+    """Keys of all scorers."""
+    return list(_files("scorers"))
+
+
+def scorer_entry(name: str) -> ScorerEntry:
+    """One scorer; raises CatalogError if unknown or malformed."""
+    return _read("scorers", "scorer", "scorer", name, ScorerEntry)
 
 
 def study(name: str) -> Study:

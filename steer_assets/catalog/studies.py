@@ -183,8 +183,27 @@ class Generation(_Section):
 class Scoring(_Section):
     """Scorers that vote, and the AUROC under which a scorer may not be believed."""
 
-    scorers: Annotated[tuple[Literal["minilm"], ...], Field(min_length=1)]
+    scorers: Annotated[tuple[str, ...], Field(min_length=1)]
     auroc_floor: Share = 0.7
+
+    @field_validator("scorers")
+    @classmethod
+    def _distinct_slugs(cls, scorers: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(scorers)) != len(scorers):
+            raise ValueError("a scorer is named twice")
+        return tuple(validate_slug(name, "scorer") for name in scorers)
+
+
+class Fluency(_Section):
+    """Texts whose fluency is measured, and how far an arm may fall behind unsteered texts.
+
+    samples: of each prompt and arm, the first ones. perplexity_factor: times the unsteered median.
+    repetition: above the unsteered mean, as a share of n-grams.
+    """
+
+    samples: Count = 1
+    perplexity_factor: Annotated[float, Field(gt=1)] = 5.0
+    repetition: Share = 0.35
 
 
 class Statistics(_Section):
@@ -216,6 +235,7 @@ class Study(_Section):
     protocols: tuple[Protocol, ...] = (Protocol(name=CONTROLLED),)
     protocol_texts: ProtocolTexts | None = None
     scoring: Scoring
+    fluency: Fluency = Fluency()
     statistics: Statistics = Statistics()
 
     @field_validator("study")

@@ -1,0 +1,13 @@
+-- `scorer_validation` of scorers that ask the language model itself, and so differ from model to model.
+CREATE TABLE judge_validation (
+    model        VARCHAR NOT NULL,
+    trait        VARCHAR NOT NULL,
+    scorer       VARCHAR NOT NULL,
+    n_positive   INTEGER NOT NULL,
+    n_negative   INTEGER NOT NULL,
+    auroc        DOUBLE  NOT NULL,
+    auroc_low    DOUBLE  NOT NULL,
+    auroc_high   DOUBLE  NOT NULL,
+    run_id       VARCHAR NOT NULL,
+    code_version VARCHAR NOT NULL
+);

@@ -1,0 +1,56 @@
+"""Stage: are the steered texts still language?"""
+
+import dataclasses
+
+import polars as pl
+
+from steer_assets.assets.stage import Produced, Rows, StageRun, stage
+from steer_assets.catalog.protocols import CONTROLLED
+
+
+@stage(
+    dimensions=("model", "trait"),
+    group="evidence",
+    kinds={"pytorch", "duckdb"},
+    code_version="1",
+    needs=("model_snapshot", "generations"),
+    settings=("numerics", "fluency.samples"),
+)
+def fluency(run: StageRun) -> Produced:
+    """Perplexity of each text under the unsteered model, repetition and distinct n-grams.
+
+    Of the first samples of every prompt and arm. Perplexity is that of the text after its prompt;
+    an empty text is scored as ending at once.
+    """
+    from steer_assets.lm.likelihood import log_probabilities, text_ids
+    from steer_assets.scoring import fluency as measures
+
+    texts = run.rows("generations").filter(
+        (pl.col("protocol") == CONTROLLED) & (pl.col("sample") < run.study.fluency.samples)
+    )
+    model = run.language_model()
+    prompts = texts["prompt"].unique(maintain_order=True).to_list()
+    position = {prompt: row for row, prompt in enumerate(prompts)}
+    log_p = log_probabilities(
+        model,
+        model.encode(prompts),
+        [(position[p], text_ids(model, t)) for p, t in texts.select("prompt", "text").iter_rows()],
+        on_progress=run.progress("perplexity"),
+    )
+    frame = pl.DataFrame(
+        [
+            {
+                "generation_id": generation_id,
+                **dataclasses.asdict(measures.fluency(text)),
+                "perplexity": measures.perplexity(values.tolist()),
+            }
+            for (generation_id, text), values in zip(
+                texts.select("generation_id", "text").iter_rows(), log_p, strict=True
+            )
+        ]
+    )
+    return Produced(
+        rows=[Rows("fluency", frame)],
+        metadata={"texts": len(frame)},
+        metrics={"median_perplexity": float(frame["perplexity"].to_numpy().mean())},
+    )

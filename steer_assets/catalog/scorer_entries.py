@@ -1,0 +1,43 @@
+"""Scorers: what may vote on a trait. A scorer says itself which traits it can score, and how."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from steer_assets.storage.slugs import validate_slug
+
+
+class TraitUse(BaseModel):
+    """How one trait is scored.
+
+    label_map: weight of every label by exact name (`hf_classifier`, `hf_zero_shot`). positive,
+    negative: hypotheses (`hf_zero_shot`), or questions with `{text}` (`lm_judge`).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label_map: dict[str, float] = Field(default_factory=dict)
+    positive: str | None = None
+    negative: str | None = None
+
+
+class ScorerEntry(BaseModel):
+    """One scorer of the catalog. `minilm` needs no entry by trait: it is fitted on its texts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scorer: str
+    title: Annotated[str, Field(min_length=1)]
+    kind: Literal["minilm", "hf_classifier", "hf_zero_shot", "lm_judge"]
+    model_id: str | None = None
+    revision: str | None = None
+    traits: dict[str, TraitUse] = Field(default_factory=dict)
+
+    @field_validator("scorer")
+    @classmethod
+    def _is_slug(cls, scorer: str) -> str:
+        return validate_slug(scorer, "scorer")
+
+    def use(self, trait: str) -> TraitUse | None:
+        """How it scores `trait`; None where it cannot."""
+        return TraitUse() if self.kind == "minilm" else self.traits.get(trait)
