@@ -2,8 +2,10 @@
 
 import dataclasses
 
+import numpy as np
 import polars as pl
 
+from steer_assets.assets import selection
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.catalog.protocols import CONTROLLED
 
@@ -13,8 +15,8 @@ from steer_assets.catalog.protocols import CONTROLLED
     group="evidence",
     kinds={"pytorch", "duckdb"},
     code_version="1",
-    needs=("model_snapshot", "generations"),
-    settings=("numerics", "fluency.samples"),
+    needs=("model_snapshot", "prompt_sets", "generations"),
+    settings=("numerics", "prompts.test", "fluency.samples", "fluency.prompts"),
 )
 def fluency(run: StageRun) -> Produced:
     """Perplexity of each text under the unsteered model, repetition and distinct n-grams.
@@ -25,8 +27,13 @@ def fluency(run: StageRun) -> Produced:
     from steer_assets.lm.likelihood import log_probabilities, text_ids
     from steer_assets.scoring import fluency as measures
 
+    settings = run.study.fluency
+    tests = selection.generation_tests(run.rows("prompt_sets"), run.study)
+    chosen = selection.spread_over_environments(tests, settings.prompts)["prompt_id"].to_list()
     texts = run.rows("generations").filter(
-        (pl.col("protocol") == CONTROLLED) & (pl.col("sample") < run.study.fluency.samples)
+        (pl.col("protocol") == CONTROLLED)
+        & (pl.col("sample") < settings.samples)
+        & pl.col("prompt_id").is_in(chosen)
     )
     model = run.language_model()
     prompts = texts["prompt"].unique(maintain_order=True).to_list()
@@ -52,5 +59,5 @@ def fluency(run: StageRun) -> Produced:
     return Produced(
         rows=[Rows("fluency", frame)],
         metadata={"texts": len(frame)},
-        metrics={"median_perplexity": float(frame["perplexity"].to_numpy().mean())},
+        metrics={"median_perplexity": float(np.median(frame["perplexity"].to_numpy()))},
     )

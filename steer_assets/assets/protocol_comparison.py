@@ -59,6 +59,8 @@ def _of_texts(
             region(asked, run.study),
             tested=tested,
             believable=number.v_acts and (trusted or not tested),
+            # Without a baseline a vector that does nothing has a share all the same.
+            of_any=number.by_itself if "no_baseline" in setting.on else None,
         )
         row: Row = {
             "conclusion": asked[0],
@@ -87,6 +89,7 @@ def _of_measures(
             number,
             region(asked, run.study),
             tested=_tested(on[measured["setting"], measured["switch"]]),
+            of_any=measured["by_itself"] or None,
         )
         row = {**measured, "finding": finding}
         yield _found(row), row

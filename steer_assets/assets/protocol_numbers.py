@@ -18,7 +18,13 @@ from steer_assets.assets.arms import UNSTEERED, Arm
 from steer_assets.assets.comparisons import POOLED, Scores
 from steer_assets.assets.protocol_settings import Setting
 from steer_assets.assets.protocol_sites import MATCHED, UNMATCHED
-from steer_assets.catalog.protocols import CONTROLLED, SUBSTRING_LABELS, Protocol, texts_of
+from steer_assets.catalog.protocols import (
+    CONTROLLED,
+    SUBSTRING_LABELS,
+    Protocol,
+    texts_of,
+    variants,
+)
 from steer_assets.catalog.studies import Study
 from steer_assets.catalog.traits import ENVIRONMENTS
 from steer_assets.stats import published
@@ -61,6 +67,15 @@ class ProtocolScores:
         )
         self._scored = scored.filter((pl.col("protocol") != CONTROLLED) | same)
         self._known: dict[tuple[str, bool, bool], Scores] = {}
+        ours = pl.col("protocol").is_in([CONTROLLED, *variants(protocol)])
+        keys = ["protocol", "vector_id", "alpha"]
+        arms = self._scored.filter(ours).select(keys).unique().group_by("protocol")
+        found = [
+            {Arm(row["vector_id"], row["alpha"]) for row in own.iter_rows(named=True)}
+            for _, own in arms
+        ]
+        #: Arms that every set of texts has, so that settings differ in nothing else.
+        self.everywhere: set[Arm] = set.intersection(*found) if found else set()
 
     def scores(self, setting: Setting) -> Scores:
         """Scores as the setting's switches read them."""
@@ -120,6 +135,29 @@ class Question:
         ids = protocol_sites.orthogonal_ids(self.data.study, family, self.layer)
         return [Arm(vector_id, alpha) for vector_id in ids]
 
+    def arms(self, ids: list[str]) -> list[Arm]:
+        """Those of the vectors that every set of texts has, at the headline dose.
+
+        Raises:
+            NotMeasuredError: there is none.
+        """
+        found = [Arm(vector_id, self.dose) for vector_id in ids]
+        if not (kept := [arm for arm in found if arm in self.data.everywhere]):
+            raise NotMeasuredError(f"not all protocols have texts of {', '.join(ids) or 'any'}")
+        return kept
+
+    def doses(self) -> list[float]:
+        """Doses at which every set of texts has v.
+
+        Raises:
+            NotMeasuredError: there is one only.
+        """
+        id_of_base = self.base.vector_id
+        found = sorted(arm.alpha for arm in self.data.everywhere if arm.vector_id == id_of_base)
+        if len(found) < 2:
+            raise NotMeasuredError("not all protocols have texts at two doses")
+        return found
+
     def tables(self, arms: list[Arm], environment: str = POOLED) -> list[np.ndarray]:
         """Scores of every arm at this setting."""
         return self.data.tables(self.setting, arms, environment)
@@ -161,10 +199,7 @@ def measure(asked: tuple[str, str], question: Question) -> Number:
 
 
 def _mean_d(question: Question, strata: list[tuple[list[np.ndarray], int]]) -> Number:
-    """Mean d over strata: in each, arms that take turns (others, then `n` bases).
-
-    A stratum holds, for every base, its others just before it.
-    """
+    """Mean d over strata: tables and the size of a group, which ends with the arm compared with."""
     unsigned = "unsigned_mean_d" in question.setting.on
     pairs, start = [], 0
     for tables, group in strata:
@@ -186,9 +221,7 @@ def _orthogonal(question: Question) -> Number:
 
 def _alpha(question: Question) -> Number:
     arms: list[Arm] = []
-    sweep = protocol_sites.doses(question.data.study)
-    if len(sweep) < 2:
-        raise NotMeasuredError("the study sweeps one dose only")
+    sweep = question.doses()
     for alpha in sweep:
         arms += [*question.perpendicular(alpha), Arm(question.base.vector_id, alpha)]
     return _mean_d(question, [(question.tables(arms), len(arms) // len(sweep))])
@@ -207,17 +240,12 @@ def _environment(question: Question) -> Number:
 
 def _vectors(question: Question) -> Number:
     ids = protocol_sites.other_estimate_ids(question.data.study, question.layer)
-    if not ids:
-        raise NotMeasuredError("the study has no other estimate of v")
-    arms = [*(Arm(vector_id, question.dose) for vector_id in ids), question.base]
+    arms = [*question.arms(ids), question.base]
     return _mean_d(question, [(question.tables(arms), len(arms))])
 
 
 def _share(question: Question, ids: list[str]) -> Number:
-    if not ids:
-        raise NotMeasuredError("the study has no such vectors")
-    others = [Arm(vector_id, question.dose) for vector_id in ids]
-    tables = question.tables([question.base, UNSTEERED, *others])
+    tables = question.tables([question.base, UNSTEERED, *question.arms(ids)])
     raw = "no_baseline" in question.setting.on
     if raw:  # probabilities, as published: raw log-odds have no zero that a ratio could rest on
         tables = [expit(table) for table in tables]
@@ -232,8 +260,6 @@ def _share(question: Question, ids: list[str]) -> Number:
 
 
 def _share_of_v_perp(question: Question) -> Number:
-    if "orthogonal" not in question.data.study.vectors.families:
-        raise NotMeasuredError("the study has no v_perp alone")
     study = question.data.study
     return _share(question, protocol_sites.orthogonal_ids(study, "orthogonal", question.layer))
 

@@ -197,11 +197,13 @@ class Scoring(_Section):
 class Fluency(_Section):
     """Texts whose fluency is measured, and how far an arm may fall behind unsteered texts.
 
-    samples: of each prompt and arm, the first ones. perplexity_factor: times the unsteered median.
+    samples: of each prompt and arm, the first ones. prompts: environments take turns.
+    perplexity_factor: times the unsteered median.
     repetition: above the unsteered mean, as a share of n-grams.
     """
 
     samples: Count = 1
+    prompts: Count = 12
     perplexity_factor: Annotated[float, Field(gt=1)] = 5.0
     repetition: Share = 0.35
 

@@ -57,6 +57,9 @@ def render_report(evidence: Evidence) -> Report:
             sections=sections,
             samples=side_by_side(evidence),
             protocols=_protocols(evidence),
+            findings=evidence.table("protocol_findings").sort(
+                "protocol", "conclusion", "quantity", "scorer", "layer"
+            ),
             provenance=evidence.provenance,
             study=json.dumps(evidence.study, indent=2, ensure_ascii=False),
             missing=_missing(evidence),

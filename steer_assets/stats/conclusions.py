@@ -3,8 +3,9 @@
 A conclusion is a region in which its number must lie, and the value that means no difference (where
 there is one). Read as published, the number alone decides: no interval, no test. Read with a test:
 ``holds`` where the whole interval lies in the region, ``fails`` where it lies outside, or excludes
-the value of no difference and is not inside (as a verdict does); ``undecided`` otherwise;
-``untestable`` where v has no effect of its own or the scorer cannot be believed.
+the value of no difference and is not inside (as a verdict does); ``undecided`` otherwise, and where
+the method would give any model a number in the region, whatever is true; ``untestable`` where v has
+no effect of its own or the scorer cannot be believed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,14 @@ class Region:
     none: float | None = None
 
 
-def reading(number: Estimate, region: Region, *, tested: bool, believable: bool = True) -> Finding:
+def reading(
+    number: Estimate,
+    region: Region,
+    *,
+    tested: bool,
+    believable: bool = True,
+    of_any: float | None = None,
+) -> Finding:
     """What one number says.
 
     Args:
@@ -36,6 +44,8 @@ def reading(number: Estimate, region: Region, *, tested: bool, believable: bool 
         region: what the conclusion needs.
         tested: by the interval, or by the value alone as published.
         believable: v has an effect of its own, and the scorer can tell the trait.
+        of_any: the number that the method gives whatever is true (a sampling floor), if there is
+            one.
 
     Raises:
         ValueError: a number that is not finite, or an interval out of order.
@@ -48,7 +58,10 @@ def reading(number: Estimate, region: Region, *, tested: bool, believable: bool 
         return "untestable"
     if not tested:
         return "holds" if region.low < number.value < region.high else "fails"
-    if region.low < number.low and number.high < region.high:
+    inside = region.low < number.low and number.high < region.high
+    if inside and of_any is not None and region.low < of_any < region.high:
+        return "undecided"
+    if inside:
         return "holds"
     if number.high <= region.low or number.low >= region.high:
         return "fails"

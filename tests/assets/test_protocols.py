@@ -1,0 +1,248 @@
+"""Protocols end to end on planted scores: which conclusions survive, and which switch decides."""
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from steer_assets.assets import protocol_sites
+from steer_assets.assets.protocol_comparison import protocol_comparison
+from steer_assets.assets.protocol_findings import Found, finding_row
+from steer_assets.assets.protocol_settings import TOUCHED, settings
+from steer_assets.catalog import catalog
+from steer_assets.catalog.protocols import (
+    CONTROLLED,
+    GENERATION_SWITCHES,
+    SWITCHES,
+    Protocol,
+    texts_of,
+    variants,
+)
+from steer_assets.catalog.studies import Study
+from tests.assets.planted import World, as_run, planted_study, scored
+
+STEERS = {"base": 2.0, "plus": 2.0, "pca": 2.0, "logistic": 2.0, "orthogonal": 0.0}
+STEERS |= {"subspace_1": 0.0, "subspace_5": 0.0}
+NOTHING = dict.fromkeys(STEERS, 0.0)
+
+
+def compared(
+    world: World, trait: str = "sentiment", auroc_low: float = 0.9, study: Study | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Numbers and findings of the planted scores."""
+    study = study or planted_study()
+    made = protocol_comparison.make(as_run(scored(world, study, trait), study, trait, auroc_low))
+    frames = {rows.table: rows.frame for rows in made.rows}
+    return frames["protocol_comparison"], frames["protocol_findings"].filter(
+        pl.col("scorer") == "known"
+    )
+
+
+def number(rows: pl.DataFrame, conclusion: str, setting: str, switch: str = "") -> dict:
+    quantity = pl.col("quantity").is_in(["d", "share_of_subspaces"])
+    return rows.filter(
+        quantity,
+        pl.col("conclusion") == conclusion,
+        pl.col("setting") == setting,
+        pl.col("switch") == switch,
+    ).row(0, named=True)
+
+
+def finding(rows: pl.DataFrame, conclusion: str, quantity: str = "d") -> dict:
+    return rows.filter(pl.col("conclusion") == conclusion, pl.col("quantity") == quantity).row(
+        0, named=True
+    )
+
+
+def test_where_v_steers_and_v_perp_does_nothing_the_conclusions_survive() -> None:
+    numbers, findings = compared(World(STEERS))
+    for conclusion in (
+        "orthogonal_irrelevance",
+        "alpha_robustness",
+        "environment_robustness",
+        "vector_equivalence",
+    ):
+        row = finding(findings, conclusion)
+        assert (row["as_published"], row["controlled"]) == ("holds", "holds"), row["sentence"]
+        assert "survives" in row["sentence"]
+        # published numbers are never zero, controlled ones are near it
+        assert number(numbers, conclusion, "as_published")["value"] > 0
+        assert abs(number(numbers, conclusion, "controlled")["value"]) < 0.05
+
+
+def test_spanning_rests_on_the_missing_baseline() -> None:
+    # A high level hides that vectors of the span do nothing at all: both scores are near 1.
+    numbers, findings = compared(World(STEERS, level=3.0))
+    row = finding(findings, "spanning", "share_of_subspaces")
+    assert (row["as_published"], row["controlled"]) == ("holds", "fails")
+    assert row["deciding"] == "no_baseline"
+    assert "what decides is no_baseline" in row["sentence"]
+    published = number(numbers, "spanning", "as_published")
+    assert published["value"] > 0.8
+    assert published["by_itself"] > 0.8  # unsteered texts have as large a share
+    assert number(numbers, "spanning", "controlled")["high"] < 0.2
+
+
+def test_a_vector_that_does_nothing_is_untestable_only_where_somebody_looks() -> None:
+    numbers, findings = compared(World(NOTHING, noise=1.0))
+    row = finding(findings, "orthogonal_irrelevance")
+    assert (row["as_published"], row["controlled"]) == ("holds", "untestable")
+    assert "no_baseline" in row["deciding"]
+    # E|d| of 120 texts with no difference is 0.10: the published number is of that size
+    reference = number(numbers, "orthogonal_irrelevance", "as_published")
+    assert reference["by_itself"] == pytest.approx(0.103, abs=0.01)
+    assert reference["value"] < 3 * reference["by_itself"]
+
+
+def test_a_label_substring_flips_a_known_case() -> None:
+    # From clearly informal to clearly formal: the classifier is as sure before as after.
+    opposite = {**STEERS, "base": 4.0, "plus": 0.0}
+    world = World(opposite, level=-2.0, between=0.2, noise=0.2, prompt_part=0.0)
+    numbers, findings = compared(world, "formality")
+    row = finding(findings, "orthogonal_irrelevance")
+    assert (row["as_published"], row["controlled"]) == ("holds", "fails")
+    assert row["deciding"] == "label_substring"
+    assert abs(number(numbers, "orthogonal_irrelevance", "as_published")["value"]) < 0.2
+    right = number(numbers, "orthogonal_irrelevance", "without", "label_substring")
+    assert right["value"] > 5
+    # Sentiment has no such labels, so the switch does not touch it.
+    other, _ = compared(world, "sentiment")
+    assert "label_substring" not in set(other["switch"])
+
+
+def test_a_prompt_that_is_scored_too_hides_a_difference() -> None:
+    # Effects of the texts drown in what the prompts add.
+    differs = {**STEERS, "plus": 1.5}
+    _, findings = compared(World(differs, between=0.1, noise=0.1, prompt_part=10.0))
+    row = finding(findings, "orthogonal_irrelevance")
+    assert (row["as_published"], row["controlled"]) == ("holds", "fails")
+    assert row["deciding"] == "prompt_included"
+
+
+def test_a_scorer_that_cannot_tell_carries_no_controlled_finding() -> None:
+    _, findings = compared(World(STEERS), auroc_low=0.6)
+    row = finding(findings, "orthogonal_irrelevance")
+    assert (row["as_published"], row["controlled"]) == ("holds", "untestable")
+    assert "unsigned_mean_d" in row["deciding"]
+
+
+def test_every_switch_that_touches_a_conclusion_has_its_number() -> None:
+    study = planted_study(n_prompts=12)
+    numbers, _ = compared(World(STEERS), "formality", study=study)
+    for (conclusion, quantity), touched in TOUCHED.items():
+        if conclusion in ("null_space_size", "logit_equivalence"):
+            continue  # these need no texts and are measured elsewhere
+        rows = numbers.filter(pl.col("conclusion") == conclusion, pl.col("quantity") == quantity)
+        assert set(rows["switch"]) == {"", *touched}
+        assert set(rows["setting"]) == {"as_published", "without", "controlled"}
+    assert (numbers["low"] <= numbers["value"] + 1e-9).all()
+    assert (numbers["value"] <= numbers["high"] + 1e-9).all()
+
+
+def test_the_nine_switches_all_touch_something() -> None:
+    assert {switch for touched in TOUCHED.values() for switch in touched} == set(SWITCHES)
+    assert len(SWITCHES) == 9
+    assert {conclusion for conclusion, _ in TOUCHED} == {
+        "orthogonal_irrelevance",
+        "alpha_robustness",
+        "environment_robustness",
+        "vector_equivalence",
+        "spanning",
+        "null_space_size",
+        "logit_equivalence",
+    }
+
+
+def test_settings_differ_from_the_protocol_in_one_switch() -> None:
+    reference = Protocol(name="reference", switches=SWITCHES)
+    found = list(settings(reference, "orthogonal_irrelevance", "d", "formality"))
+    assert found[0].on == set(SWITCHES)
+    assert found[-1].on == frozenset()
+    for setting in found[1:-1]:
+        assert set(SWITCHES) - setting.on == {setting.switch}
+
+
+def test_new_texts_only_where_the_texts_differ() -> None:
+    reference = Protocol(name="reference", switches=SWITCHES)
+    assert len(variants(reference)) == 1 + len(GENERATION_SWITCHES)
+    on = frozenset(SWITCHES)
+    assert texts_of(reference, on) == "reference"
+    for switch in SWITCHES:
+        expected = f"reference-minus-{switch}" if switch in GENERATION_SWITCHES else "reference"
+        assert texts_of(reference, on - {switch}) == expected
+    assert texts_of(reference, frozenset()) == CONTROLLED
+    with pytest.raises(ValueError, match="no texts"):
+        texts_of(reference, on - set(GENERATION_SWITCHES))
+
+
+def test_any_single_switch_is_a_protocol_of_its_own() -> None:
+    settings = catalog.study("quick").model_dump(mode="json")
+    for switch in SWITCHES:
+        settings["protocols"] = [
+            {"name": CONTROLLED},
+            {"name": switch.replace("_", "-"), "switches": [switch]},
+        ]
+        study = Study.model_validate(settings)
+        (protocol,) = study.switched_protocols
+        assert protocol.switches == (switch,)
+        assert len(variants(protocol)) == 1 + (switch in GENERATION_SWITCHES)
+        assert protocol_sites.sites(study)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"protocols": [{"name": "reference", "switches": ["no_baseline"]}]}, "always needed"),
+        ({"protocols": [{"name": "controlled", "switches": ["no_baseline"]}]}, "no switch on"),
+        ({"protocols": [{"name": "controlled"}, {"name": "other"}]}, "name those that are on"),
+        ({"protocols": [{"name": "controlled"}, {"name": "controlled"}]}, "one name"),
+        (
+            {"protocols": [{"name": "controlled"}, {"name": "a", "switches": ["no_base"]}]},
+            "switches",
+        ),
+        ({"protocol_texts": None}, "what protocols with switches are run on"),
+        ({"scoring": {"scorers": ["minilm", "minilm"]}}, "named twice"),
+    ],
+)
+def test_a_study_says_what_is_wrong_with_its_protocols(change: dict, message: str) -> None:
+    settings = catalog.study("quick").model_dump(mode="json")
+    with pytest.raises(ValidationError, match=message):
+        Study.model_validate({**settings, **change})
+
+
+def test_protocols_run_on_a_part_of_what_controlled_is_run_on() -> None:
+    settings = catalog.study("quick").model_dump(mode="json")
+    for name, value in (("samples", 9), ("seeds", 9), ("layers", [1])):
+        texts = {**settings["protocol_texts"], name: value}
+        with pytest.raises(ValidationError, match=name):
+            Study.model_validate({**settings, "protocol_texts": texts})
+
+
+def test_v_is_read_one_block_early_and_not_before_the_first() -> None:
+    site = protocol_sites.site_of(["layer_offset", "no_chat_template"])
+    assert (site.read_layer(15), site.name) == (14, "offset-raw")
+    with pytest.raises(ValueError, match="does not exist"):
+        site.read_layer(0)
+
+
+def test_what_was_not_measured_is_said_and_decides_nothing() -> None:
+    asked = ("alpha_robustness", "d")
+    row = finding_row(
+        asked,
+        [
+            Found("as_published", "", "holds", "0.10 [0.01, 0.20]", 0.1),
+            Found("without", "no_baseline", "untestable", "", 0.0),
+            Found("controlled", "", "not measured", "", 0.0),
+        ],
+    )
+    assert row["deciding"] == ""
+    assert "was not measured when controlled" in str(row["sentence"])
+
+
+def test_a_study_without_protocols_compares_nothing() -> None:
+    settings = planted_study().model_dump(mode="json")
+    settings |= {"protocols": [{"name": CONTROLLED}], "protocol_texts": None}
+    study = Study.model_validate(settings)
+    made = protocol_comparison.make(
+        as_run(scored(World(STEERS), planted_study(), "sentiment"), study, "sentiment")
+    )
+    assert all(rows.frame.is_empty() for rows in made.rows)
