@@ -69,13 +69,15 @@ class ProtocolScores:
         self._known: dict[tuple[str, bool, bool], Scores] = {}
         ours = pl.col("protocol").is_in([CONTROLLED, *variants(protocol)])
         keys = ["protocol", "vector_id", "alpha"]
-        arms = self._scored.filter(ours).select(keys).unique().group_by("protocol")
-        found = [
-            {Arm(row["vector_id"], row["alpha"]) for row in own.iter_rows(named=True)}
-            for _, own in arms
-        ]
-        #: Arms that every set of texts has, so that settings differ in nothing else.
-        self.everywhere: set[Arm] = set.intersection(*found) if found else set()
+        texts = self._scored.filter(ours).select(*keys, "prompt_id").unique()
+        n_sets = texts["protocol"].n_unique()
+        #: Arms that every set of texts has, and the prompts of each in all of them: settings are to
+        #: differ in nothing else.
+        self.everywhere: dict[Arm, set[str]] = {}
+        by_prompt = texts.group_by("vector_id", "alpha", "prompt_id").agg(pl.len().alias("n_sets"))
+        for row in by_prompt.filter(pl.col("n_sets") == n_sets).iter_rows(named=True):
+            arm = Arm(row["vector_id"], row["alpha"])
+            self.everywhere.setdefault(arm, set()).add(row["prompt_id"])
 
     def scores(self, setting: Setting) -> Scores:
         """Scores as the setting's switches read them."""
@@ -104,10 +106,16 @@ class ProtocolScores:
         if absent := [arm for arm in arms if arm not in scores.arms]:
             names = ", ".join(f"{arm.vector_id} at {arm.alpha:g}" for arm in absent)
             raise NotMeasuredError(f"{texts_of(self.protocol, setting.on)} has no {names}")
-        prompts = scores.shared(arms, environment)
+        prompts = self.prompts(setting, arms, environment)
         if len(prompts) < _FEWEST:
             raise NotMeasuredError(f"{len(prompts)} prompts in {environment}")
         return [scores.table(arm, prompts) for arm in arms]
+
+    def prompts(self, setting: Setting, arms: list[Arm], environment: str = POOLED) -> list[str]:
+        """Prompts that all of the arms have, in every set of texts that has the arm at all."""
+        known = [self.everywhere[arm] for arm in arms if arm in self.everywhere]
+        shared = self.scores(setting).shared(arms, environment)
+        return [prompt for prompt in shared if all(prompt in own for own in known)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +239,7 @@ def _environment(question: Question) -> Number:
     arms = [*question.perpendicular(question.dose), question.base]
     strata = []
     for environment in ENVIRONMENTS:
-        if len(question.data.scores(question.setting).shared(arms, environment)) >= _FEWEST:
+        if len(question.data.prompts(question.setting, arms, environment)) >= _FEWEST:
             strata.append((question.tables(arms, environment), len(arms)))
     if len(strata) < 2:
         raise NotMeasuredError(f"{len(strata)} environment with {_FEWEST} prompts or more")

@@ -82,7 +82,8 @@ def estimate(
         level=level,
         n=max(2, n_units - len(blocks) + 1),
     )
-    return Estimate(observed, interval.low, interval.high)
+    # The mean of |d| is biased upwards, and the correction for it may pass the value itself.
+    return Estimate(observed, min(interval.low, observed), max(interval.high, observed))
 
 
 def mean_d(pairs: Sequence[tuple[int, int]], *, absolute: bool) -> Statistic:

@@ -9,6 +9,7 @@ import polars as pl
 
 from steer_assets.assets import protocol_sites
 from steer_assets.assets.arms import UNSTEERED, Arm
+from steer_assets.assets.protocol_settings import TOUCHED, settings
 from steer_assets.catalog import catalog
 from steer_assets.catalog.protocols import CONTROLLED, SWITCHES, variants
 from steer_assets.catalog.studies import Study
@@ -33,19 +34,19 @@ class World:
 
 def planted_study(n_prompts: int = 40, samples: int = 3, seeds: int = 2) -> Study:
     """`quick` with as many prompts as a test wants, all of them in the protocols too."""
-    settings = catalog.study("quick").model_dump(mode="json")
+    plan = catalog.study("quick").model_dump(mode="json")
     tests = {"in_distribution": n_prompts // 2, "topic_shift": n_prompts // 4}
     tests |= {"genre_shift": n_prompts - sum(tests.values()), "safety_style": 0}
-    settings["prompts"]["test"] = tests
-    settings["generation"]["samples"] = samples
-    settings["statistics"]["n_boot"] = 400
-    settings["vectors"]["orthogonal_seeds"] = list(range(seeds))
-    settings["protocol_texts"] |= {"prompts": tests, "samples": samples, "seeds": seeds}
-    settings["protocols"] = [
+    plan["prompts"]["test"] = tests
+    plan["generation"]["samples"] = samples
+    plan["statistics"]["n_boot"] = 400
+    plan["vectors"]["orthogonal_seeds"] = list(range(seeds))
+    plan["protocol_texts"] |= {"prompts": tests, "samples": samples, "seeds": seeds}
+    plan["protocols"] = [
         {"name": CONTROLLED},
         {"name": "reference", "switches": list(SWITCHES)},
     ]
-    return Study.model_validate(settings)
+    return Study.model_validate(plan)
 
 
 def family(arm: Arm) -> str:
@@ -102,6 +103,45 @@ def _rows(
     )
 
 
+def measures(study: Study, trait: str) -> pl.DataFrame:
+    """Numbers that need no text: a null space that is all floor unless differentiated exactly."""
+    protocol = study.switched_protocols[0]
+    rows = []
+    for conclusion, quantity in TOUCHED:
+        if conclusion not in ("null_space_size", "logit_equivalence"):
+            continue
+        for setting in settings(protocol, conclusion, quantity, trait):
+            floor = 0.0
+            if quantity == "kl_share":
+                value = 0.1
+            elif quantity == "covariance_null_fraction":
+                value, floor = 0.8, 0.75
+            elif "finite_difference" in setting.on:
+                value, floor = 0.95, 0.9
+            else:
+                value = 0.3
+            rows.append(
+                {
+                    "model": "toy",
+                    "trait": trait,
+                    "protocol": protocol.name,
+                    "layer": LAYER,
+                    "conclusion": conclusion,
+                    "quantity": quantity,
+                    "setting": setting.name,
+                    "switch": setting.switch,
+                    "value": value,
+                    "low": value - 0.02,
+                    "high": value + 0.02,
+                    "by_itself": floor,
+                    "n_prompts": 4,
+                    "run_id": "",
+                    "code_version": "1",
+                }
+            )
+    return pl.DataFrame(rows)
+
+
 def as_run(table: pl.DataFrame, study: Study, trait: str, auroc_low: float = 0.9) -> Any:
     """What `protocol_comparison` reads, without a data folder."""
     keys = ["generation_id", "scorer"]
@@ -113,13 +153,7 @@ def as_run(table: pl.DataFrame, study: Study, trait: str, auroc_low: float = 0.9
         ),
         "scorer_validation": pl.DataFrame({"scorer": ["known"], "auroc_low": [auroc_low]}),
         "judge_validation": pl.DataFrame(schema={"scorer": pl.String, "auroc_low": pl.Float64}),
-        "protocol_measures": pl.DataFrame(
-            schema=dict.fromkeys(
-                ["model", "trait", "protocol", "conclusion", "quantity", "run_id", "code_version"],
-                pl.String,
-            )
-            | {"layer": pl.Int32}
-        ),
+        "protocol_measures": measures(study, trait) if study.switched_protocols else pl.DataFrame(),
     }
     return SimpleNamespace(
         study=study,

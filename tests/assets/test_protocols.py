@@ -33,7 +33,7 @@ def compared(
     made = protocol_comparison.make(as_run(scored(world, study, trait), study, trait, auroc_low))
     frames = {rows.table: rows.frame for rows in made.rows}
     return frames["protocol_comparison"], frames["protocol_findings"].filter(
-        pl.col("scorer") == "known"
+        pl.col("scorer").is_in(["known", "none"])
     )
 
 
@@ -125,12 +125,23 @@ def test_a_scorer_that_cannot_tell_carries_no_controlled_finding() -> None:
     assert "unsigned_mean_d" in row["deciding"]
 
 
+def test_a_null_space_that_is_all_floor_is_no_finding() -> None:
+    _, findings = compared(World(STEERS), study=planted_study(n_prompts=12))
+    row = finding(findings, "null_space_size", "jacobian_null_fraction")
+    assert (row["as_published"], row["controlled"]) == ("holds", "fails")
+    assert row["deciding"] == "finite_difference"
+    # the samples alone give any model three quarters: read by a test it says nothing
+    row = finding(findings, "null_space_size", "covariance_null_fraction")
+    assert (row["as_published"], row["controlled"]) == ("holds", "undecided")
+    assert row["deciding"] == "unsigned_mean_d"
+    row = finding(findings, "logit_equivalence", "kl_share")
+    assert (row["as_published"], row["controlled"]) == ("holds", "holds")
+
+
 def test_every_switch_that_touches_a_conclusion_has_its_number() -> None:
     study = planted_study(n_prompts=12)
-    numbers, _ = compared(World(STEERS), "formality", study=study)
+    numbers, _ = compared(World(STEERS, level=6.0), "formality", study=study)
     for (conclusion, quantity), touched in TOUCHED.items():
-        if conclusion in ("null_space_size", "logit_equivalence"):
-            continue  # these need no texts and are measured elsewhere
         rows = numbers.filter(pl.col("conclusion") == conclusion, pl.col("quantity") == quantity)
         assert set(rows["switch"]) == {"", *touched}
         assert set(rows["setting"]) == {"as_published", "without", "controlled"}

@@ -45,6 +45,13 @@ def test_regions_with_one_end() -> None:
     assert reading(Estimate(0.5, 0.4, 0.6), large, tested=True) == "undecided"
 
 
+def test_a_number_that_any_model_gives_says_nothing() -> None:
+    large, number = Region(0.5, inf), Estimate(0.9, 0.85, 0.95)
+    assert reading(number, large, tested=True, of_any=0.8) == "undecided"
+    assert reading(number, large, tested=True, of_any=0.3) == "holds"
+    assert reading(number, large, tested=False, of_any=0.8) == "holds"
+
+
 def test_a_number_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="finite"):
         reading(Estimate(float("nan"), 0, 1), SMALL, tested=True)

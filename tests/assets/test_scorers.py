@@ -1,0 +1,85 @@
+"""Scorers of the catalog: complete for their traits, and absent where their model is."""
+
+import logging
+
+import pytest
+
+from steer_assets.assets import scorers
+from steer_assets.catalog import catalog
+from steer_assets.catalog.errors import UnknownNameError
+from steer_assets.scoring.protocol import ScorerUnavailable
+
+PUBLISHED = {
+    "twitter-roberta-sentiment": "cardiffnlp/twitter-roberta-base-sentiment-latest",
+    "roberta-formality": "s-nlp/roberta-base-formality-ranker",
+    "bart-mnli": "facebook/bart-large-mnli",
+}
+
+
+def test_the_published_three_are_in_the_catalog() -> None:
+    for name, model_id in PUBLISHED.items():
+        assert catalog.scorer_entry(name).model_id == model_id
+
+
+def test_every_entry_is_complete_for_every_trait_it_names() -> None:
+    for name in catalog.scorer_keys():
+        entry = catalog.scorer_entry(name)
+        for trait in catalog.trait_keys():
+            if entry.use(trait) is not None:
+                assert scorers.spec(entry, trait).name == name
+
+
+def test_every_trait_has_a_published_scorer() -> None:
+    for trait in catalog.trait_keys():
+        assert any(catalog.scorer_entry(name).use(trait) for name in PUBLISHED), trait
+
+
+def test_the_formality_map_does_not_read_signs_off_names() -> None:
+    use = catalog.scorer_entry("roberta-formality").use("formality")
+    assert use is not None
+    assert use.label_map["formal"] > 0 > use.label_map["informal"]
+
+
+def test_studies_name_scorers_that_exist() -> None:
+    for name in catalog.study_keys():
+        for scorer in catalog.study(name).scoring.scorers:
+            catalog.scorer_entry(scorer)
+
+
+def test_a_scorer_of_another_trait_is_left_out_and_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Kind:
+        name = "minilm"
+
+    log = logging.getLogger("test")
+    with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(scorers, "_made", _made_if_known(Kind()))
+        found = scorers.available(("minilm", "roberta-formality"), "sentiment", log)
+    assert [one.name for one in found] == ["minilm"]
+    assert "roberta-formality does not score sentiment" in caplog.text
+
+
+def _made_if_known(known: object):
+    def made(name: str, trait: str, version: str) -> object:
+        if name == "minilm":
+            return known
+        return scorers.spec(catalog.scorer_entry(name), trait)
+
+    return made
+
+
+def test_no_scorer_at_all_is_an_error() -> None:
+    with pytest.raises(ScorerUnavailable, match="does not score sentiment"):
+        scorers.available(("roberta-formality",), "sentiment", logging.getLogger("test"))
+
+
+def test_a_judge_needs_a_model_to_ask() -> None:
+    with pytest.raises(ScorerUnavailable, match="asks a language model"):
+        scorers.scorer("lm-judge", "sentiment")
+    assert scorers.judges(("minilm", "lm-judge")) == ("lm-judge",)
+
+
+def test_an_unknown_scorer_gets_the_nearest_names() -> None:
+    with pytest.raises(UnknownNameError, match="minilm"):
+        scorers.scorer("minlm", "sentiment")
