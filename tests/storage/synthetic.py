@@ -58,6 +58,42 @@ def _effects(layout: Layout, key: PartitionKey) -> None:
     ]
     write(layout, "equivalence_tests", key, *tests)
     write(layout, "equivalence_reports", key, {**shared, "verdict": "different"})
+    _protocols(layout, key)
+
+
+def _protocols(layout: Layout, key: PartitionKey) -> None:
+    """One conclusion that a switch decides, and one that was not measured."""
+    shared = {"protocol": "reference", "scorer": "minilm", "layer": LAYER}
+    measured = {**shared, "conclusion": "orthogonal_irrelevance", "quantity": "d"}
+    numbers = [
+        {**measured, "setting": "as_published", "switch": "", "value": 0.1, "finding": "holds"},
+        {**measured, "setting": "controlled", "switch": "", "value": 0.8, "finding": "fails"},
+        *(
+            {**measured, "setting": "without", "switch": switch, "value": value, "finding": says}
+            for switch, value, says in (
+                ("prompt_included", 0.7, "fails"),
+                ("unmatched_norm", 0.1, "holds"),
+            )
+        ),
+    ]
+    write(layout, "protocol_comparison", key, *numbers)
+    findings = [
+        {
+            **measured,
+            "as_published": "holds",
+            "controlled": "fails",
+            "deciding": "prompt_included",
+        },
+        {
+            **shared,
+            "conclusion": "alpha_robustness",
+            "quantity": "d",
+            "as_published": "not measured",
+            "controlled": "not measured",
+            "deciding": "",
+        },
+    ]
+    write(layout, "protocol_findings", key, *findings)
 
 
 def _geometry(layout: Layout, key: PartitionKey) -> None:

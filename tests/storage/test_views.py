@@ -59,10 +59,21 @@ def test_v_null_space_puts_the_kinds_side_by_side(full):
     assert rows.null_count().sum_horizontal().item() == 0
 
 
-def test_a_protocol_that_was_not_run_is_null_not_a_verdict(full):
-    rows = query(full, "FROM v_protocol_comparison")
-    assert set(rows["verdict_controlled"]) == {"different"}
-    assert set(rows["verdict_reference"]) == {None}
+def test_v_protocol_comparison_has_a_row_for_each_switch_and_says_which_decides(full):
+    rows = query(full, "FROM v_protocol_comparison WHERE conclusion = 'orthogonal_irrelevance'")
+    assert rows.height == 2 * len(synthetic.TRAITS)
+    assert set(rows["as_published"]) == {0.1}
+    assert set(rows["controlled"]) == {0.8}
+    decides = set(rows.select("switch", "without", "decides").iter_rows())
+    assert decides == {("prompt_included", 0.7, True), ("unmatched_norm", 0.1, False)}
+
+
+def test_a_conclusion_that_was_not_measured_is_null_not_a_number(full):
+    rows = query(full, "FROM v_protocol_comparison WHERE conclusion = 'alpha_robustness'")
+    assert rows.height == len(synthetic.TRAITS)
+    assert set(rows["finding_controlled"]) == {"not measured"}
+    for column in ("as_published", "controlled", "without", "switch"):
+        assert set(rows[column]) == {None}
 
 
 def test_v_lineage_keeps_the_newest_only(layout):
