@@ -9,6 +9,8 @@ CREATE TABLE protocol_findings (
     quantity     VARCHAR NOT NULL,
     as_published VARCHAR NOT NULL,   -- holds, fails, undecided, untestable, not measured
     controlled   VARCHAR NOT NULL,
+    touched      VARCHAR NOT NULL,   -- switches that change the number or its reading
+    findings_without VARCHAR NOT NULL, -- findings with each of them off alone, in the same order
     deciding     VARCHAR NOT NULL,   -- switches that alone change the finding, or empty
     sentence     VARCHAR NOT NULL,
     run_id       VARCHAR NOT NULL,

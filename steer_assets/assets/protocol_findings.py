@@ -73,17 +73,19 @@ class Found:
     value: float
 
 
-def finding_row(asked: tuple[str, str], found: Sequence[Found]) -> dict[str, object]:
+def finding_row(asked: tuple[str, str], settings: Sequence[Found]) -> dict[str, object]:
     """Findings of both protocols, the switches that decide, and the sentence."""
-    reference = _only(found, AS_PUBLISHED)
-    controlled = _only(found, CONTROLLED)
-    without = {f.switch: f for f in found if f.setting == WITHOUT}
+    reference = _only(settings, AS_PUBLISHED)
+    controlled = _only(settings, CONTROLLED)
+    without = {f.switch: f for f in settings if f.setting == WITHOUT}
     decide = _deciding(reference, controlled, without)
     return {
         "conclusion": asked[0],
         "quantity": asked[1],
         "as_published": reference.finding,
         "controlled": controlled.finding,
+        "touched": ", ".join(without),
+        "findings_without": ", ".join(found.finding for found in without.values()),
         "deciding": ", ".join(decide),
         "sentence": _sentence(asked, reference, controlled, without, decide),
     }

@@ -140,10 +140,13 @@ def test_a_null_space_that_is_all_floor_is_no_finding() -> None:
 
 def test_every_switch_that_touches_a_conclusion_has_its_number() -> None:
     study = planted_study(n_prompts=12)
-    numbers, _ = compared(World(STEERS, level=6.0), "formality", study=study)
+    numbers, findings = compared(World(STEERS, level=6.0), "formality", study=study)
     for (conclusion, quantity), touched in TOUCHED.items():
         rows = numbers.filter(pl.col("conclusion") == conclusion, pl.col("quantity") == quantity)
         assert set(rows["switch"]) == {"", *touched}
+        row = finding(findings, conclusion, quantity)
+        assert set(row["touched"].split(", ")) == set(touched)
+        assert len(row["findings_without"].split(", ")) == len(touched)
         assert set(rows["setting"]) == {"as_published", "without", "controlled"}
     assert (numbers["low"] <= numbers["value"] + 1e-9).all()
     assert (numbers["value"] <= numbers["high"] + 1e-9).all()

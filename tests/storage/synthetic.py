@@ -82,6 +82,8 @@ def _protocols(layout: Layout, key: PartitionKey) -> None:
             **measured,
             "as_published": "holds",
             "controlled": "fails",
+            "touched": "prompt_included, unmatched_norm",
+            "findings_without": "fails, holds",
             "deciding": "prompt_included",
         },
         {
@@ -90,6 +92,8 @@ def _protocols(layout: Layout, key: PartitionKey) -> None:
             "quantity": "d",
             "as_published": "not measured",
             "controlled": "not measured",
+            "touched": "no_baseline",
+            "findings_without": "not measured",
             "deciding": "",
         },
     ]

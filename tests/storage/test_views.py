@@ -72,7 +72,8 @@ def test_a_conclusion_that_was_not_measured_is_null_not_a_number(full):
     rows = query(full, "FROM v_protocol_comparison WHERE conclusion = 'alpha_robustness'")
     assert rows.height == len(synthetic.TRAITS)
     assert set(rows["finding_controlled"]) == {"not measured"}
-    for column in ("as_published", "controlled", "without", "switch"):
+    assert set(rows["switch"]) == {"no_baseline"}
+    for column in ("as_published", "controlled", "without"):
         assert set(rows[column]) == {None}
 
 
