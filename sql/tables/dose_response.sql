@@ -1,5 +1,5 @@
 -- Divergence of the next token against the length of a step, prompt by prompt: from the unsteered model along every
--- vector in shares of |h|, and from v along null, range and random directions (v + c v_perp) in multiples of |v|.
+-- vector in shares of |h|, and from v along null, range and random directions v + c v_perp, in multiples of |v|.
 CREATE TABLE dose_response (
     model         VARCHAR NOT NULL,
     trait         VARCHAR NOT NULL,

@@ -21,6 +21,8 @@ def _filler(dtype: pl.DataType) -> Any:
         return "x"
     if dtype.is_integer():
         return 1
+    if dtype == pl.Boolean:
+        return True
     return datetime(2026, 1, 1) if dtype.is_temporal() else 0.5
 
 
@@ -127,6 +129,40 @@ def _geometry(layout: Layout, key: PartitionKey) -> None:
         for alpha in (0.5, 1.0)
     ]
     write(layout, "logit_distances", key, *distances)
+    _doses(layout, key)
+
+
+def _doses(layout: Layout, key: PartitionKey) -> None:
+    """Steps that the second-order law predicts, and ranks that have nearly settled."""
+    base, along = VECTORS
+    steps = [
+        {
+            "layer": LAYER,
+            "reference_id": base,
+            "vector_id": along,
+            "dose": dose,
+            "relative_step": dose / 10,
+            "step_norm": dose,
+            "kl": dose**2,
+            "predicted_kl": dose**2,
+        }
+        for dose in (0.25, 0.5, 1.0)
+    ]
+    write(layout, "dose_response", key, *steps)
+    radius = {"layer": LAYER, "reference_id": base, "vector_id": along, "tolerance": 0.01}
+    write(layout, "equivalence_radius", key, radius)
+    ranks = [
+        {
+            "layer": LAYER,
+            "kind": "fisher",
+            "estimator": "variance_99",
+            "n_prompts": n,
+            "value": value,
+        }
+        for n, value in ((8, 10.0), (16, 11.0))
+    ]
+    write(layout, "effective_dimension", key, *ranks)
+    write(layout, "null_space_angles", key, {"layer": LAYER, "compared": "environments"})
 
 
 def write_warehouse(layout: Layout) -> None:

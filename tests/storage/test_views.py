@@ -144,3 +144,15 @@ def test_artifacts_that_nobody_expects_anything_of_are_not_called_stale(layout):
         synthetic.record(layout, ASSET, {"trait": trait}, [CODE])
     sync(layout, expected_inputs=_expected([NEW_CODE], partition="sentiment"))
     assert query(layout, "SELECT partition FROM v_stale_artifacts").rows() == [("sentiment",)]
+
+
+def test_v_kl_prediction_is_exact_where_the_law_is(full):
+    rows = query(full, "FROM v_kl_prediction")
+    assert rows["step_at_most"].unique().sort().to_list() == [0.05, 0.1]
+    assert rows["median_abs_log_ratio"].max() < 1e-12
+    assert rows["holds"].all()
+
+
+def test_v_saturation_is_the_growth_over_a_doubling(full):
+    growth = query(full, "FROM v_saturation")["growth_per_doubling"]
+    assert growth.to_list() == pytest.approx([0.1] * len(synthetic.TRAITS))
