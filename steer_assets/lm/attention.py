@@ -1,12 +1,11 @@
 """Attention of one new token per row over a prefix shared by the rows of a prompt.
 
 Row r attends to the keys of its prompt's prefix, held once per prompt, and to its own tail of
-tokens since. The two parts are one softmax: with logsumexp a over the prefix and b over the tail,
+tokens since. Scores over the prefix are one matrix product per prompt, over the tail one per row
+(Hydragen, Juravsky et al. 2024, arXiv 2402.05099), and one softmax runs over both side by side:
+with tails of tens of tokens less work than two softmaxes merged by their logsumexp. Nothing is
+expanded over rows or over the query heads of a group.
 
-    out = (e^a out_prefix + e^b out_tail) / (e^a + e^b)
-
-(the merge of Milakov & Gimelshein 2018, arXiv 1805.02867, across rows as in Hydragen, Juravsky et
-al. 2024, arXiv 2402.05099). Nothing is expanded over rows or over the query heads of a group.
 Registered with transformers under ``NAME``; it acts for the ``RowCache`` whose ``update`` ran last.
 """
 
@@ -43,52 +42,41 @@ def shared_prefix_attention(
     groups = key.shape[1]
     scale = dk**-0.5 if scaling is None else scaling
     q = query.reshape(rows, groups, heads // groups, dk)
-    mask_prefix, mask_tail = cache.masks(sliding_window)
-    prefix_keys, prefix_values = cache.prefix_of_current_layer()
-    out, lse = _batched(q, key, value, scale, softcap, mask_tail)
-    if prefix_keys is not None and prefix_values is not None:
-        # Many queries of a prompt over one prefix suit a fused kernel, few over a tail do not.
-        fused = softcap is None and not torch.is_grad_enabled() and query.device.type == "cpu"
-        attend = _fused if fused else _batched
-        by_prompt = cache.to_prompts(q)
-        p_out, p_lse = attend(by_prompt, prefix_keys, prefix_values, scale, softcap, mask_prefix)
-        p_out, p_lse = cache.to_rows(p_out, rows), cache.to_rows(p_lse[..., None], rows)
-        share = torch.sigmoid(p_lse - lse[..., None]).to(out.dtype)
-        out = torch.lerp(out, p_out, share)
-    return out.reshape(rows, 1, heads, value.shape[-1]), None
+    masks = cache.masks(sliding_window)
+    keys, values = cache.prefix_of_current_layer()
+    scores = _scores(q, key, scale, softcap, masks[1])
+    if keys is None or values is None:
+        out = _product(torch.softmax(scores, dim=-1).to(value.dtype), value)
+        return out.reshape(rows, 1, heads, -1), None
+    by_prompt = _scores(cache.to_prompts(q), keys, scale, softcap, masks[0])
+    weights = torch.softmax(torch.cat([cache.to_rows(by_prompt, rows), scores], dim=-1), dim=-1)
+    weights = weights.to(value.dtype)
+    split = keys.shape[2]
+    out = cache.to_rows(_product(cache.to_prompts(weights[..., :split]), values), rows)
+    out = out + _product(weights[..., split:], value)
+    return out.reshape(rows, 1, heads, -1), None
 
 
-def _batched(
-    q: Tensor, k: Tensor, v: Tensor, scale: float, softcap: float | None, mask: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Output and logsumexp by batched matrix products; scores in float32 or better."""
-    shape = q.shape[:3]
-    # Three dimensions: a four-dimensional product would copy keys and values into place.
-    scores = torch.bmm(q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2)).view(*shape, k.shape[2])
+def _scores(
+    q: Float[Tensor, "n groups h dk"],
+    k: Float[Tensor, "n groups t dk"],
+    scale: float,
+    softcap: float | None,
+    mask: Tensor | None,
+) -> Float[Tensor, "n groups h t"]:
+    """Scaled, capped and masked scores, in float32 or better."""
+    scores = _product(q, k.transpose(2, 3))
     if k.dtype.itemsize < 4:
         scores = scores.float()
     scores = scores * scale
     if softcap is not None:
         scores = softcap * torch.tanh(scores / softcap)
-    if mask is not None:
-        scores = scores + mask
-    lse = torch.logsumexp(scores, dim=-1)
-    weights = torch.exp(scores - lse[..., None]).to(v.dtype)
-    out = torch.bmm(weights.flatten(0, 1), v.flatten(0, 1))
-    return out.view(*shape, v.shape[-1]), lse
+    return scores if mask is None else scores + mask
 
 
-def _fused(
-    q: Tensor, k: Tensor, v: Tensor, scale: float, _softcap: float | None, mask: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """The same by the processor's flash kernel, which also gives the logsumexp."""
-    if mask is not None:
-        lowest = torch.finfo(q.dtype).min
-        mask = mask.clamp_min(lowest).to(q.dtype).expand(len(q), 1, q.shape[2], k.shape[2])
-    out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        q, k, v, 0.0, False, attn_mask=mask, scale=scale
-    )
-    return out, lse
+def _product(a: Float[Tensor, "n g x y"], b: Float[Tensor, "n g y z"]) -> Float[Tensor, "n g x z"]:
+    """Batched in three dimensions: a four-dimensional product would copy keys into place."""
+    return torch.bmm(a.flatten(0, 1), b.flatten(0, 1)).view(*a.shape[:3], b.shape[3])
 
 
 AttentionInterface.register(NAME, shared_prefix_attention)

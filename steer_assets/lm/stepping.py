@@ -9,6 +9,7 @@ model's own attention runs: slower, and right for any architecture.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +19,7 @@ from transformers import DynamicCache
 
 from steer_assets.lm import attention
 from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.packing import packed_weights
 from steer_assets.lm.prefix import Prefix, Tokens, prefill
 from steer_assets.lm.rows import RowCache
 
@@ -101,13 +103,16 @@ def _aligned(x: Tensor, prompt_of_row: Tensor, columns: Tensor) -> Tensor:
 def _forward(
     lm: LanguageModel, tokens: Tensor, positions: Tensor, cache: Any, **kwargs: Any
 ) -> Float[Tensor, "rows v"]:
-    logits = lm.model(
-        input_ids=tokens[:, None],
-        position_ids=positions[:, None],
-        past_key_values=cache,
-        use_cache=True,
-        **kwargs,
-    ).logits
+    # Packed weights pass no derivative, backward or forward.
+    weights = packed_weights(lm) if torch.is_inference_mode_enabled() else nullcontext()
+    with weights:
+        logits = lm.model(
+            input_ids=tokens[:, None],
+            position_ids=positions[:, None],
+            past_key_values=cache,
+            use_cache=True,
+            **kwargs,
+        ).logits
     assert isinstance(logits, Tensor)
     return logits[:, -1]
 

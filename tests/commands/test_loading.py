@@ -26,16 +26,17 @@ loaded = [name for name in heavy if name in sys.modules]
 print(json.dumps({"command": command, "cpu": cpu(), "loaded": loaded, "assets": assets}))
 """
 
-THIRTEEN = """activation_caches behavioral_spectra classifier_scores covariance_matrices
-equivalence_reports generations identifiability_summary logit_distances model_snapshot prompt_sets
-scorer_validation svd_spectra vector_families"""
+ASSETS = """activation_caches behavioral_spectra classifier_scores covariance_matrices
+equivalence_reports fluency generations identifiability_summary logit_distances model_snapshot
+prompt_sets protocol_comparison protocol_measures protocol_vectors scorer_validation svd_spectra
+vector_families"""
 
 
 def test_definitions_load_in_seconds_without_torch_and_without_a_network():
     answer = run_python(_LOAD)
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout.splitlines()[-1])
-    assert found["assets"] == THIRTEEN.split()
+    assert found["assets"] == ASSETS.split()
     assert "torch" not in found["loaded"]
     assert "transformers" not in found["loaded"]
     # Processor time: on an idle machine it is the time, on a busy one it stays the same.
