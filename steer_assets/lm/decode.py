@@ -7,7 +7,7 @@ the batch is compacted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -104,13 +104,35 @@ def generate(
     )
     meter = Meter(on_progress, len(rows) * sampling.max_new_tokens, "tokens")
     out: dict[_Row, Generation] = {}
-    for batch in _batches(rows, prompts, size):
-        decoder = _Batch(lm, prompts, batch, table, sampling, keys)
-        for row, ids in decoder.run(meter).items():
+    waiting = _batches(rows, prompts, size)[::-1]
+    while waiting:
+        batch = waiting.pop()
+        taken = _run(_Batch(lm, prompts, batch, table, sampling, keys), meter)
+        if taken is None:
+            half = len(batch) // 2
+            waiting += [batch[half:], batch[:half]]
+            continue
+        for row, ids in taken.items():
             reason = "stop" if ids[-1] in lm.stop_ids else "length"
             seed = keys[row.prompt, row.sample].seed
             out[row] = Generation(*row, ids, lm.decode(ids), reason, seed)
     return [out[row] for row in rows]
+
+
+def _run(batch: _Batch, meter: Meter) -> dict[_Row, list[int]] | None:
+    """The rows' token ids; None where the device's memory did not hold them all at once.
+
+    No row depends on its neighbours, so a batch may be split without changing a text.
+    """
+    done = meter.done
+    try:
+        return batch.run(meter)
+    except torch.OutOfMemoryError:
+        if batch.size == 1:
+            raise
+    meter.done = done
+    torch.cuda.empty_cache()
+    return None
 
 
 def _name(prompt: Sequence[int]) -> str:
@@ -132,10 +154,9 @@ def _rows(
     return [_Row(p, a, s) for p, a in chosen for s in range(n_samples)]
 
 
-def _batches(rows: list[_Row], prompts: Sequence[Sequence[int]], size: int) -> Iterator[list[_Row]]:
+def _batches(rows: list[_Row], prompts: Sequence[Sequence[int]], size: int) -> list[list[_Row]]:
     ordered = sorted(rows, key=lambda row: (len(prompts[row.prompt]), row))
-    for start in range(0, len(ordered), size):
-        yield ordered[start : start + size]
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
 def _worth_retiring(n_live: int, n_kept: int, n_left: int) -> bool:
@@ -157,6 +178,7 @@ class _Batch:
     ) -> None:
         self._lm, self._sampling, self._keys = lm, sampling, keys
         self._rows = rows
+        self.size = len(rows)
         self._chosen = list(dict.fromkeys(row.prompt for row in rows))
         self._prompts = prompts
         self._arm_of_row = lm.tensor([row.arm for row in rows])

@@ -21,22 +21,25 @@ OnProgress = Callable[[Progress], None] | None
 
 
 class Meter:
-    """Counts work and reports it; silent where nobody listens."""
+    """Counts work and reports it; silent where nobody listens.
+
+    ``done`` is set back where work was given up half way.
+    """
 
     def __init__(self, on_progress: OnProgress, total: int, unit: str) -> None:
         self._on_progress = on_progress
         self._total = total
         self._unit = unit
-        self._done = 0
+        self.done = 0
         self._tokens = 0
         self._start = time.perf_counter()
 
     def advance(self, done: int, tokens: int = 0) -> None:
         """Count ``done`` finished units and the ``tokens`` they took, and report."""
-        self._done += done
+        self.done += done
         self._tokens += tokens
         if self._on_progress is None:
             return
         seconds = time.perf_counter() - self._start
         rate = self._tokens / seconds if self._tokens and seconds > 0 else None
-        self._on_progress(Progress(self._done, self._total, self._unit, rate))
+        self._on_progress(Progress(self.done, self._total, self._unit, rate))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from steer_assets.lm import memory
+from steer_assets.lm import decode, memory
 from steer_assets.lm.decode import Sampling, generate
 
 
@@ -39,6 +39,33 @@ def test_short_memory_changes_batches_and_not_tokens(llama, prompts, vectors, ma
     whole = generate(llama, prompts, [()], vectors, sampling)
     machine(total=10**9, free=3 * memory.row_bytes(llama, 17, 6))
     assert generate(llama, prompts, [()], vectors, sampling) == whole
+
+
+def test_a_batch_that_does_not_fit_is_split(llama, prompts, vectors, monkeypatch):
+    sampling = Sampling(max_new_tokens=6, n_samples=4)
+    reports = []
+    whole = generate(llama, prompts, [()], vectors, sampling)
+    run, sizes = decode._Batch.run, []
+
+    def small(batch, meter):
+        sizes.append(batch.size)
+        if batch.size > 3:
+            meter.advance(1)
+            raise torch.OutOfMemoryError
+        return run(batch, meter)
+
+    monkeypatch.setattr(decode._Batch, "run", small)
+    found = generate(llama, prompts, [()], vectors, sampling, on_progress=reports.append)
+    assert found == whole
+    assert max(sizes) > 3 >= min(sizes)
+    assert reports[-1].done == reports[-1].total
+    monkeypatch.setattr(decode._Batch, "run", lambda *_: _out_of_memory())
+    with pytest.raises(torch.OutOfMemoryError):
+        generate(llama, prompts[:1], [()], vectors, sampling)
+
+
+def _out_of_memory():
+    raise torch.OutOfMemoryError
 
 
 def test_the_machine_has_more_memory_than_is_free():
