@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 
 from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.packing import packed_weights
 from steer_assets.lm.prefix import pad, run_padded
 from steer_assets.lm.progress import Meter, OnProgress
 
@@ -76,12 +77,13 @@ def _batch(
     # The last prompt token predicts the first of the text; the text's own last predicts nothing.
     ids = pad(lm, [[prompt[-1], *text[:-1]] for text in texts])
     positions = torch.arange(len(head), len(head) + ids.shape[1], device=ids.device)[None]
-    logits = lm.model(
-        input_ids=ids,
-        position_ids=positions.expand(len(ids), -1),
-        past_key_values=cache,
-        use_cache=True,
-    ).logits
+    with packed_weights(lm):
+        logits = lm.model(
+            input_ids=ids,
+            position_ids=positions.expand(len(ids), -1),
+            past_key_values=cache,
+            use_cache=True,
+        ).logits
     targets = pad(lm, texts)
     chosen = logits.gather(2, targets[:, :, None])[:, :, 0].double()
     values = (chosen - logits.double().logsumexp(dim=2)).cpu().numpy()

@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.packing import packed_weights
 
 Tokens = Sequence[int]
 
@@ -65,7 +66,8 @@ def run_padded(
     """Run the backbone over right-padded prompts whose first ``share`` tokens are the same.
 
     Only tokens from ``share`` on pass as a batch: hooks on blocks see the shared ones first, as a
-    batch of one row. A hook may end either pass by raising one of ``stop``. Returns the cache.
+    batch of one row. A hook may end either pass by raising one of ``stop``. Returns the cache,
+    through which no derivative passes.
     """
     # Without a config every layer keeps all its keys; sliding windows act through the masks.
     cache = DynamicCache()
@@ -85,12 +87,13 @@ def run_padded(
 
 def _forward(lm: LanguageModel, ids: Tensor, start: int, cache: DynamicCache) -> None:
     positions = torch.arange(start, start + ids.shape[1], device=ids.device)[None]
-    lm.layout.backbone(
-        input_ids=ids,
-        position_ids=positions.expand(len(ids), -1),
-        past_key_values=cache,
-        use_cache=True,
-    )
+    with packed_weights(lm):
+        lm.layout.backbone(
+            input_ids=ids,
+            position_ids=positions.expand(len(ids), -1),
+            past_key_values=cache,
+            use_cache=True,
+        )
 
 
 def prefill(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ class LanguageModels(ConfigurableResource):
             if known == identity:
                 return model
         _loaded.clear()  # one model in memory at a time
+        gc.collect()  # a model refers to itself, through its hooks
         model = loading.load(folder, device=device, dtype=dtype)
         _loaded.append((identity, model))
         return model
