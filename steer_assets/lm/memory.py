@@ -11,6 +11,7 @@ import torch
 from steer_assets.lm.model import LanguageModel
 
 _BEST_ROWS = {"cpu": 256, "cuda": 1024}  # more rows no longer gain speed
+_SMALL = 0.05
 _SHARE = 0.25  # of the machine's memory, so that the default is the same on every run
 
 
@@ -38,6 +39,12 @@ def row_bytes(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int
     # Logits in the model's dtype and float32, noise, and their sum.
     tokens = prompt_tokens + 2 * max_new_tokens  # a tail is copied where rows retire
     return int(per_token * tokens + 16 * lm.vocab_size)
+
+
+def small(lm: LanguageModel) -> bool:
+    """Whether the machine's memory holds the model many times over."""
+    size = sum(parameter.nbytes for parameter in lm.model.parameters())
+    return size < _SMALL * machine_memory(lm.torch_device)[0]
 
 
 def machine_memory(device: torch.device) -> tuple[int, int]:

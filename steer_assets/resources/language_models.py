@@ -21,12 +21,16 @@ class LanguageModels(ConfigurableResource):
     def load(self, folder: Path, sha256: str, *, device: str, dtype: str) -> LanguageModel:
         """The model in `folder`, whose content hash is `sha256`."""
         from steer_assets.lm import loading
+        from steer_assets.lm.memory import small
 
         identity = (sha256, device, dtype)
         for known, model in _loaded:
             if known == identity:
                 return model
-        _loaded.clear()  # one model in memory at a time
+        # One model in memory at a time, and a small one in each number type that is asked for.
+        _loaded[:] = [
+            (known, kept) for known, kept in _loaded if known[0] == sha256 and small(kept)
+        ]
         gc.collect()  # a model refers to itself, through its hooks
         model = loading.load(folder, device=device, dtype=dtype)
         _loaded.append((identity, model))

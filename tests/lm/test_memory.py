@@ -71,3 +71,11 @@ def _out_of_memory():
 def test_the_machine_has_more_memory_than_is_free():
     total, free = memory.machine_memory(torch.device("cpu"))
     assert 0 < free <= total
+
+
+def test_a_model_is_small_by_its_weights_and_the_machine(llama, machine):
+    size = sum(parameter.nbytes for parameter in llama.model.parameters())
+    machine(total=21 * size, free=0)
+    assert memory.small(llama)
+    machine(total=19 * size, free=0)
+    assert not memory.small(llama)
