@@ -13,7 +13,7 @@ CREATE TABLE logit_distances (
     js             DOUBLE  NOT NULL,   -- nats
     top1_agreement DOUBLE  NOT NULL,   -- 0 or 1
     top10_overlap  DOUBLE  NOT NULL,   -- share
-    predicted_kl   DOUBLE  NOT NULL,   -- half e'Ge, G the averaged Fisher pullback at the reference, nats
+    predicted_kl   DOUBLE  NOT NULL,   -- half e'Ge, G the prompt's own Fisher form at the reference, nats
     run_id         VARCHAR NOT NULL,
     code_version   VARCHAR NOT NULL
 );

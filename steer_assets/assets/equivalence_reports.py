@@ -1,45 +1,16 @@
 """Stage 12: tests, verdicts and the page that people read."""
 
-import importlib.metadata
-
 import polars as pl
 
-from steer_assets import __version__
 from steer_assets.assets import effect_details
 from steer_assets.assets.fluency_guard import broken_arms, guarded
-from steer_assets.assets.plan import materialised_inputs
+from steer_assets.assets.report_evidence import INPUTS, read_tables
 from steer_assets.assets.scorer_validation import read_validation
-from steer_assets.assets.stage import STAGES, Produced, Rows, StageRun, stage
-from steer_assets.catalog import catalog
+from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.storage.atomic import write_text
 from steer_assets.storage.hashing import hash_json
 from steer_assets.storage.schema import conform
-
-_PACKAGES = ("torch", "transformers", "numpy", "scipy", "dagster", "duckdb")
-#: Tables that the page shows besides those made here.
-_SHOWN = (
-    "models",
-    "prompt_sets",
-    "activation_caches",
-    "covariance_matrices",
-    "svd_spectra",
-    "behavioral_spectra",
-    "steering_vectors",
-    "logit_distances",
-    "dose_response",
-    "generations",
-    "scorer_validation",
-    "classifier_scores",
-    "fluency",
-    "protocol_comparison",
-    "protocol_findings",
-)
-
-
-def _null_spaces(run: StageRun) -> pl.DataFrame:
-    kinds = ("covariance", "jacobian", "fisher")
-    return pl.concat([run.rows("null_spaces", kind=kind) for kind in kinds])
 
 
 def _fisher_row(run: StageRun, spaces: pl.DataFrame, layer: int) -> dict[str, object]:
@@ -96,46 +67,13 @@ def _tests_and_rows(
     }
 
 
-def _provenance(run: StageRun) -> pl.DataFrame:
-    """Every artifact that the page rests on, with its version and what it was made from."""
-    rows = [
-        {
-            "artifact": f"{record.asset_key} {record.partition}",
-            "data_version": record.data_version,
-            "code_version": record.code_version,
-            "inputs": ", ".join(
-                f"{i.asset_key} {i.partition} {i.data_version[:12]}" for i in sorted(record.inputs)
-            ),
-        }
-        for record in materialised_inputs(run.layout, STAGES["equivalence_reports"], run.key)
-    ]
-    return pl.DataFrame(rows)
-
-
 def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str, str]]:
     """Write the page and its figures; return the path of the page and content hashes by path."""
-    from steer_assets.reporting.evidence import Evidence
+    from steer_assets.assets.report_evidence import assemble
     from steer_assets.reporting.figures import write_figures
     from steer_assets.reporting.report import render_report
 
-    trait = catalog.trait(run.trait)
-    report = render_report(
-        Evidence(
-            model=run.model,
-            trait=run.trait,
-            study=run.study.model_dump(mode="json"),
-            tables=tables,
-            trait_title=trait.title,
-            poles=(trait.poles.positive, trait.poles.negative),
-            model_title=catalog.model_entry(run.model).title,
-            provenance=_provenance(run),
-            command=(
-                f"steer run --model {run.model} --trait {run.trait} --study {run.study.study}"
-            ),
-            versions={"steer-assets": __version__}
-            | {name: importlib.metadata.version(name) for name in _PACKAGES},
-        )
-    )
+    report = render_report(assemble(run.layout, run.key, run.study, tables))
     path = run.layout.pair_file("reports", run.model, run.trait, ".html")
     write_text(path, report.html)
     write_figures(report.figures, path.with_suffix("") / "figures")
@@ -146,7 +84,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
     dimensions=("model", "trait"),
     group="reports",
     kinds={"scipy", "html", "duckdb"},
-    code_version="2",
+    code_version="3",
     needs=(
         "model_snapshot",
         "prompt_sets",
@@ -181,14 +119,12 @@ def equivalence_reports(run: StageRun) -> Produced:
     own efficacy; Holm within a report. Verdicts are equivalent, different, inconclusive or
     untestable; failing to find a difference is never called equivalence.
     """
-    spaces = _null_spaces(run)
+    tables = read_tables(run.layout, run.key, INPUTS)
     path = run.layout.relative(run.layout.pair_file("reports", run.model, run.trait, ".html"))
-    made = _tests_and_rows(run, spaces, path)
+    made = _tests_and_rows(run, tables["null_spaces"], path)
     tests, reports = made["equivalence_tests"], made["equivalence_reports"]
     shared = {**run.key, "run_id": "", "code_version": equivalence_reports.code_version}
     complete = [pl.lit(value).alias(name) for name, value in shared.items()]
-    tables = {name: run.rows(name) for name in _SHOWN}
-    tables["null_spaces"] = spaces
     for name, frame in made.items():
         tables[name] = conform(frame.with_columns(complete), name)
     path, files = _page(run, tables)

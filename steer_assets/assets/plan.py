@@ -37,7 +37,8 @@ def _project(layout: Layout, upstream: Stage, key: PartitionKey) -> list[Partiti
     return list(materialised(layout, upstream))  # a summary reads all that exist
 
 
-def _record(layout: Layout, stage: Stage, key: PartitionKey) -> Record | None:
+def newest_record(layout: Layout, stage: Stage, key: PartitionKey) -> Record | None:
+    """The newest record of an artifact; None where there is none that can be read."""
     try:
         return read_record(layout, stage.name, key)
     except DamagedFileError:
@@ -51,7 +52,7 @@ def input_records(
     for name in stage.needs:
         upstream = STAGES[name]
         for upstream_key in _project(layout, upstream, key):
-            yield upstream, upstream_key, _record(layout, upstream, upstream_key)
+            yield upstream, upstream_key, newest_record(layout, upstream, upstream_key)
 
 
 def expected_inputs(
@@ -86,7 +87,7 @@ def expected_frame(layout: Layout) -> pl.DataFrame:
     rows: list[tuple[str, str, str, str, str, str]] = []
     for stage in STAGES.values():
         for key in materialised(layout, stage):
-            record = _record(layout, stage, key)
+            record = newest_record(layout, stage, key)
             study = _study_of(record) if record else None
             if record is None or study is None:
                 continue
@@ -118,7 +119,7 @@ def materialised_inputs(layout: Layout, stage: Stage, key: PartitionKey) -> list
 
 def check_own_study(layout: Layout, stage: Stage, key: PartitionKey, fallback: Study) -> Freshness:
     """Whether an artifact is up to date under the study that made it."""
-    record = _record(layout, stage, key)
+    record = newest_record(layout, stage, key)
     return check(layout, stage, key, (_study_of(record) if record else None) or fallback)
 
 
@@ -127,7 +128,7 @@ def stale_frame(layout: Layout) -> pl.DataFrame:
     rows = []
     for stage in STAGES.values():
         for key in materialised(layout, stage) if stage.dimensions else ():
-            record = _record(layout, stage, key)
+            record = newest_record(layout, stage, key)
             study = _study_of(record) if record else None
             if study is None:
                 rows.append((stage.name, partition_name(key), "its study is gone"))

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import get_args
 
 from steer_assets.assets.protocol_settings import AS_PUBLISHED, CONTROLLED, WITHOUT
 from steer_assets.catalog.studies import Study
-from steer_assets.stats.conclusions import Finding, Region, deciding
+from steer_assets.stats.conclusions import Finding, Region, deciding, published_region
 
 NOT_MEASURED = "not measured"
 
@@ -44,22 +43,11 @@ _WORDS = {
 
 
 def region(asked: tuple[str, str], study: Study) -> Region:
-    """Where the number of (conclusion, quantity) must lie for the published conclusion to hold.
-
-    The margins are the study's: 0.2 standard deviations, 20 % of v's effect. A null space counts as
-    large above half of the dimensions.
-    """
-    _, quantity = asked
-    share = study.statistics.margin_efficacy
-    if quantity == "d":
-        return Region(-study.statistics.margin_sd, study.statistics.margin_sd, 0.0)
-    if quantity == "share_of_v_perp":
-        return Region(-share, share, 0.0)
-    if quantity == "share_of_subspaces":
-        return Region(1 - share, 1 + share)
-    if quantity == "kl_share":
-        return Region(-inf, share)
-    return Region(0.5, inf)
+    """Where the number of (conclusion, quantity) must lie, with the margins of the study."""
+    margins = study.statistics
+    return published_region(
+        asked[1], margin_sd=margins.margin_sd, margin_share=margins.margin_efficacy
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,16 @@ class Evidence:
 
     @property
     def scorer(self) -> str:
-        """The scorer that decides: the first of the study."""
-        return str(self.study["scoring"]["scorers"][0])
+        """The scorer that decides: the first of the study that could be had here."""
+        asked = [str(name) for name in self.study["scoring"]["scorers"]]
+        told = set(self.table("equivalence_reports")["scorer"])
+        return next((name for name in asked if name in told), asked[0])
+
+    @property
+    def silent_scorers(self) -> list[str]:
+        """Scorers that the study asks for and that scored no text here."""
+        heard = set(self.table("classifier_scores")["scorer"])
+        return [str(n) for n in self.study["scoring"]["scorers"] if heard and n not in heard]
 
     @property
     def margin(self) -> float:
@@ -98,10 +106,13 @@ class Evidence:
     @property
     def reports(self) -> pl.DataFrame:
         """Verdict rows of the deciding scorer under the controlled protocol, by layer."""
-        rows = self.table("equivalence_reports").filter(
+        return self.deciding("equivalence_reports").sort("layer")
+
+    def deciding(self, name: str) -> pl.DataFrame:
+        """Rows of a table by the deciding scorer under the controlled protocol."""
+        return self.table(name).filter(
             pl.col("protocol") == "controlled", pl.col("scorer") == self.scorer
         )
-        return rows.sort("layer")
 
     def tests(self, comparison: str, margin_kind: str = "sd") -> pl.DataFrame:
         """Comparisons of the deciding scorer, with columns in standard deviations of the score.
@@ -109,11 +120,7 @@ class Evidence:
         Adds `effect_sd`, `low_sd`, `high_sd` and `margin_in_sd`. The standard deviation is the
         pooled one of both arms: the margin of kind `sd` over its share.
         """
-        rows = self.table("equivalence_tests").filter(
-            pl.col("protocol") == "controlled",
-            pl.col("scorer") == self.scorer,
-            pl.col("comparison") == comparison,
-        )
+        rows = self.deciding("equivalence_tests").filter(pl.col("comparison") == comparison)
         key = ["vector_id", "reference_id", "alpha", "environment"]
         units = (
             rows.filter(pl.col("margin_kind") == "sd", pl.col("margin") > 0)

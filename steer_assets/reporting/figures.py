@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +19,6 @@ class Figure:
     name: file name without ending, unique in a report.
     caption: how to read it and what it does not show.
     alt: what a reader who cannot see it should know.
-    svg: element to stand inside a page; colours follow the page.
     data: the numbers that are drawn, one row per mark.
     draw: gives the drawing, for other formats.
     """
@@ -28,9 +27,17 @@ class Figure:
     title: str
     caption: str
     alt: str
-    svg: str
     data: pl.DataFrame
     draw: Callable[[], Canvas] = field(repr=False, compare=False)
+
+    @cached_property
+    def svg(self) -> str:
+        """Element to stand inside a page; its colours follow the page."""
+        return svg.inline(self.draw(), self.name, self.alt)
+
+    def _repr_svg_(self) -> str:
+        """How a notebook shows it."""
+        return svg.standalone(self.draw(), self.alt)
 
 
 @dataclass(frozen=True)
@@ -69,13 +76,16 @@ def make(
             canvas.set_layout_engine("none")
             return canvas
 
-    return Figure(name, title, caption, alt, svg.inline(drawn(), name, alt), data, drawn)
+    return Figure(name, title, caption, alt, data, drawn)
 
 
-def write_figures(figures: Iterable[Figure], folder: Path) -> list[Path]:
+def write_figures(
+    figures: Iterable[Figure], folder: Path, *, all_there_is: bool = True
+) -> list[Path]:
     """Write NAME.svg, NAME.pdf and NAME.csv for every figure; returns the paths in order.
 
-    Each file is replaced as a whole, so that a reader never meets half of one.
+    Each file is replaced as a whole, so that a reader never meets half of one. Files of figures
+    that are no longer drawn are removed, unless these are not `all_there_is`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -86,6 +96,10 @@ def write_figures(figures: Iterable[Figure], folder: Path) -> list[Path]:
             _write(folder / f"{figure.name}.pdf", svg.pdf(drawn, figure.title)),
             _write(folder / f"{figure.name}.csv", figure.data.write_csv().encode()),
         ]
+    if all_there_is:
+        for suffix in (".svg", ".pdf", ".csv"):
+            for path in set(folder.glob(f"*{suffix}")) - set(written):
+                path.unlink()
     return written
 
 

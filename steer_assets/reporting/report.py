@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import polars as pl
 from markupsafe import Markup
 
+from steer_assets.reporting.charts.parts import listed
+from steer_assets.reporting.charts.protocols import findings, survival, switch_rows
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.reporting.figures import Absent, Figure
 from steer_assets.reporting.page import environment, policy
 from steer_assets.reporting.samples import side_by_side
-from steer_assets.reporting.sections import SECTIONS, Section
+from steer_assets.reporting.sections import PROTOCOLS, SECTIONS, Section
 from steer_assets.reporting.tables import format_table
 from steer_assets.reporting.words import MEANINGS, headline, layer_verdicts
 
@@ -44,6 +46,7 @@ def render_report(evidence: Evidence) -> Report:
         SchemaError: a table does not have its columns.
     """
     sections = [(section, _blocks(section, evidence)) for section in SECTIONS]
+    published = _block(PROTOCOLS(evidence))
     html = (
         environment()
         .get_template("report.html.j2")
@@ -57,15 +60,17 @@ def render_report(evidence: Evidence) -> Report:
             sections=sections,
             samples=side_by_side(evidence),
             protocols=_protocols(evidence),
-            findings=evidence.table("protocol_findings").sort(
-                "protocol", "conclusion", "quantity", "scorer", "layer"
-            ),
+            published=published,
+            survival=survival(evidence),
+            findings=findings(evidence),
+            switches=_switches(evidence),
             provenance=evidence.provenance,
             study=json.dumps(evidence.study, indent=2, ensure_ascii=False),
             missing=_missing(evidence),
         )
     )
-    figures = [b.figure for _, blocks in sections for b in blocks if b.figure is not None]
+    blocks = [*(block for _, own in sections for block in own), published]
+    figures = [block.figure for block in blocks if block.figure is not None]
     return Report(html, figures)
 
 
@@ -79,6 +84,12 @@ def _block(drawn: Figure | Absent) -> _Block:
     table = format_table(drawn.data, "html") if drawn.data.height <= _LONGEST_TABLE else ""
     # Both are made by this package from escaped text.
     return _Block(drawn.name, drawn.title, drawn, "", Markup(drawn.svg), Markup(table))
+
+
+def _switches(evidence: Evidence) -> Markup:
+    """Numbers of every conclusion with each switch off alone, as a table; empty without any."""
+    rows = switch_rows(evidence).drop("conclusion", "quantity")
+    return Markup("" if rows.is_empty() else format_table(rows, "html"))
 
 
 def _facts(evidence: Evidence) -> list[tuple[str, str]]:
@@ -111,8 +122,15 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _scorers(evidence: Evidence) -> str:
-    first, *others = evidence.study["scoring"]["scorers"]
-    return f"{first} decides; beside it {', '.join(others)}" if others else str(first)
+    first, silent = evidence.scorer, evidence.silent_scorers
+    others = [
+        str(name)
+        for name in evidence.study["scoring"]["scorers"]
+        if name != first and name not in silent
+    ]
+    words = f"{first} decides" if others or silent else first
+    beside = f"; beside it {listed(others)}" if others else ""
+    return words + beside + (f"; not available here: {listed(silent)}" if silent else "")
 
 
 def _model(evidence: Evidence) -> str:
@@ -148,13 +166,11 @@ _NEEDED = (
 def _missing(evidence: Evidence) -> list[str]:
     """What a reader should know is not there, in words."""
     notes = [f"The table {t} has no rows." for t in _NEEDED if evidence.table(t).is_empty()]
-    scored = set(evidence.table("classifier_scores")["scorer"])
-    if scored:
-        notes += [
-            f"The scorer {s} of the study scored no text."
-            for s in evidence.study["scoring"]["scorers"]
-            if s not in scored
-        ]
+    notes += [
+        f"The scorer {name} of the study scored no text: its model could not be had here, or it "
+        "does not score this trait; the log of the run says which."
+        for name in evidence.silent_scorers
+    ]
     told = set(evidence.reports["layer"])
     if told:
         absent = [layer for layer in evidence.steered_layers if layer not in told]

@@ -1,16 +1,21 @@
 """The order of a report: which figures stand under which heading, and what each heading asks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from steer_assets.reporting.charts import (
+    doses,
     effects,
     environments,
+    fluency,
     forest,
     logits,
     nullspaces,
+    protocols,
     scorers,
     spectra,
+    spread,
+    stability,
 )
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.reporting.figures import Absent, Figure
@@ -47,27 +52,49 @@ SECTIONS = (
         "prompts",
         "Does it hold for other prompts?",
         "A mean over prompts can hide prompts that respond in opposite ways.",
-        (environments.environments, environments.heterogeneity),
+        (environments.environments, environments.heterogeneity, spread.spread),
     ),
     Section(
         "logits",
         "What happens to the next token?",
         "Distances between next-token distributions need no sampling and no scorer: they see "
         "changes that the trait score does not.",
-        (logits.dose_response, logits.dose_around_v, logits.prediction),
+        (logits.dose_response, doses.around_v, doses.radii, logits.prediction),
     ),
     Section(
         "geometry",
         "How large is the null space?",
         "Two different questions: where activations lie (covariance), and which directions the "
         "output ignores (Jacobian and Fisher forms).",
-        (spectra.covariance, spectra.behaviour, nullspaces.null_fraction),
+        (
+            nullspaces.null_fraction,
+            spectra.covariance,
+            spectra.behaviour,
+            stability.saturation,
+            stability.persistence,
+        ),
     ),
     Section(
         "scorers",
         "Can the scorer be believed?",
         "Every verdict rests on a scorer of texts; one that cannot tell the poles apart can carry "
         "no claim.",
-        (scorers.validation,),
+        (scorers.validation, scorers.agreement),
+    ),
+    Section(
+        "fluency",
+        "Are the texts still language?",
+        "A vector that breaks the model moves every score. Arms whose texts are broken are never "
+        "called equivalent.",
+        (fluency.fluency,),
     ),
 )
+#: Stands after the texts, with the sentences that it illustrates.
+PROTOCOLS: Chart = protocols.protocols
+
+
+def every_chart() -> Iterator[Chart]:
+    """All figures of a report, in its order."""
+    for section in SECTIONS:
+        yield from section.charts
+    yield PROTOCOLS

@@ -117,13 +117,15 @@ def _power(value: float, _position: int = 0) -> str:
     return power if mantissa == "1" else f"{mantissa}·{power}"
 
 
-def logarithmic(axes: Axes) -> None:
-    """Both axes logarithmic, with tick labels as plain text, so that they stay text in the SVG.
+def logarithmic(axes: Axes, which: str = "xy") -> None:
+    """Axes logarithmic, with tick labels as plain text, so that they stay text in the SVG.
 
     Call it after plotting: an axis of little more than a decade is also labelled at 2 and 5.
     """
-    axes.set(xscale="log", yscale="log")
-    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+    axes.set(**{f"{name}scale": "log" for name in which})
+    limits = {"x": axes.get_xlim(), "y": axes.get_ylim()}
+    for name in which:
+        axis, (low, high) = {"x": axes.xaxis, "y": axes.yaxis}[name], limits[name]
         subs = (1.0, 2.0, 5.0) if high < 40 * low else (1.0,)
         axis.set_major_locator(LogLocator(subs=subs, numticks=6))
         axis.set_major_formatter(FuncFormatter(_power))

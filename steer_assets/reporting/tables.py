@@ -7,11 +7,6 @@ from typing import Any
 import polars as pl
 from markupsafe import escape
 
-from steer_assets.reporting.charts.effects import alpha_curve_rows, efficacy_rows
-from steer_assets.reporting.charts.environments import environment_rows
-from steer_assets.reporting.charts.forest import comparisons
-from steer_assets.reporting.charts.nullspaces import null_rows
-from steer_assets.reporting.evidence import Evidence
 from steer_assets.reporting.plain import plain
 
 _LATEX = {
@@ -36,6 +31,8 @@ _LATEX = {
     "≈": r"$\approx$",
     "≠": r"$\neq$",
     "√": r"$\surd$",
+    "∞": r"$\infty$",
+    "τ": r"$\tau$",
     "\n": " ",
 }
 
@@ -53,28 +50,10 @@ def format_table(frame: pl.DataFrame, fmt: str) -> str:
         ValueError: another format; names the known ones.
     """
     try:
-        write = _FORMATS[fmt]
+        write = FORMATS[fmt]
     except KeyError:
-        raise ValueError(f"unknown format {fmt!r}; known: {', '.join(_FORMATS)}") from None
+        raise ValueError(f"unknown format {fmt!r}; known: {', '.join(FORMATS)}") from None
     return write(frame)
-
-
-def main_tables(evidence: Evidence) -> dict[str, pl.DataFrame]:
-    """The tables that a paper would print, by name; one without rows keeps its columns."""
-    return {
-        "verdicts": evidence.reports.drop(
-            "model", "trait", "report_path", "run_id", "code_version"
-        ),
-        "efficacy": efficacy_rows(evidence),
-        "alpha": alpha_curve_rows(evidence),
-        "families": comparisons(evidence).drop("reason"),
-        "environments": environment_rows(evidence),
-        "null_fractions": null_rows(evidence),
-        "scorers": evidence.table("scorer_validation").drop("trait", "run_id", "code_version"),
-        "vectors": evidence.table("steering_vectors").drop(
-            "model", "trait", "sha256", "path", "run_id", "code_version"
-        ),
-    }
 
 
 def cell(value: Any) -> str:
@@ -157,7 +136,7 @@ def _csv(frame: pl.DataFrame) -> str:
     return frame.write_csv()
 
 
-_FORMATS: dict[str, Callable[[pl.DataFrame], str]] = {
+FORMATS: dict[str, Callable[[pl.DataFrame], str]] = {
     "md": _markdown,
     "latex": _latex,
     "csv": _csv,

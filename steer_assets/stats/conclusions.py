@@ -29,6 +29,26 @@ class Region:
     none: float | None = None
 
 
+def published_region(quantity: str, *, margin_sd: float, margin_share: float) -> Region:
+    """Where the number of a published conclusion must lie for it to hold.
+
+    d within the margin in standard deviations; shares of v's effect within the margin around
+    nothing (v_perp alone) or around all of it (subspaces); a divergence below that share of v's
+    own. A null space counts as large above half of the dimensions.
+    """
+    match quantity:
+        case "d":
+            return Region(-margin_sd, margin_sd, 0.0)
+        case "share_of_v_perp":
+            return Region(-margin_share, margin_share, 0.0)
+        case "share_of_subspaces":
+            return Region(1 - margin_share, 1 + margin_share)
+        case "kl_share":
+            return Region(-math.inf, margin_share)
+        case _:
+            return Region(0.5, math.inf)
+
+
 def reading(
     number: Estimate,
     region: Region,

@@ -13,6 +13,8 @@ import polars as pl
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.storage import schema
 
+from . import synthetic_details as details
+
 MODEL, TRAIT = "toy-30-blocks", "formality"
 LAYERS, GEOMETRY = (15, 20), (7, 15, 20, 22)
 DIM, N_SAMPLES = 576, 240
@@ -49,14 +51,15 @@ STUDY: dict[str, Any] = {
     "seed": 20260206,
     "layers": {"steer": ["L/2", "2L/3"], "geometry": ["L/4", "L/2", "2L/3", "3L/4"]},
     "prompts": {"contrast_pairs": 64, "test": ENVIRONMENTS},
-    "spectra": {"estimator": {"covariance": "variance_99", "fisher": "variance_99"}},
+    "spectra": {"estimator": dict.fromkeys(("covariance", "jacobian", "fisher"), "variance_99")},
     "generation": {
         "samples": 2,
         "max_new_tokens": 24,
         "temperature": 0.8,
         "arms": [{"alphas": [1.0]}, {"alphas": [0.5, 2.0]}],
     },
-    "scoring": {"scorers": ["minilm"], "auroc_floor": 0.7},
+    "scoring": {"scorers": details.SCORERS, "auroc_floor": 0.7},
+    "fluency": {"samples": 2, "prompts": 28, "perplexity_factor": 5.0, "repetition": 0.35},
     "statistics": {
         "margin_sd": 0.2, "margin_efficacy": 0.2, "confidence": 0.95, "significance": 0.05,
     },
@@ -112,6 +115,8 @@ def _texts(rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame, dict]:
                     "finish_reason": "length" if sample == 0 else "stop",
                 })  # fmt: skip
                 scores.append({"generation_id": key, "score": score})
+                second = {"scorer": details.SCORERS[1], "score": score + rng.normal(0, 0.3)}
+                scores.append({"generation_id": key, **second})
         by_arm[vector_id, alpha] = values
     return table("generations", generations), table("classifier_scores", scores), by_arm
 
@@ -265,7 +270,9 @@ def build_evidence() -> Evidence:
         }],
         "scorer_validation": [
             {"n_positive": 170, "n_negative": 170, "auroc": 0.93, "auroc_low": 0.9,
-             "auroc_high": 0.95}
+             "auroc_high": 0.95},
+            {"scorer": details.SCORERS[1], "n_positive": 170, "n_negative": 170, "auroc": 0.74,
+             "auroc_low": 0.68, "auroc_high": 0.8},
         ],
         "equivalence_tests": table_of_tests,
         "equivalence_reports": _reports(table_of_tests),
@@ -274,6 +281,15 @@ def build_evidence() -> Evidence:
         "svd_spectra": svd,
         "behavioral_spectra": behaviour,
         "null_spaces": null,
+        "dose_response": details.doses(),
+        "equivalence_radius": details.radii(),
+        "heterogeneity": details.spread(table_of_tests),
+        "fluency": details.fluency(generations["generation_id"].to_list(), rng),
+        "scorer_agreement": details.agreement(),
+        "effective_dimension": details.dimensions(),
+        "null_space_angles": details.angles(),
+        "protocol_comparison": details.protocol_numbers(),
+        "protocol_findings": details.protocol_findings(),
     }  # fmt: skip
     tables = {name: table(name, found) for name, found in rows.items()}
     tables |= {"generations": generations, "classifier_scores": scores}

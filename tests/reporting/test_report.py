@@ -56,13 +56,20 @@ def test_every_figure_is_there_with_caption_and_alternative_text(report: Report,
         "forest",
         "environments",
         "prompts",
+        "heterogeneity",
         "dose_response",
         "dose_around_v",
+        "radii",
         "kl_prediction",
+        "null_fraction",
         "spectra_covariance",
         "spectra_behaviour",
-        "null_fraction",
+        "saturation",
+        "persistence",
         "scorers",
+        "agreement",
+        "fluency",
+        "protocols",
     ]
     charts = [attrs for tag, attrs in page.tags if tag == "svg"]
     assert [c["aria-label"] for c in charts] == [f.alt for f in report.figures]
@@ -73,7 +80,8 @@ def test_every_figure_is_there_with_caption_and_alternative_text(report: Report,
 
 def test_same_evidence_gives_the_same_bytes_in_another_process(report: Report):
     code = (
-        "import hashlib, synthetic\n"
+        "import hashlib\n"
+        "from tests.reporting import synthetic\n"
         "from steer_assets.reporting.report import render_report\n"
         "html = render_report(synthetic.build_evidence()).html\n"
         "print(hashlib.sha256(html.encode()).hexdigest())"
@@ -81,7 +89,7 @@ def test_same_evidence_gives_the_same_bytes_in_another_process(report: Report):
     here = Path(__file__).parent
     environment = os.environ | {
         "PYTHONHASHSEED": "123",
-        "PYTHONPATH": f"{here}{os.pathsep}{here.parents[1]}",
+        "PYTHONPATH": str(here.parents[1]),
     }
     run = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
@@ -129,6 +137,22 @@ def test_a_newcomer_finds_the_numbers_that_matter(evidence: Evidence, page: Page
     assert "torch 2.13.0" in text
 
 
+def test_published_conclusions_are_summed_up_in_a_sentence(page: Page):
+    text = page.text.replace("\u00a0", " ")
+    assert "Of the 4 that hold as published, 1 survives." in text
+    assert "That spanning holds as published and fails when controlled." in text
+    assert "Every number, with each switch off alone" in text
+
+
+def test_the_deciding_scorer_is_the_first_that_could_be_had(evidence: Evidence):
+    scoring = {**evidence.study["scoring"], "scorers": ["bart-mnli", "minilm", "lm-judge"]}
+    other = replace(evidence, study={**evidence.study, "scoring": scoring})
+    assert other.scorer == "minilm"
+    text = Page(render_report(other).html).text
+    assert "minilm decides; not available here: bart-mnli and lm-judge" in text
+    assert "The scorer bart-mnli of the study scored no text" in text
+
+
 def test_no_report_says_non_identifiable(report: Report):
     assert not re.search(r"non.?identifiable|not identifiable", report.html, re.IGNORECASE)
 
@@ -140,8 +164,9 @@ def test_a_report_of_nothing_says_what_is_absent(evidence: Evidence, changed: Ch
     assert report.figures == []
     assert not [tag for tag, _ in page.tags if tag == "svg"]
     assert "No verdict on formality" in page.text
-    assert page.text.count("Not shown:") == 12 + 2  # figures, texts, protocols
-    for name in evidence.tables:
+    assert page.text.count("Not shown:") == 18 + 2  # figures, texts, verdicts by protocol
+    assert "The published procedure (protocol “reference”) was not run" in page.text
+    for name in ("models", "equivalence_reports", "steering_vectors", "generations"):
         assert f"The table {name} has no rows." in page.text
 
 

@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from steer_assets.reporting.evidence import Evidence
-from steer_assets.reporting.tables import cell, format_table, main_tables
+from steer_assets.reporting.paper import folded, main_tables
+from steer_assets.reporting.tables import cell, format_table
 
 FRAME = pl.DataFrame(
     {
@@ -64,13 +65,31 @@ def test_cells(value: object, shown: str):
 def test_main_tables_hold_the_rows_of_the_evidence(evidence: Evidence):
     tables = main_tables(evidence)
     assert set(tables) == {
-        "verdicts", "efficacy", "alpha", "families", "environments", "null_fractions", "scorers",
-        "vectors",
+        "verdicts", "effects", "efficacy", "alpha", "ratios", "environments", "heterogeneity",
+        "null_spaces", "persistence", "radii", "protocols", "switches", "scorers", "agreement",
+        "fluency", "vectors",
     }  # fmt: skip
     assert tables["verdicts"]["layer"].to_list() == [15, 20]
     assert tables["alpha"]["alpha"].unique().sort().to_list() == [0.5, 1.0, 2.0]
-    assert tables["null_fractions"]["sampling_floor"].is_not_null().all()
+    assert tables["null_spaces"]["sampling_floor"].is_not_null().all()
     assert all(format_table(t, "latex").endswith("\\end{tabular}\n") for t in tables.values())
+
+
+def test_intervals_are_folded_for_print_and_others_stay():
+    frame = pl.DataFrame({
+        "layer": [15, 20], "effect": [0.523, None], "effect_low": [-0.31, None],
+        "effect_high": [0.7349, None], "power_low": [0.1, 0.2],
+    })  # fmt: skip
+    shown = folded(frame)
+    assert shown.columns == ["layer", "effect", "power_low"]
+    assert shown["effect"].to_list() == ["0.523 [−0.31, 0.735]", None]
+
+
+def test_a_verdict_stands_beside_both_null_fractions_and_their_floors(evidence: Evidence):
+    row = main_tables(evidence)["verdicts"].row(0, named=True)
+    assert row["verdict"] == "equivalent"
+    assert row["floor_covariance"] == pytest.approx(1 - 239 / 576)
+    assert (row["null_fisher"], row["floor_fisher"]) == (0.71, 0.0)
 
 
 def test_main_tables_of_nothing_keep_their_columns(evidence: Evidence, changed):

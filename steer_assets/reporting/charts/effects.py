@@ -116,8 +116,9 @@ def alpha_curves(evidence: Evidence) -> Figure | Absent:
             f"{evidence.confidence} intervals over prompts, and the hollow mark at α = 0 is zero "
             "by definition. v + v⊥ is √2 times as long as v at the same α, so curves that lie on "
             "each other mean that the added half changed nothing that the scorer sees. The "
-            "figure does not show whether the texts stay fluent at high doses; read the texts "
-            "below." + only + layers_missing(evidence, layers)
+            "figure does not show whether the texts stay fluent at high doses: see further down."
+            + only
+            + layers_missing(evidence, layers)
         ),
         alt=f"Effect against dose for v and v + v⊥ at layer {', '.join(map(str, layers))}; "
         f"largest mean effect {extent(rows['effect_sd'])[1]:.2f} standard deviations.",

@@ -20,73 +20,34 @@ from steer_assets.reporting.style import (
 
 _FLOOR = 1e-8  # nats; smaller values are rounding of float32 logits
 _FROM_UNSTEERED = ("base", "base_plus_orthogonal", "orthogonal", "base_range", "base_null")
-_AROUND_V = ("base_plus_orthogonal", "base_plus_range", "base_plus_null")
 
 
 def summary(evidence: Evidence) -> pl.DataFrame:
-    """Quartiles of measured and predicted KL over prompts, per vector, reference and dose.
+    """Quartiles over prompts of measured and predicted KL from unsteered, per vector and dose.
 
-    `step` is the length of the difference of the two arms, alpha times its norm, in units of the
-    residual stream; around v it is the length of what was added to v.
+    `step` is the length of what is added, alpha times the norm, in units of the residual stream.
     """
     vectors = evidence.table("steering_vectors").select("vector_id", "family", "null_space", "norm")
-    distances = evidence.table("logit_distances").join(vectors, on="vector_id")
-    base = vectors.filter(pl.col("family") == "base").select(reference_id="vector_id", base="norm")
-    added = (pl.col("norm") ** 2 - pl.col("base") ** 2).clip(lower_bound=0).sqrt()
     return (
-        distances.join(base, on="reference_id", how="left")
-        .with_columns(length=pl.when(pl.col("base").is_null()).then("norm").otherwise(added))
-        .group_by("layer", "reference_id", "family", "null_space", "vector_id", "alpha")
+        evidence.table("logit_distances")
+        .filter(pl.col("reference_id") == UNSTEERED)
+        .join(vectors, on="vector_id")
+        .group_by("layer", "family", "null_space", "vector_id", "alpha")
         .agg(
-            (pl.col("alpha") * pl.col("length")).first().alias("step"),
+            (pl.col("alpha") * pl.col("norm")).first().alias("step"),
             pl.len().alias("n_prompts"),
             *quartiles("kl"),
             *quartiles("predicted_kl"),
         )
-        .sort("layer", "reference_id", "family", "vector_id", "alpha")
+        .sort("layer", "family", "vector_id", "alpha")
     )
 
 
 def dose_response(evidence: Evidence) -> Figure | Absent:
     """KL from unsteered against the length of the step."""
-    rows = summary(evidence).filter(
-        pl.col("reference_id") == UNSTEERED, pl.col("family").is_in(_FROM_UNSTEERED)
-    )
-    return _dose(
-        evidence,
-        _one_per_family(rows),
-        "dose_response",
-        "Next token: distance from unsteered against the length of the step",
-        "The step goes from the unsteered activation along each vector; null and range parts of v "
-        "are its projections on the Fisher form's two subspaces.",
-    )
-
-
-def dose_around_v(evidence: Evidence) -> Figure | Absent:
-    """KL from the arm of v against the length of what is added to v."""
-    rows = summary(evidence).filter(
-        pl.col("reference_id") != UNSTEERED, pl.col("family").is_in(_AROUND_V)
-    )
-    return _dose(
-        evidence,
-        _one_per_family(rows),
-        "dose_around_v",
-        "Next token: what is added to v, along null, range and random directions",
-        "The step starts at the activation steered by v, at the same dose, and goes at right "
-        "angles to v: into the Fisher form's null space, into its leading subspace, or in a "
-        "random direction (v + v⊥).",
-    )
-
-
-def _one_per_family(rows: pl.DataFrame) -> pl.DataFrame:
-    """The Fisher form's subspaces where there are several kinds, and the first seed."""
-    rows = rows.filter(pl.col("null_space").is_in(["", "fisher"]))
-    return rows.filter(pl.col("vector_id").is_in(seeds_shown(rows)["vector_id"].to_list()))
-
-
-def _dose(
-    evidence: Evidence, rows: pl.DataFrame, name: str, title: str, what: str
-) -> Figure | Absent:
+    name = "dose_response"
+    title = "Next token: distance from unsteered against the length of the step"
+    rows = _one_per_family(summary(evidence).filter(pl.col("family").is_in(_FROM_UNSTEERED)))
     if rows.is_empty():
         return Absent(name, title, "No next-token distances of these vectors are stored.")
     layers = sorted(rows["layer"].unique())
@@ -111,11 +72,13 @@ def _dose(
         name,
         title,
         caption=(
-            f"{what} Marks are medians over {_counts(rows)} prompts of KL(reference ‖ arm) of the "
-            "next token, bars the middle half of prompts; thin dotted lines are the prediction ½ "
-            "e′Ge of each prompt's own Fisher form. On both logarithmic axes two is the slope that "
-            "small steps give, and a line that leaves its dotted one has left the range where "
-            "the prediction holds. One token says nothing about the trait of a whole text; "
+            "The step goes from the unsteered activation along each vector; null and range parts "
+            "of v are its projections on the Fisher form's two subspaces. Marks are medians over "
+            f"{_counts(rows)} prompts of KL(unsteered ‖ steered) of the next token, bars the "
+            "middle half of prompts; thin dotted lines are the prediction ½ e′Ge of each "
+            "prompt's own Fisher form. On both logarithmic axes two is the slope that small "
+            "steps give, and a line that leaves its dotted one has left the range where the "
+            "prediction holds. One token says nothing about the trait of a whole text; "
             "values under 10⁻⁸ stand on the lower edge." + layers_missing(evidence, layers)
         ),
         alt=f"KL against step length on logarithmic axes at layer {', '.join(map(str, layers))}; "
@@ -123,6 +86,12 @@ def _dose(
         data=rows,
         draw=draw,
     )
+
+
+def _one_per_family(rows: pl.DataFrame) -> pl.DataFrame:
+    """The Fisher form's subspaces where there are several kinds, and the first seed."""
+    rows = rows.filter(pl.col("null_space").is_in(["", "fisher"]))
+    return rows.filter(pl.col("vector_id").is_in(seeds_shown(rows)["vector_id"].to_list()))
 
 
 def _dose_line(axes: Axes, rows: pl.DataFrame, shown: Look) -> None:
@@ -137,7 +106,7 @@ def _dose_line(axes: Axes, rows: pl.DataFrame, shown: Look) -> None:
 def prediction(evidence: Evidence) -> Figure | Absent:
     """Measured against predicted KL, one mark per vector and dose."""
     name, title = "kl_prediction", "Does the Fisher form predict the change?"
-    rows = summary(evidence).filter(pl.col("reference_id") == UNSTEERED)
+    rows = summary(evidence)
     if rows.is_empty():
         return Absent(name, title, "No next-token distances from unsteered are stored.")
     names = [vector_name(v, f) for v, f in rows.select("vector_id", "family").rows()]
