@@ -9,11 +9,21 @@ import traceback
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("TQDM_DISABLE", "1")
 
 import duckdb
 import typer
 
-from steer_assets.commands import catalogue, run, score, terminal, vectors, warehouse
+from steer_assets.commands import (
+    catalogue,
+    reports,
+    run,
+    score,
+    status,
+    terminal,
+    vectors,
+    warehouse,
+)
 from steer_assets.paths import data_folder
 from steer_assets.storage.parquet import DamagedFileError
 from steer_assets.storage.warehouse import WarehouseBusyError, WarehouseDamagedError
@@ -22,12 +32,18 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Is this steering vector the direction that does it, or one of many that behave the same?",
+    epilog="Begin with: steer run --model smollm2-135m-instruct --trait formality",
 )
-app.command()(run.run)
-app.command()(run.status)
-app.command()(run.report)
-app.command()(warehouse.sql)
-app.command()(score.score)
+for command, example in (
+    (run.run, "steer run --model smollm2-135m-instruct --trait formality --study quick"),
+    (status.status, "steer status --json | grep stale"),
+    (reports.report, "steer report --model smollm2-135m-instruct --trait formality"),
+    (reports.figures, "steer figures --trait formality --figure forest --to ."),
+    (reports.table, "steer table verdicts --trait formality --format latex"),
+    (warehouse.sql, 'steer sql "FROM v_model_trait_summary"'),
+    (score.score, "steer score sentiment < texts.jsonl"),
+):
+    app.command(epilog=f"Example: {example}")(command)
 app.add_typer(catalogue.models, name="models")
 app.add_typer(catalogue.traits, name="traits")
 app.add_typer(vectors.vectors, name="vectors")

@@ -6,17 +6,25 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from steer_assets.resources.progress import StageEvent, StageProgress, describe, listening
 
+#: Every command that prints rows has it.
+Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")]
+Models = Annotated[
+    list[str] | None, typer.Option("--model", help="Model key; may be given again. Default: all.")
+]
+Traits = Annotated[
+    list[str] | None, typer.Option("--trait", help="Trait key; may be given again. Default: all.")
+]
 #: Results go to standard output, everything else to standard error.
 out = Console(soft_wrap=False)
 err = Console(stderr=True)
@@ -65,11 +73,16 @@ def show(frame: pl.DataFrame, *, as_json: bool = False, title: str = "") -> None
         table.add_column(escape(name), justify="right" if dtype.is_numeric() else "left")
     for cells in frame.head(_MOST_ROWS).iter_rows():
         table.add_row(*(escape(_cell(value)) for value in cells))
-    # Piped output is for another program or a file: no wrapping to a screen that is not there.
-    console = out if out.is_terminal else Console(width=max(200, 24 * frame.width))
-    console.print(table)
+    draw(table, columns=frame.width)
     if frame.height > _MOST_ROWS:
         say(f"the first {_MOST_ROWS} of {frame.height} rows; --json gives all")
+
+
+def draw(what: RenderableType, *, columns: int = 1) -> None:
+    """Print what is laid out already."""
+    # Piped output is for another program or a file: no wrapping to a screen that is not there.
+    console = out if out.is_terminal else Console(width=max(200, 24 * columns))
+    console.print(what)
 
 
 def frame_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -143,4 +156,14 @@ def progress() -> Iterator[None]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=err, transient=True) as bars, listening(_Bars(bars)):
+        yield
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say what is going on where somebody watches; nothing in a pipe."""
+    if not err.is_terminal:
+        yield
+        return
+    with err.status(escape(what)):
         yield

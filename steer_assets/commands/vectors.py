@@ -17,7 +17,7 @@ from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
 from steer_assets.catalog.layers import resolve_layer, resolve_layers
 from steer_assets.commands import terminal
-from steer_assets.commands.run import Json
+from steer_assets.commands.terminal import Json
 from steer_assets.paths import data_folder
 from steer_assets.resources.active_study import default_study
 from steer_assets.storage.layout import Layout

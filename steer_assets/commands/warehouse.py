@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from steer_assets.commands import terminal
-from steer_assets.commands.run import Json
+from steer_assets.commands.terminal import Json
 from steer_assets.paths import data_folder
 from steer_assets.storage import warehouse
 from steer_assets.storage.layout import Layout
@@ -38,7 +38,9 @@ def sync() -> None:
     from steer_assets.assets import plan
 
     layout = Layout(data_folder())
-    _tell(warehouse.sync(layout, expected_inputs=plan.expected_frame(layout)))
+    with terminal.working("loading Parquet into DuckDB"):
+        result = warehouse.sync(layout, expected_inputs=plan.expected_frame(layout))
+    _tell(result)
 
 
 @db.command("rebuild")
@@ -47,4 +49,6 @@ def rebuild() -> None:
     from steer_assets.assets import plan
 
     layout = Layout(data_folder())
-    _tell(warehouse.rebuild(layout, expected_inputs=plan.expected_frame(layout)))
+    with terminal.working("making the database anew from Parquet"):
+        result = warehouse.rebuild(layout, expected_inputs=plan.expected_frame(layout))
+    _tell(result)
