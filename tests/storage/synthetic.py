@@ -102,6 +102,30 @@ def _protocols(layout: Layout, key: PartitionKey) -> None:
     write(layout, "protocol_findings", key, *findings)
 
 
+def _texts(layout: Layout, key: PartitionKey) -> None:
+    """One prompt unsteered, under v and under v + v_perp, scored and measured."""
+    arms = {"none": 0.0, **dict.fromkeys(VECTORS, 1.0)}
+    shared = {"protocol": "controlled", "environment": "in_distribution", "prompt_id": "a"}
+    ids = [{"generation_id": vector} for vector in arms]
+    texts = [{**shared, "generation_id": v, "vector_id": v, "alpha": a} for v, a in arms.items()]
+    write(layout, "generations", key, *texts)
+    write(layout, "classifier_scores", key, *ids)
+    write(layout, "fluency", key, *ids)
+
+
+def _behind_the_effects(layout: Layout, key: PartitionKey) -> None:
+    """One row of every table that stands behind the comparisons."""
+    vector = next(name for name, family in VECTORS.items() if family != "base")
+    shared = {"protocol": "controlled", "scorer": "minilm", "layer": LAYER, "alpha": 1.0}
+    arm = {**shared, "comparison": "against_base", "vector_id": vector}
+    for table in ("efficacy_ratios", "heterogeneity", "crossed_intervals"):
+        write(layout, table, key, arm)
+    write(layout, "spanning", key, shared)
+    write(layout, "scorer_agreement", key, {"protocol": "controlled", "what": "texts"})
+    validation = {"scorer": "minilm", "auroc": 0.9}
+    write(layout, "scorer_validation", {"trait": key["trait"]}, validation)
+
+
 def _geometry(layout: Layout, key: PartitionKey) -> None:
     for kind in ("covariance", "jacobian", "fisher"):
         row = {
@@ -173,6 +197,8 @@ def write_warehouse(layout: Layout) -> None:
         write(layout, "prompt_sets", {"trait": trait}, {"prompt_id": "a"}, {"prompt_id": "b"})
         _geometry(layout, key)
         _effects(layout, key)
+        _texts(layout, key)
+        _behind_the_effects(layout, key)
         summary.append({**key, "protocol": "controlled", "scorer": "minilm", "layer": LAYER})
         record(layout, "prompt_sets", {"trait": trait}, [InputVersion("code", "all", "1")])
         record(

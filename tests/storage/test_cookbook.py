@@ -1,0 +1,94 @@
+"""Example queries: each begins with its question, and those that compute are right."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from steer_assets.paths import REPOSITORY, SQL
+from steer_assets.storage import lineage
+from steer_assets.storage.layout import Layout
+from steer_assets.storage.lineage import InputVersion
+from steer_assets.storage.parquet import write_part
+from steer_assets.storage.warehouse import query, sync
+from tests.storage import synthetic
+
+EXAMPLES = {path.stem: path.read_text() for path in sorted((SQL / "examples").glob("*.sql"))}
+KEY = {"model": synthetic.MODEL, "trait": "formality"}
+
+
+@pytest.fixture
+def layout(tmp_path) -> Layout:
+    return Layout(tmp_path)
+
+
+@pytest.mark.parametrize("name", list(EXAMPLES))
+def test_a_file_begins_with_its_question_and_is_in_the_readme(name: str):
+    first, *rest = EXAMPLES[name].splitlines()
+    assert first.startswith("-- ")
+    assert len(first) > 30
+    assert rest
+    readme = (REPOSITORY / "README.md").read_text()
+    assert f"sql/examples/{name}.sql" in readme
+
+
+def _at(layout: Layout, asset: str, when: datetime) -> None:
+    """Date the newest record of an artifact."""
+    path = layout.part("artifact_lineage", {"asset_key": asset, "trait": "formality"})
+    frame = pl.read_parquet(path)
+    newest = pl.col("created_at") == pl.col("created_at").max()
+    moved = pl.when(newest).then(pl.lit(when.replace(tzinfo=None))).otherwise("created_at")
+    write_part(path, frame.with_columns(moved.cast(pl.Datetime("us")).alias("created_at")))
+
+
+def test_what_changed_since_last_week_names_the_inputs(layout: Layout):
+    asset, key = "prompt_sets", {"trait": "formality"}
+    synthetic.write(layout, asset, key, {})
+    now = datetime.now(UTC)
+    steps = (("v1", "c1", timedelta(days=20)), ("v1", "c1", timedelta(days=2)),
+             ("v2", "c2", timedelta(hours=1)))  # fmt: skip
+    for version, code, ago in steps:
+        made_from = [InputVersion("code", "x", code), InputVersion("study", "seed", "s")]
+        synthetic.record(layout, asset, key, made_from, version)
+        _at(layout, asset, now - ago)
+    sync(layout)
+    rows = query(layout, EXAMPLES["what_changed_since_last_week"])
+    found = rows.select("asset_key", "content", "inputs_changed").rows()
+    assert found == [(asset, "changed", "code x"), (asset, "the same", "")]
+    assert lineage.read_record(layout, asset, key) is not None
+
+
+def test_texts_stand_beside_each_other(layout: Layout):
+    synthetic.write_warehouse(layout)
+    sync(layout)
+    rows = query(layout, EXAMPLES["read_the_texts"])
+    assert rows.height == len(synthetic.TRAITS)
+    assert rows["unsteered_score"].null_count() == 0
+
+
+def test_broken_texts_are_measured_against_unsteered_ones(layout: Layout):
+    shared = {"protocol": "controlled"}
+    arms = (("u", "none", 0.0), ("a", "L1.base", 1.0), ("b", "L1.base", 2.0))
+    texts = [{**shared, "generation_id": g, "vector_id": v, "alpha": a} for g, v, a in arms]
+    synthetic.write(layout, "generations", KEY, *texts)
+    perplexity = {"u": 10.0, "a": 15.0, "b": 80.0}
+    rows = [{"generation_id": g, "perplexity": p, "repetition": 0.1} for g, p in perplexity.items()]
+    synthetic.write(layout, "fluency", KEY, *rows)
+    sync(layout)
+    answer = query(layout, EXAMPLES["where_do_texts_break"])
+    assert answer.select("alpha", "times_unsteered").rows() == [(2.0, 8.0), (1.0, 1.5), (0.0, 1.0)]
+
+
+def test_a_verdict_that_depends_on_the_scorer_comes_first(layout: Layout):
+    shared = {"protocol": "controlled", "layer": 15}
+    for trait, second in (("formality", "equivalent"), ("sentiment", "different")):
+        key = {**KEY, "trait": trait}
+        synthetic.write(
+            layout, "equivalence_reports", key,
+            {**shared, "scorer": "a", "verdict": "equivalent"},
+            {**shared, "scorer": "b", "verdict": second},
+        )  # fmt: skip
+    sync(layout)
+    rows = query(layout, EXAMPLES["does_the_verdict_depend_on_the_scorer"])
+    assert rows["n_verdicts"].to_list() == [2, 1]
+    assert rows["verdicts"][0] == "a: equivalent, b: different"
