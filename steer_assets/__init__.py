@@ -1,3 +1,24 @@
 """Are steering vectors identifiable? Evidence for any model and trait, as Dagster assets."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from steer_assets.notebook import Results
+
 __version__ = "0.1.0"
+__all__ = ["open_warehouse"]
+
+
+def open_warehouse(folder: str | Path | None = None) -> Results:
+    """The results in a data folder; by default `STEER_DATA_DIR`, or `data/` of the repository.
+
+    `open_warehouse()["v_model_trait_summary"]` is a polars frame; see `steer_assets.notebook`.
+    """
+    # Loaded here, so that importing the package costs nothing.
+    from steer_assets import notebook
+
+    return notebook.open_warehouse(folder)
