@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from steer_assets.assets import plan
+from steer_assets.assets import plan, ui
 from steer_assets.assets.stage import STAGES, Produced, Rows, Stage, StageRun
 from steer_assets.automation import partitions
 from steer_assets.catalog.studies import Study
@@ -65,51 +65,13 @@ def _write_rows(
     return hashes
 
 
-def _metadata(layout: Layout, stage: Stage, record: lineage.Record) -> dict[str, Any]:
-    return {
-        "data_version": record.data_version,
-        "study": record.study,
-        "path": dg.MetadataValue.path(str(layout.root / record.files[0].path)),
-        "files": dg.MetadataValue.json([file.path for file in record.files]),
-        "mlflow_run_id": record.mlflow_run_id or "none",
-    }
-
-
-def _column_schema(frame: pl.DataFrame) -> dg.TableSchema:
-    columns = [dg.TableColumn(name, str(dtype)) for name, dtype in frame.schema.items()]
-    return dg.TableSchema(columns=columns)
-
-
-def _preview(frame: pl.DataFrame, n: int = 8) -> str:
-    """The first rows as a Markdown table."""
-    head = frame.head(n)
-    lines = ["| " + " | ".join(head.columns) + " |", "|" + " --- |" * len(head.columns)]
-    for row in head.iter_rows():
-        cells = [f"{v:.4g}" if isinstance(v, float) else str(v)[:80] for v in row]
-        lines.append(
-            "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
-        )
-    return "\n".join(lines)
-
-
-def _describe(produced: Produced) -> dict[str, Any]:
-    """Row counts, column schema and a preview, for the UI."""
-    described: dict[str, Any] = dict(produced.metadata)
-    if produced.rows:
-        main = produced.rows[0].frame
-        described["dagster/row_count"] = sum(len(rows.frame) for rows in produced.rows)
-        described["dagster/column_schema"] = _column_schema(main)
-        described["preview"] = dg.MetadataValue.md(_preview(main))
-    return described
-
-
 def _result(
     layout: Layout, stage: Stage, key: PartitionKey, extra: dict[str, Any]
 ) -> dg.MaterializeResult:
     record = lineage.read_record(layout, stage.name, key)
     assert record is not None
     return dg.MaterializeResult(
-        metadata={**_metadata(layout, stage, record), **extra},
+        metadata={**ui.stored(layout, stage, key, record), **extra},
         data_version=dg.DataVersion(record.data_version),
     )
 
@@ -150,7 +112,9 @@ def _make(
         metrics = {"seconds": seconds, **produced.metrics}
         tracked.record(params, metrics, produced.attachments)
     announce(StageEvent(stage.name, partition_name(key), "made", seconds))
-    return {**_describe(produced), "seconds": seconds, "reused": False}
+    page = produced.attachments[0].name if produced.attachments else ""
+    links = ui.tracking_link(tracked.experiment_id, tracked.run_id, page)
+    return {**ui.describe(stage, run, produced), **links, "seconds": seconds, "reused": False}
 
 
 def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> dg.MaterializeResult:
@@ -162,7 +126,7 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
     if not forced and lineage.freshness(layout, stage.name, key, inputs).fresh:
         context.log.info(f"{stage.name} {partition_name(key)} is up to date, reused")
         announce(StageEvent(stage.name, partition_name(key), "reused"))
-        return _result(layout, stage, key, {"reused": True})
+        return _result(layout, stage, key, ui.reused(layout, stage, key, context.log))
     try:
         _verify_inputs(layout, stage, key)
     except UnusableInputError as error:
@@ -191,6 +155,7 @@ def as_asset(stage: Stage) -> dg.AssetsDefinition:
         kinds=set(stage.kinds),
         code_version=stage.code_version,
         description=stage.description,
+        metadata=ui.declared(stage),
         required_resource_keys={"store", "study", "language_models", "tracking"},
         output_required=False,
     )

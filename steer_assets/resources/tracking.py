@@ -64,8 +64,15 @@ def close_orphans(client: MlflowClient, experiment_id: str) -> int:
 class ChildRun:
     """One asset partition in MLflow; does nothing when tracking is off or fails."""
 
-    def __init__(self, client: MlflowClient | None, run_id: str, log: logging.Logger) -> None:
+    def __init__(
+        self,
+        client: MlflowClient | None,
+        run_id: str,
+        log: logging.Logger,
+        experiment_id: str = "",
+    ) -> None:
         self._client, self.run_id, self._log = client, run_id, log
+        self.experiment_id = experiment_id
 
     def record(
         self, params: Mapping[str, Any], metrics: Mapping[str, float], artifacts: list[Path]
@@ -152,7 +159,7 @@ class Tracking(ConfigurableResource):
             try:
                 all_tags = {**tags, _PARENT: self._parent, _PROCESS: _process_tag()}
                 run = self._client.create_run(self._experiment_id, tags=all_tags, run_name=name)
-                child = ChildRun(self._client, run.info.run_id, log)
+                child = ChildRun(self._client, run.info.run_id, log, self._experiment_id)
             except Exception as error:
                 log.warning(f"MLflow could not open a run: {error}")
         try:

@@ -1,0 +1,156 @@
+"""From which columns upstream each column of an asset's table is made.
+
+Written down, not guessed from names: `table.column` of the asset's main table on the left, columns
+of assets it needs on the right. Values that lie in files (activations, matrices, bases, vectors)
+are named by the column that holds their path or hash.
+"""
+
+#: The main table of an asset, where it has another name.
+MAIN_TABLE = {
+    "model_snapshot": "models",
+    "vector_families": "steering_vectors",
+    "protocol_comparison": "protocol_findings",
+}
+
+_ACTIVATIONS = "activation_caches.sha256"
+_MATRICES = "covariance_matrices.path"
+_VECTORS = "vector_families.sha256"
+_WEIGHTS = "model_snapshot.sha256"
+_TEXTS = "prompt_sets.text"
+_SCORES = "classifier_scores.score"
+_NEXT_TOKEN = f"{_WEIGHTS} {_TEXTS} {_VECTORS}"
+_PROTOCOL = "protocol_measures.protocol generations.protocol"
+
+_SOURCES: dict[str, dict[str, str]] = {
+    "activation_caches": {
+        "n_prompts": "prompt_sets.prompt_id",
+        "hidden_size": "model_snapshot.hidden_size",
+        "bytes": "model_snapshot.hidden_size prompt_sets.prompt_id",
+        "sha256": f"{_WEIGHTS} {_TEXTS}",
+    },
+    "covariance_matrices": {
+        "layer": "activation_caches.layer",
+        "environment": "prompt_sets.environment",
+        "n_samples": "prompt_sets.prompt_id",
+        "trace": _ACTIVATIONS,
+        "max_eigenvalue": _ACTIVATIONS,
+        "condition_number": _ACTIVATIONS,
+        "path": _ACTIVATIONS,
+    },
+    "svd_spectra": {
+        "layer": "covariance_matrices.layer",
+        "environment": "covariance_matrices.environment",
+        "singular_value": _MATRICES,
+        "explained_variance": _MATRICES,
+        "cumulative_variance": _MATRICES,
+        "noise_edge": f"{_MATRICES} covariance_matrices.n_samples",
+    },
+    "behavioral_spectra": {
+        "layer": "activation_caches.layer",
+        "n_prompts": "prompt_sets.prompt_id",
+        "singular_value": f"{_WEIGHTS} {_TEXTS} {_ACTIVATIONS}",
+    },
+    "vector_families": {
+        "layer": "activation_caches.layer",
+        "norm": f"{_ACTIVATIONS} prompt_sets.polarity",
+        "cosine_to_base": f"{_ACTIVATIONS} prompt_sets.polarity",
+        "null_energy_covariance": f"{_ACTIVATIONS} svd_spectra.singular_value",
+        "null_energy_jacobian": f"{_ACTIVATIONS} behavioral_spectra.singular_value",
+        "null_energy_fisher": f"{_ACTIVATIONS} behavioral_spectra.singular_value",
+        "sha256": f"{_ACTIVATIONS} prompt_sets.polarity",
+        "path": _ACTIVATIONS,
+    },
+    "protocol_vectors": {
+        "norm": f"{_WEIGHTS} {_TEXTS}",
+        "sha256": f"{_WEIGHTS} {_TEXTS}",
+        "path": f"{_WEIGHTS} {_TEXTS}",
+    },
+    "protocol_measures": {
+        "layer": "protocol_vectors.layer",
+        "n_prompts": "prompt_sets.prompt_id",
+        **dict.fromkeys(
+            ("value", "low", "high", "by_itself"), f"{_WEIGHTS} {_TEXTS} protocol_vectors.sha256"
+        ),
+    },
+    "logit_distances": {
+        "vector_id": "vector_families.vector_id",
+        "reference_id": "vector_families.vector_id",
+        "layer": "vector_families.layer",
+        "environment": "prompt_sets.environment",
+        "prompt_id": "prompt_sets.prompt_id",
+        **dict.fromkeys(
+            ("l2", "kl", "js", "top1_agreement", "top10_overlap", "predicted_kl"), _NEXT_TOKEN
+        ),
+    },
+    "generations": {
+        "generation_id": "vector_families.vector_id prompt_sets.prompt_id",
+        "vector_id": "vector_families.vector_id protocol_vectors.vector_id",
+        "environment": "prompt_sets.environment",
+        "prompt_id": "prompt_sets.prompt_id",
+        "prompt": _TEXTS,
+        **dict.fromkeys(
+            ("text", "n_tokens", "finish_reason"), f"{_NEXT_TOKEN} protocol_vectors.sha256"
+        ),
+    },
+    "fluency": {
+        "generation_id": "generations.generation_id",
+        **dict.fromkeys(
+            ("n_words", "distinct_1", "distinct_2", "distinct_3", "repetition"), "generations.text"
+        ),
+        "perplexity": f"generations.text generations.prompt {_WEIGHTS}",
+    },
+    "classifier_scores": {
+        "generation_id": "generations.generation_id",
+        "score": "generations.text",
+    },
+    "protocol_comparison": {
+        "protocol": _PROTOCOL,
+        "scorer": "classifier_scores.scorer",
+        "layer": "protocol_measures.layer",
+        "conclusion": "protocol_measures.conclusion",
+        "quantity": "protocol_measures.quantity",
+        **dict.fromkeys(
+            ("as_published", "controlled", "findings_without", "deciding", "sentence"),
+            f"protocol_measures.value {_SCORES} scorer_validation.auroc_low",
+        ),
+        "touched": "protocol_measures.switch",
+    },
+    "equivalence_reports": {
+        "protocol": "generations.protocol",
+        "scorer": "classifier_scores.scorer",
+        "layer": "vector_families.layer",
+        **dict.fromkeys(("efficacy", "efficacy_low", "efficacy_high"), _SCORES),
+        **dict.fromkeys(
+            ("verdict", "reason", "n_equivalent", "n_different", "n_inconclusive", "n_untestable"),
+            f"{_SCORES} scorer_validation.auroc_low fluency.perplexity fluency.repetition",
+        ),
+        "null_fraction_fisher": "behavioral_spectra.singular_value",
+        "sampling_floor_fisher": "behavioral_spectra.n_prompts",
+    },
+    "identifiability_summary": {
+        **{
+            name: f"equivalence_reports.{name}"
+            for name in (
+                "protocol", "scorer", "layer", "verdict", "efficacy", "efficacy_low",
+                "efficacy_high", "null_fraction_fisher", "sampling_floor_fisher", "n_equivalent",
+                "n_different", "n_inconclusive", "n_untestable", "report_path", "model", "trait",
+            )
+        },
+        "null_fraction_covariance": "svd_spectra.singular_value",
+        "sampling_floor_covariance": "svd_spectra.singular_value",
+    },
+}  # fmt: skip
+
+
+def main_table(asset: str) -> str:
+    """The table that an asset is shown by."""
+    return MAIN_TABLE.get(asset, asset)
+
+
+def sources(asset: str) -> dict[str, list[tuple[str, str]]]:
+    """Column of the asset's main table -> (asset, column) it is made from."""
+    found = {}
+    for column, origins in _SOURCES.get(asset, {}).items():
+        pairs = [origin.partition(".") for origin in dict.fromkeys(origins.split())]
+        found[column] = [(upstream, name) for upstream, _, name in pairs]
+    return found
