@@ -14,7 +14,7 @@ export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo test lint unit e2e ui mlflow bench clean
+.PHONY: help setup demo test lint unit e2e ui mlflow pages bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -52,6 +52,13 @@ ui: setup  ## Dagster (webserver and daemon) on 127.0.0.1:3000
 
 mlflow: setup  ## MLflow on 127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(DATA)/mlflow.db --host 127.0.0.1 --port $(MLFLOW_PORT)
+
+# The two packages go into .venv; Chromium is the system's (or CHROMIUM=/path/to/it).
+pages: setup  ## report and index in a real browser: widths, colours, contrast; needs node, Chromium
+	mkdir -p $(VENV)/pages
+	test -d $(VENV)/pages/node_modules/axe-core || npm install --prefix $(VENV)/pages --no-fund --no-audit --silent playwright-core@1.65.1 axe-core@4.14.1
+	HF_HUB_OFFLINE=1 STEER_SHOTS=$(DATA)/shots $(BIN)/python -m pytest tests/browser
+	@echo "screenshots are in $(DATA)/shots"
 
 bench: setup  ## side by side with the published way; writes benchmarks/results.json
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks
