@@ -5,12 +5,16 @@ import dagster as dg
 from steer_assets import assets
 from steer_assets.assets.execution import all_assets, resources
 from steer_assets.automation.jobs import JOBS
-from steer_assets.automation.sensors import catalog_models
+from steer_assets.automation.schedules import SCHEDULES
+from steer_assets.automation.sensors import SENSORS
+from steer_assets.checks import CHECKS
 
 defs = dg.Definitions(
     assets=all_assets(),
     jobs=JOBS,
-    sensors=[catalog_models],
+    asset_checks=CHECKS,
+    sensors=SENSORS,
+    schedules=SCHEDULES,
     resources=resources(),
     # One process per run: a run loads its model once; parallelism is across runs.
     executor=dg.in_process_executor,

@@ -1,16 +1,27 @@
 """Stage 3: activations."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 
 from steer_assets.assets import selection
+from steer_assets.assets.resuming import Pieces
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.assets.token_moments import TokenMoments
-from steer_assets.storage.hashing import hash_array
+from steer_assets.storage.hashing import hash_array, hash_json
 from steer_assets.storage.hdf5 import read_array, write_arrays
+
+if TYPE_CHECKING:
+    from steer_assets.lm.capture import Captured
 
 SITE = "block_output"
 POSITION = "last_prompt_token"
+#: Padded tokens of one batch, which is also what a killed run loses at most.
+_BATCH_TOKENS = 4096
 
 
 def read_activations(run: StageRun, layer: int) -> tuple[pl.DataFrame, np.ndarray]:
@@ -34,6 +45,43 @@ def pair_activations(
     return sides[0].astype(np.float64), sides[1].astype(np.float64)
 
 
+def _captured(
+    run: StageRun, ids: list[list[int]], layers: list[int], *, every: bool
+) -> Iterator[Captured]:
+    """Batches captured at the last token, or at `every` one; those of a killed run are read."""
+    from steer_assets.lm.capture import Captured, capture
+    from steer_assets.lm.prefix import by_length
+
+    pieces = Pieces(run.progress("capturing"), len(ids), "prompts")
+    for batch in by_length(ids, _BATCH_TOKENS):
+        name = f"batch-{hash_json(batch)[:16]}"
+        stored = run.shards.arrays(name)
+        if stored is None:
+            (captured,) = capture(
+                run.language_model(),
+                [ids[i] for i in batch],
+                layers,
+                positions="all" if every else "last",
+                batch_tokens=_BATCH_TOKENS,
+                on_progress=pieces.piece(len(batch)),
+            )
+            stored = {
+                str(layer): np.concatenate(captured[layer]) if every else np.asarray(captured[layer])
+                for layer in layers
+            }
+            run.shards.put_arrays(name, stored)
+        else:
+            pieces.finished(len(batch))
+        ends = np.cumsum([len(ids[i]) for i in batch])[:-1]
+        yield Captured(
+            np.array(batch),
+            {
+                layer: np.split(stored[str(layer)], ends) if every else stored[str(layer)]
+                for layer in layers
+            },
+        )
+
+
 @stage(
     dimensions=("model", "trait"),
     group="geometry",
@@ -49,8 +97,6 @@ def activation_caches(run: StageRun) -> Produced:
     float32 [prompts, hidden size]; `prompt_ids` names the rows. Where the study asks for it, the
     moments of all prompt tokens are streamed in the same pass: `tokens/<layer>/<half>/...`.
     """
-    from steer_assets.lm import capture
-
     model = run.language_model()
     facts, layers = run.model_facts(), run.all_layers()
     table = run.rows("prompt_sets")
@@ -62,15 +108,13 @@ def activation_caches(run: StageRun) -> Produced:
         ]
     )
     ids = model.encode(prompts["text"].to_list())
-    report = run.progress("capturing")
     rows: dict[int, np.ndarray] = {
         layer: np.empty((len(ids), model.hidden_size), np.float32) for layer in layers
     }
     tokens = None
     if run.study.spectra.all_tokens:
         tokens = TokenMoments(prompts, ids, layers, model.hidden_size)
-    positions = "last" if tokens is None else "all"
-    for batch in capture.capture(model, ids, layers, positions=positions, on_progress=report):
+    for batch in _captured(run, ids, layers, every=tokens is not None):
         if tokens is not None:
             tokens.add(batch)
         for layer in layers:

@@ -11,6 +11,7 @@ import polars as pl
 from steer_assets.assets import selection
 from steer_assets.assets.activation_caches import pair_activations, read_activations
 from steer_assets.assets.null_space_rows import null_space_rows
+from steer_assets.assets.resuming import Pieces
 from steer_assets.assets.stability_rows import Row, dimension_rows
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.hdf5 import read_array, write_arrays
@@ -42,13 +43,29 @@ def _forms(run: StageRun) -> Forms:
     forms: Forms = defaultdict(list)
 
     def collect(at: str, layers: list[int], arm: Arm, vectors: np.ndarray | None) -> None:
-        report = run.progress(f"{at} {layers}")
+        pieces = Pieces(run.progress(f"{at} {layers}"), len(ids), "prompts")
+        names = [f"{at}-{'-'.join(map(str, layers))}-{prompt}" for prompt in range(len(ids))]
+        stored = {name: run.shards.arrays(name) for name in names}
+        missing = [i for i, name in enumerate(names) if stored[name] is None]
+        pieces.finished(len(ids) - len(missing))
         for form in derivatives.prompt_forms(
-            model, ids, layers, arm=arm, vectors=vectors, on_progress=report
+            model,
+            [ids[i] for i in missing],
+            layers,
+            arm=arm,
+            vectors=vectors,
+            on_progress=pieces.piece(len(missing)),
         ):
+            made = {f"jacobian/{layer}": form.jacobian_gram[layer] for layer in layers}
+            made |= {f"fisher/{layer}": form.fisher[layer] for layer in layers}
+            name = names[missing[form.prompt]]
+            run.shards.put_arrays(name, made)
+            stored[name] = made
+        for piece in stored.values():
+            assert piece is not None
             for layer in layers:
-                forms["jacobian", at, layer].append(form.jacobian_gram[layer])
-                forms["fisher", at, layer].append(form.fisher[layer])
+                for kind in KINDS:
+                    forms[kind, at, layer].append(piece[f"{kind}/{layer}"])
 
     collect("unsteered", run.all_layers(), (), None)
     for layer in run.steer_layers():

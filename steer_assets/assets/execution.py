@@ -12,7 +12,9 @@ import polars as pl
 
 from steer_assets.assets import plan, ui
 from steer_assets.assets.stage import STAGES, Produced, Rows, Stage, StageRun
-from steer_assets.automation import partitions
+from steer_assets.assets.faults import explain
+from steer_assets.automation import orphans, partitions
+from steer_assets.automation.conditions import LANGUAGE_MODEL_STAGES, condition
 from steer_assets.catalog.studies import Study
 from steer_assets.resources.active_study import ActiveStudy
 from steer_assets.resources.language_models import LanguageModels
@@ -24,16 +26,22 @@ from steer_assets.storage.hashing import hash_frame, hash_json
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 from steer_assets.storage.parquet import write_part
 from steer_assets.storage.schema import conform
+from steer_assets.storage.shards import Shards
 
 FORCE_TAG = "steer/force"
+#: Stages that hold a language model; `dagster.yaml` says how many may do so at once.
+LANGUAGE_MODEL_POOL = "language_model"
 
 
 class UnusableInputError(RuntimeError):
     """An input of a stage is missing or damaged."""
 
 
-def _verify_inputs(layout: Layout, stage: Stage, key: PartitionKey) -> None:
-    """Raise UnusableInputError, in words, unless every input is there and whole."""
+def _verify_inputs(layout: Layout, stage: Stage, key: PartitionKey, study: Study) -> None:
+    """Raise UnusableInputError, in words, unless every input is there, whole and up to date.
+
+    Evidence made in part from old prompts and in part from new ones would be nobody's result.
+    """
     for upstream, upstream_key, record in plan.input_records(layout, stage, key):
         name = f"{upstream.name} of {partition_name(upstream_key)}"
         if record is None:
@@ -42,6 +50,11 @@ def _verify_inputs(layout: Layout, stage: Stage, key: PartitionKey) -> None:
             raise UnusableInputError(
                 f"{name}: {'; '.join(problems)}; materialise it again to remake it"
             )
+    if stale := plan.stale_upstream(layout, stage, key, study):
+        raise UnusableInputError(
+            f"out of date under the study {study.study}: {'; '.join(stale)}; "
+            "materialise these first, or the whole partition"
+        )
 
 
 def _complete(rows: Rows, stage: Stage, key: PartitionKey, run_id: str) -> pl.DataFrame:
@@ -76,6 +89,11 @@ def _result(
     )
 
 
+def _fingerprint(inputs: list[lineage.InputVersion]) -> str:
+    """What a computation is made from, as one hash."""
+    return hash_json(sorted([i.asset_key, i.partition, i.data_version] for i in inputs))
+
+
 def _make(
     context: dg.AssetExecutionContext,
     stage: Stage,
@@ -90,6 +108,7 @@ def _make(
     started = time.monotonic()
     announce(StageEvent(stage.name, partition_name(key), "started"))
     with tracking.child(context.run_id, name, tags, context.log) as tracked:
+        run.shards.begin()
         with listening(throttled_log(context.log)):
             produced = stage.make(run)
         hashes = _write_rows(layout, produced, stage, key, context.run_id) | produced.files
@@ -106,6 +125,7 @@ def _make(
             run_id=context.run_id,
             mlflow_run_id=tracked.run_id,
         )
+        run.shards.clear()
         seconds = time.monotonic() - started
         params = {"data_version": data_version, "code_version": stage.code_version}
         params |= run.study.settings(stage.settings)
@@ -128,11 +148,17 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
         announce(StageEvent(stage.name, partition_name(key), "reused"))
         return _result(layout, stage, key, ui.reused(layout, stage, key, context.log))
     try:
-        _verify_inputs(layout, stage, key)
+        _verify_inputs(layout, stage, key, study)
     except UnusableInputError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    run = StageRun(stage.name, key, study, layout, resources.language_models, context.log)
-    extra = _make(context, stage, run, resources.tracking, inputs)
+    shards = Shards(layout, stage.name, key, _fingerprint(inputs))
+    run = StageRun(stage.name, key, study, layout, resources.language_models, shards, context.log)
+    try:
+        extra = _make(context, stage, run, resources.tracking, inputs)
+    except Exception as error:
+        if words := explain(error, stage.name, partition_name(key)):
+            raise dg.Failure(words, allow_retries=False) from error
+        raise
     # Parquet is the record; a database that somebody holds open is loaded by the next sync.
     try:
         synced = warehouse.sync(layout, wait_s=1.0)
@@ -152,6 +178,8 @@ def as_asset(stage: Stage) -> dg.AssetsDefinition:
         deps=list(stage.needs),
         partitions_def=partitions.definition(stage.dimensions),
         group_name=stage.group,
+        pool=LANGUAGE_MODEL_POOL if stage.name in LANGUAGE_MODEL_STAGES else None,
+        automation_condition=condition(stage),
         kinds=set(stage.kinds),
         code_version=stage.code_version,
         description=stage.description,
@@ -160,6 +188,7 @@ def as_asset(stage: Stage) -> dg.AssetsDefinition:
         output_required=False,
     )
     def materialise(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        orphans.sign(context.instance, context.run)
         active: ActiveStudy = context.resources.study
         return _execute(context, stage, active.load())
 

@@ -10,6 +10,7 @@ from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.catalog import catalog
 from steer_assets.catalog.models import ModelSource
 from steer_assets.catalog.studies import Study
+from steer_assets.storage.atomic import sweep_temporaries
 from steer_assets.storage.hashing import hash_file, hash_json
 from steer_assets.storage.layout import PartitionKey
 
@@ -60,6 +61,7 @@ def model_snapshot(run: StageRun) -> Produced:
 
     source = catalog.model_entry(run.model).source
     folder = run.layout.model(run.model)
+    sweep_temporaries(folder.parent, folder.name)
     facts = loading.snapshot(
         loading.Source(source.kind, source.location, source.revision or None),
         folder,

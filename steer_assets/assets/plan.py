@@ -14,6 +14,7 @@ from steer_assets.storage.lineage import (
     Freshness,
     InputVersion,
     Record,
+    changes,
     freshness,
     read_record,
 )
@@ -37,8 +38,8 @@ def _project(layout: Layout, upstream: Stage, key: PartitionKey) -> list[Partiti
     return list(materialised(layout, upstream))  # a summary reads all that exist
 
 
-def newest_record(layout: Layout, stage: Stage, key: PartitionKey) -> Record | None:
-    """The newest record of an artifact; None where there is none that can be read."""
+def record_of(layout: Layout, stage: Stage, key: PartitionKey) -> Record | None:
+    """The newest record of an artifact; None if there is none that can be read."""
     try:
         return read_record(layout, stage.name, key)
     except DamagedFileError:
@@ -52,7 +53,7 @@ def input_records(
     for name in stage.needs:
         upstream = STAGES[name]
         for upstream_key in _project(layout, upstream, key):
-            yield upstream, upstream_key, newest_record(layout, upstream, upstream_key)
+            yield upstream, upstream_key, record_of(layout, upstream, upstream_key)
 
 
 def expected_inputs(
@@ -71,6 +72,31 @@ def check(layout: Layout, stage: Stage, key: PartitionKey, study: Study) -> Fres
     return freshness(layout, stage.name, key, expected_inputs(layout, stage, key, study))
 
 
+def stale_upstream(layout: Layout, stage: Stage, key: PartitionKey, study: Study) -> list[str]:
+    """What lies upstream of an artifact and was made from other inputs than today's, in words.
+
+    By versions alone, without reading files. A summary takes every partition as its own study made
+    it, so nothing is stale for it.
+    """
+    found: dict[tuple[str, str], str] = {}
+
+    def visit(current: Stage) -> None:
+        for upstream, upstream_key, record in input_records(layout, current, key):
+            name = (upstream.name, partition_name(upstream_key))
+            if name in found or record is None:
+                continue
+            found[name] = ""
+            changed = changes(
+                record.inputs, frozenset(expected_inputs(layout, upstream, upstream_key, study))
+            )
+            found[name] = f"{' of '.join(name)} ({', '.join(changed)})" if changed else ""
+            visit(upstream)
+
+    if stage.dimensions:
+        visit(stage)
+    return [words for words in found.values() if words]
+
+
 def _study_of(record: Record) -> Study | None:
     try:
         return catalog.study(record.study)
@@ -87,7 +113,7 @@ def expected_frame(layout: Layout) -> pl.DataFrame:
     rows: list[tuple[str, str, str, str, str, str]] = []
     for stage in STAGES.values():
         for key in materialised(layout, stage):
-            record = newest_record(layout, stage, key)
+            record = record_of(layout, stage, key)
             study = _study_of(record) if record else None
             if record is None or study is None:
                 continue
@@ -119,7 +145,7 @@ def materialised_inputs(layout: Layout, stage: Stage, key: PartitionKey) -> list
 
 def check_own_study(layout: Layout, stage: Stage, key: PartitionKey, fallback: Study) -> Freshness:
     """Whether an artifact is up to date under the study that made it."""
-    record = newest_record(layout, stage, key)
+    record = record_of(layout, stage, key)
     return check(layout, stage, key, (_study_of(record) if record else None) or fallback)
 
 
@@ -128,7 +154,7 @@ def stale_frame(layout: Layout) -> pl.DataFrame:
     rows = []
     for stage in STAGES.values():
         for key in materialised(layout, stage) if stage.dimensions else ():
-            record = newest_record(layout, stage, key)
+            record = record_of(layout, stage, key)
             study = _study_of(record) if record else None
             if study is None:
                 rows.append((stage.name, partition_name(key), "its study is gone"))

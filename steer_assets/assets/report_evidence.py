@@ -100,7 +100,7 @@ def stored(layout: Layout, model: str, trait: str) -> Evidence:
     catalog.model_entry(model)
     catalog.trait(trait)
     key = {"model": model, "trait": trait}
-    record = plan.newest_record(layout, STAGES[REPORTS], key)
+    record = plan.record_of(layout, STAGES[REPORTS], key)
     if record is None:
         raise CatalogError(
             f"there is no report for {model} and {trait} yet; "

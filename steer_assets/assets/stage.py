@@ -24,6 +24,7 @@ from steer_assets.storage.hashing import hash_json
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 from steer_assets.storage.lineage import InputVersion
 from steer_assets.storage.parquet import read_part
+from steer_assets.storage.shards import Shards
 
 if TYPE_CHECKING:
     from steer_assets.lm.model import LanguageModel
@@ -64,6 +65,7 @@ class StageRun:
     study: Study
     layout: Layout
     language_models: LanguageModels
+    shards: Shards
     log: logging.Logger
 
     @property

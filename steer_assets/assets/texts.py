@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,10 +11,18 @@ import polars as pl
 
 from steer_assets.assets import seeds
 from steer_assets.assets.arms import UNSTEERED, Arm
+from steer_assets.assets.resuming import Pieces
 from steer_assets.assets.stage import StageRun
+from steer_assets.resources.progress import Measured
+from steer_assets.storage.hashing import hash_json
 
 if TYPE_CHECKING:
     from steer_assets.lm import decode
+
+    #: Texts of (prompt, arm) pairs, in batches of so many rows.
+    Generate = Callable[
+        [list[tuple[int, int]], int, Callable[[Measured], None]], list[decode.Generation]
+    ]
 
 
 def generation_id(protocol: str, arm: Arm, prompt_id: str, sample: int) -> str:
@@ -55,38 +64,83 @@ def sampled(
     # Random numbers go by prompt key, so that an arm with keys of its own has its own numbers.
     asked = pairs if independent else [(prompt, UNSTEERED) for prompt in range(len(prompts))]
     at = {pair: row for row, pair in enumerate(asked)}
-    texts = decode.generate(
-        model,
-        [encoded[prompt] for prompt, _ in asked],
+    asked_ids = [encoded[prompt] for prompt, _ in asked]
+    additions: list[tuple[Addition, ...]] = [
+        ()
+        if arm == UNSTEERED
+        else (Addition(layers[rows[arm.vector_id]], rows[arm.vector_id], arm.alpha),)
+        for arm in distinct
+    ]
+    sampling = decode.Sampling(
+        max_new_tokens=settings.max_new_tokens,
+        n_samples=samples,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        seed=seeds.integer(run.study, "generations", run.model, run.trait),
+    )
+    prompt_keys = [
+        f"{protocol}/{arm.vector_id}@{arm.alpha:g}/{keys[prompt]}" if independent else keys[prompt]
+        for prompt, arm in asked
+    ]
+    texts = _in_pieces(
+        run,
+        protocol,
+        asked_ids,
         [
-            ()
-            if arm == UNSTEERED
-            else (Addition(layers[rows[arm.vector_id]], rows[arm.vector_id], arm.alpha),)
-            for arm in distinct
-        ],
-        values,
-        decode.Sampling(
-            max_new_tokens=settings.max_new_tokens,
-            n_samples=samples,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            seed=seeds.integer(run.study, "generations", run.model, run.trait),
-        ),
-        prompt_keys=[
-            f"{protocol}/{arm.vector_id}@{arm.alpha:g}/{keys[prompt]}" if independent
-            else keys[prompt]
-            for prompt, arm in asked
-        ],
-        pairs=[
             (at[pair if independent else (pair[0], UNSTEERED)], distinct.index(pair[1]))
             for pair in pairs
         ],
-        batch_rows=settings.batch_rows,
-        on_progress=run.progress(f"decoding {protocol}"),
-    )  # fmt: skip
+        samples,
+        lambda piece, size, report: decode.generate(
+            model,
+            asked_ids,
+            additions,
+            values,
+            sampling,
+            prompt_keys=prompt_keys,
+            pairs=piece,
+            batch_rows=size,
+            on_progress=report,
+        ),
+    )
     return pl.DataFrame(
         [_row(protocol, text, distinct[text.arm], prompts, asked[text.prompt][0]) for text in texts]
     )
+
+
+def _in_pieces(
+    run: StageRun,
+    protocol: str,
+    ids: list[list[int]],
+    pairs: list[tuple[int, int]],
+    samples: int,
+    generate: Generate,
+) -> list[decode.Generation]:
+    """Texts of all pairs, batch by batch; a finished batch survives a killed run."""
+    from steer_assets.lm.decode import Generation
+    from steer_assets.lm.memory import default_rows
+
+    settings = run.study.generation
+    longest = max(map(len, ids), default=1)
+    size = settings.batch_rows or default_rows(
+        run.language_model(), longest, settings.max_new_tokens
+    )
+    per_piece = max(1, size // samples)
+    ordered = sorted(pairs, key=lambda pair: (len(ids[pair[0]]), pair))
+    pieces = Pieces(run.progress(f"decoding {protocol}"), len(pairs) * samples, "generations")
+    texts: list[Generation] = []
+    for start in range(0, len(ordered), per_piece):
+        piece = ordered[start : start + per_piece]
+        name, n = f"{protocol}-{hash_json(piece)[:16]}", len(piece) * samples
+        stored = run.shards.records(name)
+        if stored is not None:
+            pieces.finished(n)
+            texts += [Generation(**record) for record in stored]
+            continue
+        made = generate(piece, size, pieces.piece(n))
+        run.shards.put_records(name, [dataclasses.asdict(text) for text in made])
+        texts += made
+    return sorted(texts, key=lambda text: (text.prompt, text.arm, text.sample))
 
 
 def _row(

@@ -1,4 +1,4 @@
-"""Jobs a person expects: one per partition definition, since a job cannot mix them."""
+"""Jobs a person expects: one per partition definition, since a job cannot mix them, and parts."""
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -7,27 +7,48 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 
 from steer_assets.assets.stage import STAGES
 
-
-def _job(name: str, dimensions: tuple[str, ...], description: str) -> UnresolvedAssetJobDefinition:
-    stages = [stage.name for stage in STAGES.values() if stage.dimensions == dimensions]
-    return dg.define_asset_job(
-        name,
-        selection=dg.AssetSelection.assets(*stages),
-        description=description,
-    )
-
-
-#: Jobs by the dimensions of the stages they hold.
+_PAIR = ("model", "trait")
+#: Jobs by the dimensions of the stages they hold: a whole partition through.
 JOB_NAMES: dict[tuple[str, ...], str] = {
     ("model",): "model_job",
     ("trait",): "trait_job",
-    ("model", "trait"): "pair_job",
+    _PAIR: "pair_job",
     (): "summary_job",
 }
 _DESCRIPTIONS = {
     "model_job": "Bring one model into safetensors.",
     "trait_job": "Prompts and scorer validation of one trait.",
-    "pair_job": "All evidence for one model and trait.",
+    "pair_job": "One partition through: all evidence for one model and trait.",
     "summary_job": "The verdicts of all partitions that exist.",
 }
-JOBS = [_job(name, dims, _DESCRIPTIONS[name]) for dims, name in JOB_NAMES.items()]
+#: Parts of a partition, by group.
+_PARTS = {
+    "geometry_job": (("geometry",), "Geometry only: activations, covariances and spectra."),
+    "evidence_job": (("evidence",), "Evidence only: steered texts and their scores."),
+    "report_job": (("reports",), "Report only: tests, verdicts and the page, from stored scores."),
+}
+
+
+def _job(name: str, stages: list[str], description: str) -> UnresolvedAssetJobDefinition:
+    selection = dg.AssetSelection.assets(*stages)
+    return dg.define_asset_job(name, selection=selection, description=description)
+
+
+JOBS = [
+    *(
+        _job(
+            name,
+            [stage.name for stage in STAGES.values() if stage.dimensions == dimensions],
+            _DESCRIPTIONS[name],
+        )
+        for dimensions, name in JOB_NAMES.items()
+    ),
+    *(
+        _job(
+            name,
+            [s.name for s in STAGES.values() if s.dimensions == _PAIR and s.group in groups],
+            description,
+        )
+        for name, (groups, description) in _PARTS.items()
+    ),
+]

@@ -14,9 +14,9 @@ import dagster as dg
 
 from steer_assets.assets import plan
 from steer_assets.assets.execution import FORCE_TAG
-from steer_assets.assets.stage import STAGES, Stage
-from steer_assets.automation import partitions
+from steer_assets.automation import partitions, refresh
 from steer_assets.automation.jobs import JOB_NAMES
+from steer_assets.automation.orphans import close_orphaned_runs
 from steer_assets.catalog.studies import Study
 from steer_assets.paths import REPOSITORY
 from steer_assets.storage import warehouse
@@ -42,22 +42,6 @@ def instance() -> Iterator[dg.DagsterInstance]:
     os.environ.setdefault("DAGSTER_HOME", str(REPOSITORY / "dagster_home"))
     with dg.DagsterInstance.get() as found:
         yield found
-
-
-def _stages(dimensions: tuple[str, ...]) -> list[Stage]:
-    return [stage for stage in STAGES.values() if stage.dimensions == dimensions]
-
-
-def _selection(
-    layout: Layout, dimensions: tuple[str, ...], key: PartitionKey, study: Study, force: bool
-) -> list[str]:
-    """Stages to run: those out of date, and those downstream of them in the same partition."""
-    chosen: list[str] = []
-    for stage in _stages(dimensions):
-        downstream = any(name in chosen for name in stage.needs)
-        if force or downstream or not plan.check(layout, stage, key, study).fresh:
-            chosen.append(stage.name)
-    return chosen
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
@@ -128,14 +112,15 @@ def materialise(
         ((), {}),
     ]
     with instance() as found:
+        close_orphaned_runs(found)  # a dead run must not hold the language model's slot
         known = set(found.get_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME))
         if new := [model for model in models if model not in known]:
             found.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, new)
         for dimensions, key in keys:
             name = partition_name(key)
-            selection = _selection(layout, dimensions, key, study, force)
+            selection = refresh.selection(layout, dimensions, key, study, force=force)
             made = _run_job(found, dimensions, key, study, selection, force) if selection else []
-            for stage in _stages(dimensions):
+            for stage in refresh.stages_of(dimensions):
                 target = outcome.made if stage.name in made else outcome.fresh
                 target.append((stage.name, name))
     outcome.synced = warehouse.sync(layout, expected_inputs=plan.expected_frame(layout))

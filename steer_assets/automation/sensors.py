@@ -1,29 +1,47 @@
-"""Sensors: what appears in the catalog becomes a partition."""
+"""Sensors: what appears becomes a partition, and partitions are run through to the summary."""
 
 import dagster as dg
 
-from steer_assets.automation import partitions
-from steer_assets.catalog import catalog
-from steer_assets.catalog.errors import CatalogError
+from steer_assets.automation import intake, partitions
+from steer_assets.automation.orphans import close_orphaned_runs
+
+AUTOMATION_TAG = "steer/by"
 
 
 @dg.sensor(
-    name="catalog_models",
-    minimum_interval_seconds=20,
+    name="new_models",
+    minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Adds a partition for every model of the catalog.",
+    description=(
+        "Adds a partition for every model of the catalog and of the watched folder "
+        "(`incoming/` in the data folder, or STEER_MODELS_DIR). A model that cannot be used is "
+        "told once in the log of a tick, and taken in when it is mended."
+    ),
 )
-def catalog_models(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Add partitions for models that the catalog has and the instance does not."""
-    name = partitions.MODEL_PARTITIONS_NAME
-    known = set(context.instance.get_dynamic_partitions(name))
-    new = []
-    for key in catalog.model_keys():
-        if key in known:
-            continue
-        try:
-            new.append(catalog.model_entry(key).model)
-        except CatalogError as error:
-            context.log.error(f"{key} is not added: {error}")
+def new_models(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Add partitions for usable models that the instance does not have."""
+    for run_id in close_orphaned_runs(context.instance):
+        context.log.warning(f"run {run_id} is marked failed: its process died")
+    known = set(context.instance.get_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME))
+    found = intake.look(context.cursor)
+    for problem in found.told:
+        context.log.error(f"not added: {problem}")
+    for key in found.added:
+        context.log.info(f"{key} is entered in the catalog")
+    new = [key for key in found.usable if key not in known]
     requests = [partitions.models.build_add_request(new)] if new else []
-    return dg.SensorResult(dynamic_partitions_requests=requests)
+    return dg.SensorResult(dynamic_partitions_requests=requests, cursor=found.cursor)
+
+
+#: Evaluates the conditions of all assets; a run per partition, so that each is seen by itself.
+automation = dg.AutomationConditionSensorDefinition(
+    name="automation",
+    target=dg.AssetSelection.all(),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=15,
+    emit_backfills=False,
+    run_tags={AUTOMATION_TAG: "automation"},
+    description="Runs what is missing, and light stages again when their inputs change.",
+)
+
+SENSORS = [new_models, automation]

@@ -27,56 +27,69 @@ def user_catalog() -> Path:
     return Path(os.environ.get("STEER_CATALOG_DIR") or data_folder() / "catalog").resolve()
 
 
-def _enter(found: dict[str, Path], name: str, path: Path) -> None:
-    """Note that `path` defines `name`; CatalogError for a name that is no key, or is taken."""
-    try:
-        validate_slug(name, "file name" if name == path.stem else "name")
-    except InvalidKeyError as error:
-        raise CatalogError(f"{path}: {error}") from error
-    if name in found:
-        raise CatalogError(f"{path}: {name!r} is already defined in {found[name]}")
-    found[name] = path
+def _files(room: str) -> dict[str, list[Path]]:
+    """Files by the name they define, whether or not they can be used.
 
-
-def _files(room: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    A trait may also be CSV, JSON lines or published JSON, where one file may define several.
+    """
+    found: dict[str, list[Path]] = {}
     for folder in (CATALOG / room, user_catalog() / room):
-        for path in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
-            _enter(found, path.stem, path)
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix in (trait_files.SUFFIXES if room == "traits" else (".yaml",)):
+                names = trait_files.names(path) if room == "traits" else [path.stem]
+                for name in names:
+                    found.setdefault(name, []).append(path)
     return found
 
 
-def _read(room: str, what: str, field: str, name: str, model: type[Entry]) -> Entry:
+def _only(name: str, paths: list[Path]) -> Path:
+    """The one file of a name that is a key; raises CatalogError for two, or for another name."""
+    first, *others = paths
+    try:
+        validate_slug(name, "file name" if name == first.stem else "name")
+    except InvalidKeyError as error:
+        raise CatalogError(f"{first}: {error}") from error
+    if others:
+        raise CatalogError(f"{others[0]}: {name!r} is already defined in {first}")
+    return first
+
+
+def _file(room: str, what: str, name: str) -> Path:
     files = _files(room)
     if name not in files:
         raise UnknownNameError(what, name, files)
-    return yaml_files.read(files[name], model, key_field=field)
+    return _only(name, files[name])
 
 
-def _trait_files() -> dict[str, Path]:
-    """The file of every trait; your own may be CSV, JSON lines or published JSON as well."""
-    found: dict[str, Path] = {}
-    for folder in (CATALOG / "traits", user_catalog() / "traits"):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.suffix in trait_files.SUFFIXES:
-                for name in trait_files.names(path):
-                    _enter(found, name, path)
-    return found
+def _keys(room: str) -> list[str]:
+    files = _files(room)
+    for name, paths in files.items():
+        _only(name, paths)
+    return list(files)
+
+
+def _read(room: str, what: str, field: str, name: str, model: type[Entry]) -> Entry:
+    return yaml_files.read(_file(room, what, name), model, key_field=field)
 
 
 def model_keys() -> list[str]:
     """Keys of all catalogued models."""
+    return _keys("models")
+
+
+def model_names() -> list[str]:
+    """Names of all model files, including those that cannot be used: one must not hide others."""
     return list(_files("models"))
 
 
 def trait_keys() -> list[str]:
     """Keys of all catalogued traits."""
-    return list(_trait_files())
+    return _keys("traits")
 
 
 def study_keys() -> list[str]:
     """Keys of all studies."""
-    return list(_files("studies"))
+    return _keys("studies")
 
 
 def model_entry(model: str) -> ModelEntry:
@@ -84,12 +97,14 @@ def model_entry(model: str) -> ModelEntry:
     return _read("models", "model", "model", model, ModelEntry)
 
 
+def model_path(model: str) -> Path:
+    """The file of one model; raises CatalogError if there is none or more than one."""
+    return _file("models", "model", model)
+
+
 def trait(name: str) -> Trait:
     """One trait; raises CatalogError if unknown or malformed."""
-    files = _trait_files()
-    if name not in files:
-        raise UnknownNameError("trait", name, files)
-    return trait_files.read(files[name], name)
+    return trait_files.read(_file("traits", "trait", name), name)
 
 
 def control_trait(name: str) -> ControlTrait:
@@ -99,7 +114,7 @@ def control_trait(name: str) -> ControlTrait:
 
 def scorer_keys() -> list[str]:
     """Keys of all scorers."""
-    return list(_files("scorers"))
+    return _keys("scorers")
 
 
 def scorer_entry(name: str) -> ScorerEntry:

@@ -1,0 +1,11 @@
+"""Asset checks: what must hold of stored artifacts, one module per group."""
+
+import warnings
+
+import dagster as dg
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.PreviewWarning)  # checks with partitions are new in Dagster
+    from steer_assets.checks import geometry, prompts
+
+CHECKS: list[dg.AssetChecksDefinition] = [*prompts.CHECKS, *geometry.CHECKS]

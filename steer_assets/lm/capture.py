@@ -65,13 +65,20 @@ def capture(
 
 
 def capture_last(
-    lm: LanguageModel, prompts: Sequence[Sequence[int]], layers: Sequence[int]
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    layers: Sequence[int],
+    *,
+    batch_tokens: int = 4096,
+    on_progress: OnProgress = None,
 ) -> dict[int, Float[np.ndarray, "n d"]]:
     """Last-token block outputs in input order: layer -> [n_prompts, d] float32."""
     out = {
         layer: np.empty((len(prompts), lm.hidden_size), dtype=np.float32) for layer in set(layers)
     }
-    for captured in capture(lm, prompts, layers):
+    for captured in capture(
+        lm, prompts, layers, batch_tokens=batch_tokens, on_progress=on_progress
+    ):
         for layer, values in captured.activations.items():
             out[layer][captured.prompt_indices] = values
     return out

@@ -7,8 +7,8 @@ weights are read.
 
 from __future__ import annotations
 
+import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +43,10 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
     destination.parent.mkdir(parents=True, exist_ok=True)
     path = locate(source)
     meter.advance(1)
-    work = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    # The process in the name lets a later writer sweep what a killed one left.
+    work = destination.parent / f".{destination.name}.{os.getpid()}.tmp"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
     try:
         with _without_bars():
             model, tokenizer = _read(path)

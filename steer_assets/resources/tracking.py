@@ -17,6 +17,7 @@ from dagster import ConfigurableResource, InitResourceContext
 from pydantic import PrivateAttr
 
 from steer_assets.paths import data_folder
+from steer_assets.resources.processes import is_alive, own_tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,35 +28,12 @@ _PROCESS = "steer.process"
 _PARENT = "mlflow.parentRunId"
 
 
-def _process_tag() -> str:
-    # The start time tells a process from a later one with the same number.
-    return f"{os.getpid()}:{_started_at(os.getpid())}"
-
-
-def _started_at(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _is_alive(tag: str) -> bool:
-    pid, _, started = tag.partition(":")
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return not started or started == _started_at(int(pid))
-
-
 def close_orphans(client: MlflowClient, experiment_id: str) -> int:
     """End runs that are RUNNING though their process is gone; return how many."""
     closed = 0
     running = client.search_runs([experiment_id], "attributes.status = 'RUNNING'", max_results=5000)
     for run in running:
-        if not _is_alive(run.data.tags.get(_PROCESS, "")):
+        if not is_alive(run.data.tags.get(_PROCESS, "")):
             client.set_terminated(run.info.run_id, "KILLED")
             closed += 1
     return closed
@@ -139,7 +117,7 @@ class Tracking(ConfigurableResource):
                 root = (data_folder() / "mlruns").as_uri()
                 self._experiment_id = client.create_experiment(EXPERIMENT, artifact_location=root)
             close_orphans(client, self._experiment_id)
-            tags = {_DAGSTER_RUN: dagster_run_id, _PROCESS: _process_tag()}
+            tags = {_DAGSTER_RUN: dagster_run_id, _PROCESS: own_tag()}
             run = client.create_run(
                 self._experiment_id, tags=tags, run_name=f"dagster {dagster_run_id[:8]}"
             )
@@ -157,7 +135,7 @@ class Tracking(ConfigurableResource):
         child = ChildRun(None, "", log)
         if self._client is not None:
             try:
-                all_tags = {**tags, _PARENT: self._parent, _PROCESS: _process_tag()}
+                all_tags = {**tags, _PARENT: self._parent, _PROCESS: own_tag()}
                 run = self._client.create_run(self._experiment_id, tags=all_tags, run_name=name)
                 child = ChildRun(self._client, run.info.run_id, log, self._experiment_id)
             except Exception as error:

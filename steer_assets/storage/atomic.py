@@ -7,6 +7,7 @@ temporary name carrying its process id, which the next writer of the same file s
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,14 +27,17 @@ def _alive(pid: int) -> bool:
 
 
 def sweep_temporaries(folder: Path, name: str | None = None) -> list[Path]:
-    """Remove temporary files in `folder` (of `name` only, if given) whose writer is dead."""
+    """Remove temporary files and folders in `folder` (of `name` only, if given) whose writer is dead."""
     swept = []
     for path in folder.glob(".*.tmp*") if folder.is_dir() else ():
         match = _TEMPORARY.fullmatch(path.name)
         if match is None or (name is not None and match["name"] != name):
             continue
         if not _alive(int(match["pid"])):
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
             swept.append(path)
     return swept
 

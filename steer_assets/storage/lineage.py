@@ -156,19 +156,20 @@ def damaged_files(layout: Layout, record: Record) -> list[str]:
     return problems
 
 
-def _changes(recorded: frozenset[InputVersion], expected: frozenset[InputVersion]) -> list[str]:
+def changes(recorded: frozenset[InputVersion], expected: frozenset[InputVersion]) -> list[str]:
+    """What differs between two sets of inputs, in words."""
     before = {(i.asset_key, i.partition): i.data_version for i in recorded}
     now = {(i.asset_key, i.partition): i.data_version for i in expected}
-    changes = []
+    words = []
     for source in sorted(before.keys() | now.keys()):
         name = " ".join(source)
         if source not in before:
-            changes.append(f"{name} is new")
+            words.append(f"{name} is new")
         elif source not in now:
-            changes.append(f"{name} is gone")
+            words.append(f"{name} is gone")
         elif before[source] != now[source]:
-            changes.append(f"{name} changed")
-    return changes
+            words.append(f"{name} changed")
+    return words
 
 
 def freshness(
@@ -181,5 +182,5 @@ def freshness(
         return Freshness(False, (str(error),))
     if record is None:
         return Freshness(False, ("never materialised",))
-    reasons = _changes(record.inputs, frozenset(expected)) + damaged_files(layout, record)
+    reasons = changes(record.inputs, frozenset(expected)) + damaged_files(layout, record)
     return Freshness(not reasons, tuple(reasons))

@@ -220,6 +220,9 @@ def sync(
         return SyncResult(deferred="another sync is running")
     except WarehouseBusyError as error:
         return SyncResult(deferred=str(error))
+    except (duckdb.Error, OSError) as error:  # a full disk, for one; the record is in Parquet
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return SyncResult(deferred=f"{layout.database} could not be written: {why}")
 
 
 def rebuild(

@@ -18,6 +18,7 @@ from steer_assets.catalog.studies import Study
 from steer_assets.paths import REPOSITORY, SQL
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.parquet import write_part
+from steer_assets.storage.shards import Shards
 from tests.lm.conftest import HIDDEN, LAYERS, VOCAB, build
 
 MODEL, TRAIT = "tiny", "sentiment"
@@ -54,13 +55,16 @@ class Tiny:
     def run(self, stage: str) -> StageRun:
         dimensions = STAGES[stage].dimensions
         key = {k: v for k, v in {"model": MODEL, "trait": TRAIT}.items() if k in dimensions}
+        shards = Shards(self.layout, stage, key, "0")
         log = logging.getLogger("tiny")
-        return StageRun(stage, key, self.study, self.layout, self.models, log)  # type: ignore[arg-type]
+        return StageRun(stage, key, self.study, self.layout, self.models, shards, log)  # type: ignore[arg-type]
 
     def make(self, stage: str) -> Produced:
         run = self.run(stage)
+        run.shards.begin()
         produced = STAGES[stage].make(run)
         _write_rows(self.layout, produced, STAGES[stage], run.key, "test")
+        run.shards.clear()
         return produced
 
     def rows(self, table: str, **extra: str) -> pl.DataFrame:

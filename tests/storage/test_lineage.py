@@ -36,7 +36,7 @@ def test_a_record_says_what_was_made_from_what(made):
     assert read_record(made, ASSET, {**KEY, "trait": "sentiment"}) is None
 
 
-def test_the_newest_record_counts_and_the_history_is_kept(made):
+def test_the_record_of_counts_and_the_history_is_kept(made):
     newer = InputVersion("prompt_sets", "formality", "p2")
     synthetic.record(made, ASSET, KEY, [CODE, newer], "v2")
     record = read_record(made, ASSET, KEY)

@@ -1,0 +1,197 @@
+"""Models that appear: files of the catalog, and what lies in the watched folder.
+
+Each is validated by itself; one that fails is told once with its reason, waits until it changes,
+and holds up nobody else. What passes in the watched folder gets a file in the user's catalog.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from steer_assets.automation.manifest import ManifestError, check_local
+from steer_assets.catalog import catalog
+from steer_assets.catalog.errors import CatalogError
+from steer_assets.catalog.models import ModelEntry
+from steer_assets.lm.sources import Source, locate
+from steer_assets.paths import data_folder
+from steer_assets.storage.atomic import write_text
+from steer_assets.storage.hashing import hash_json
+from steer_assets.storage.slugs import InvalidKeyError, validate_slug
+
+#: A failing entry that changed less than this long ago may still be being copied.
+_SETTLE_S = 5.0
+_Seen = dict[str, tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Intake:
+    """Keys of all usable models, new complaints, and the state for the next look."""
+
+    usable: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    cursor: str = ""
+
+
+def watched_folder() -> Path:
+    """`STEER_MODELS_DIR`, or `incoming/` in the data folder."""
+    return Path(os.environ.get("STEER_MODELS_DIR") or data_folder() / "incoming").resolve()
+
+
+def key_of(path: Path) -> str:
+    """The model key for a dropped folder or file.
+
+    Raises:
+        InvalidKeyError: nothing usable is left of its name.
+    """
+    name = path.stem if path.suffix == ".gguf" else path.name
+    slug = re.sub(r"[^a-z0-9._-]+", "-", name.lower())
+    return validate_slug(re.sub(r"\.{2,}", ".", slug).strip("-._")[:80], "model")
+
+
+def _signature(path: Path) -> tuple[str, float]:
+    """What changes with names, sizes and times, and the newest time."""
+    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    facts = []
+    newest = 0.0
+    for file in sorted(files)[:10_000]:
+        try:
+            status = file.stat()
+        except OSError:
+            continue
+        newest = max(newest, status.st_mtime, status.st_ctime)
+        facts.append((str(file.relative_to(path.parent)), status.st_size, status.st_mtime_ns))
+    return hash_json(facts), newest
+
+
+def _dropped(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not path.name.startswith(".") and (path.is_dir() or path.suffix == ".gguf"):
+            yield path
+
+
+def _enter(path: Path) -> str:
+    """Write a catalog file for a dropped model that nobody has entered yet; return its key."""
+    key = key_of(path)
+    if key in catalog.model_keys():
+        location = catalog.model_entry(key).source.location
+        if location != str(path):
+            raise ManifestError(f"the model {key!r} is already in the catalog, from {location}")
+        return ""
+    kind = check_local(path).kind
+    entry = ModelEntry.model_validate(
+        {"model": key, "title": path.name, "source": {"kind": kind, "location": str(path)}}
+    )
+    target = catalog.user_catalog() / "models" / f"{key}.yaml"
+    write_text(target, yaml.safe_dump(entry.model_dump(mode="json"), sort_keys=False))
+    return key
+
+
+def _check_entry(key: str) -> None:
+    """Validate one catalogued model without reading its weights."""
+    entry = catalog.model_entry(key)
+    source = entry.source
+    if source.kind == "hub":
+        if not source.revision:
+            raise CatalogError(f"{key}: a hub model needs a pinned revision (a commit)")
+        return
+    path = Path(source.location).expanduser()
+    if source.kind == "package":
+        path = locate(Source(source.kind, source.location))
+    check_local(path)
+
+
+def _source_signature(key: str) -> str:
+    """Changes when the catalog file or what it points at does."""
+    path = catalog.model_path(key)
+    signature, _ = _signature(path)
+    try:
+        location = Path(catalog.model_entry(key).source.location).expanduser()
+    except CatalogError:
+        return signature
+    return hash_json([signature, _signature(location)[0] if location.is_absolute() else ""])
+
+
+def retired_mark(key: str) -> Path:
+    """Where a retired model is remembered, with the signatures of the files it came from."""
+    return catalog.user_catalog() / "retired" / f"{validate_slug(key, 'model')}.json"
+
+
+def _is_retired(key: str, signature: str) -> bool:
+    try:
+        return signature in json.loads(retired_mark(key).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def signatures_of(key: str) -> list[str]:
+    """Signatures of what would bring a model back: its catalog file, and dropped files."""
+    found = []
+    if key in catalog.model_keys():
+        found.append(_source_signature(key))
+    for path in _dropped(watched_folder()):
+        try:
+            if key_of(path) == key:
+                found.append(_signature(path)[0])
+        except InvalidKeyError:
+            continue
+    return found
+
+
+def _told(cursor: str | None) -> _Seen:
+    try:
+        return {name: (str(s), str(p)) for name, (s, p) in json.loads(cursor or "{}").items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+def look(cursor: str | None) -> Intake:
+    """Look once at the watched folder and the catalog; `cursor` is that of the last look.
+
+    An entry that has been judged is judged again only when its files change.
+    """
+    before, now = _told(cursor), {}
+    intake = Intake()
+
+    def judge(name: str, signature: str, problem: str) -> None:
+        now[name] = (signature, problem)
+        if problem and before.get(name, ("", ""))[1] != problem:
+            intake.told.append(f"{name}: {problem}")
+
+    for path in _dropped(watched_folder()):
+        name = f"incoming/{path.name}"
+        signature, newest = _signature(path)
+        if before.get(name) == (signature, ""):
+            now[name] = (signature, "")  # taken in, and unchanged since
+            continue
+        try:
+            if not _is_retired(key_of(path), signature) and (key := _enter(path)):
+                intake.added.append(key)
+            judge(name, signature, "")
+        except (ValueError, OSError) as error:
+            if time.time() - newest >= _SETTLE_S:
+                judge(name, signature, str(error))
+            elif name in before:
+                now[name] = before[name]
+    for key in catalog.model_keys():
+        name, signature = f"models/{key}.yaml", ""
+        try:
+            signature = _source_signature(key)
+            if _is_retired(key, signature):
+                continue
+            if before.get(name) != (signature, ""):
+                _check_entry(key)
+            judge(name, signature, "")
+            intake.usable.append(key)
+        except (ValueError, OSError) as error:
+            judge(name, signature, str(error))
+    intake.cursor = json.dumps(now, sort_keys=True)
+    return intake

@@ -1,0 +1,212 @@
+"""Whether a model folder or GGUF file can be used, read from its headers; nothing is executed.
+
+Config, architecture, weights format, sizes, and checksums where a `SHA256SUMS` file lies beside
+the weights. A file that is still being copied is recognised by its headers: they promise more
+bytes than there are.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from steer_assets.lm.sources import check_folder
+from steer_assets.storage.hashing import hash_file
+
+_MAX_JSON = 16 << 20
+_MAX_HEADER = 100 << 20
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_SIZES = {"layers": 1000, "hidden size": 1 << 20, "vocabulary": 1 << 24}
+_NAMES = {
+    "layers": ("num_hidden_layers", "n_layer"),
+    "hidden size": ("hidden_size", "n_embd"),
+    "vocabulary": ("vocab_size",),
+}
+CHECKSUMS = "SHA256SUMS"
+
+
+class ManifestError(ValueError):
+    """A model that cannot be used: what is wrong, and with which file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the headers say: kind of source, architecture, bytes, and a hash of all headers."""
+
+    kind: str
+    architecture: str
+    bytes: int
+    sha256: str
+
+
+def _json_file(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > _MAX_JSON:
+        raise ManifestError(f"{path.name} is larger than {_MAX_JSON >> 20} MiB")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{path.name} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ManifestError(f"{path.name} does not hold a JSON object")
+    return value
+
+
+def _check_config(config: dict[str, Any]) -> str:
+    text = config.get("text_config") if isinstance(config.get("text_config"), dict) else config
+    for what, names in _NAMES.items():
+        value = next((text[name] for name in names if name in text), None)
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _SIZES[what]:
+            raise ManifestError(
+                f"config.json: {names[0]} is {value!r}, expected 1 to {_SIZES[what]}"
+            )
+    declared = config.get("architectures") or [config.get("model_type")]
+    if not isinstance(declared, list) or not isinstance(declared[0], str):
+        raise ManifestError("config.json names neither architectures nor model_type")
+    return declared[0]
+
+
+def _spans(path: Path, header: dict[str, Any]) -> Iterator[tuple[int, int]]:
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        try:
+            start, stop = entry["data_offsets"]
+            n = 1
+            for size in entry["shape"]:
+                n *= size
+            plausible = 0 <= start <= stop and (stop > start or n == 0)
+        except (TypeError, KeyError, ValueError):
+            plausible = False
+        if not plausible:
+            raise ManifestError(f"{path.name}: tensor {name[:80]!r} has no usable place in the file")
+        yield start, stop
+
+
+def _check_safetensors(path: Path) -> bytes:
+    """The header of a safetensors file whose tensors fill it to the last byte."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        raw = file.read(8)
+        length = struct.unpack("<Q", raw)[0] if len(raw) == 8 else 0
+        if not 2 <= length <= min(_MAX_HEADER, max(size - 8, 0)):
+            raise ManifestError(f"{path.name} is not safetensors, or is cut short in its header")
+        text = file.read(length)
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{path.name} has a damaged header: {error}") from error
+    if not isinstance(header, dict):
+        raise ManifestError(f"{path.name} has a damaged header")
+    end = 0
+    for start, stop in sorted(_spans(path, header)):
+        if start != end:
+            raise ManifestError(f"{path.name}: tensors overlap or leave gaps at byte {start}")
+        end = stop
+    if 8 + length + end != size:
+        raise ManifestError(f"{path.name} has {size} bytes where its header says {8 + length + end}")
+    return text
+
+
+def _check_shards(folder: Path) -> None:
+    index = folder / "model.safetensors.index.json"
+    if not index.exists():
+        return
+    shards = _json_file(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise ManifestError(f"{index.name} has no weight_map")
+    for shard in sorted({str(name) for name in shards.values()}):
+        if shard != Path(shard).name or not shard.endswith(".safetensors"):
+            raise ManifestError(f"{index.name} names {shard[:80]!r}, which is no file of the folder")
+        if not (folder / shard).is_file():
+            raise ManifestError(f"{shard} is missing, {index.name} names it")
+
+
+def _check_sums(folder: Path) -> None:
+    sums = folder / CHECKSUMS
+    if not sums.exists():
+        return
+    if sums.stat().st_size > _MAX_JSON:
+        raise ManifestError(f"{CHECKSUMS} is larger than {_MAX_JSON >> 20} MiB")
+    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines():
+        digest, _, name = line.partition(" ")
+        name = name.strip().lstrip("*")
+        if not name:
+            continue
+        if name != Path(name).name or not (folder / name).is_file():
+            raise ManifestError(f"{CHECKSUMS} names {name[:80]!r}, which is no file of the folder")
+        if hash_file(folder / name) != digest.lower():
+            raise ManifestError(f"{name} does not have the checksum that {CHECKSUMS} gives")
+
+
+def check_model_folder(folder: Path) -> Manifest:
+    """Manifest of a folder of config, safetensors and tokenizer.
+
+    Raises:
+        ManifestError: it cannot be used; the message names the file.
+    """
+    if (folder / "config.json").is_file():
+        config = _json_file(folder / "config.json")
+    try:
+        check_folder(folder)
+    except ValueError as error:
+        raise ManifestError(str(error)) from error
+    architecture = _check_config(config)
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise ManifestError(f"no tokenizer: expected one of {', '.join(_TOKENIZERS)}")
+    _check_shards(folder)
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    total = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        digest.update(path.name.encode())
+        digest.update(_check_safetensors(path))
+        total += path.stat().st_size
+    _check_sums(folder)
+    return Manifest("folder", architecture, total, digest.hexdigest())
+
+
+def check_gguf(path: Path) -> Manifest:
+    """Manifest of a GGUF file of a language model.
+
+    Raises:
+        ManifestError: it is not GGUF, cut short, or holds no tensors.
+    """
+    with path.open("rb") as file:
+        head = file.read(24)
+    if len(head) < 24 or head[:4] != b"GGUF":
+        raise ManifestError(f"{path.name} is not GGUF")
+    if struct.unpack("<I", head[4:8])[0] not in (2, 3):
+        raise ManifestError(f"{path.name} is GGUF of a version other than 2 and 3")
+    import gguf  # slow to import, and needed for GGUF only
+
+    try:
+        reader = gguf.GGUFReader(path)
+        field = reader.get_field("general.architecture")
+        architecture = str(field.contents()) if field is not None else ""
+        n_tensors = len(reader.tensors)
+    except Exception as error:  # a damaged file makes the reader fail in any way it likes
+        why = str(error) or type(error).__name__
+        raise ManifestError(f"{path.name} is damaged or cut short: {why[:200]}") from error
+    if not architecture or not n_tensors:
+        raise ManifestError(f"{path.name} holds no architecture or no tensors")
+    names = "\n".join(f"{t.name} {t.tensor_type} {list(t.shape)}" for t in reader.tensors)
+    digest = hashlib.sha256(names.encode()).hexdigest()
+    return Manifest("gguf", architecture, path.stat().st_size, digest)
+
+
+def check_local(path: Path) -> Manifest:
+    """Manifest of a folder or a GGUF file, whichever `path` is.
+
+    Raises:
+        ManifestError: it is neither, or cannot be used.
+    """
+    try:
+        if path.is_dir():
+            return check_model_folder(path)
+        if path.is_file() and path.suffix == ".gguf":
+            return check_gguf(path)
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror or error}") from error
+    raise ManifestError(f"{path} is neither a folder nor a .gguf file")

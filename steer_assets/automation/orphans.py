@@ -1,0 +1,37 @@
+"""Dagster runs whose process died without a word: marked failed, their pool slots given back.
+
+The code server reports a run process that it started itself; nobody reports one that died together
+with its server, or one that a terminal started. Each run therefore carries the process that works
+on it in a tag, and whoever comes next looks.
+"""
+
+import dagster as dg
+
+from steer_assets.resources.processes import is_alive, own_tag
+
+PROCESS_TAG = "steer/process"
+
+
+def sign(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Write into the run which process works on it."""
+    if run.tags.get(PROCESS_TAG) != own_tag():
+        instance.add_run_tags(run.run_id, {PROCESS_TAG: own_tag()})
+
+
+def close_orphaned_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Fail runs in progress whose process is gone; return their ids.
+
+    A run that no process has signed yet is left to Dagster's run monitoring.
+    """
+    working = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    closed = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=working)):
+        tag = run.tags.get(PROCESS_TAG)
+        if tag is None or is_alive(tag):
+            continue
+        instance.report_run_failed(
+            run, "The process of this run died (killed, out of memory, or the machine went down)."
+        )
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        closed.append(run.run_id)
+    return closed

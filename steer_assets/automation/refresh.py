@@ -1,0 +1,77 @@
+"""What has to run to bring stored partitions up to date, each under the study that made it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from steer_assets.assets import plan
+from steer_assets.assets.stage import STAGES, Stage
+from steer_assets.catalog import catalog
+from steer_assets.catalog.errors import CatalogError
+from steer_assets.catalog.studies import Study
+from steer_assets.storage.layout import Layout, PartitionKey
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One partition, its study, and the stages to run in it."""
+
+    key: PartitionKey
+    study: str
+    stages: list[str]
+
+
+def stages_of(dimensions: tuple[str, ...]) -> list[Stage]:
+    """Stages of one partition definition, in pipeline order."""
+    return [stage for stage in STAGES.values() if stage.dimensions == dimensions]
+
+
+def selection(
+    layout: Layout,
+    dimensions: tuple[str, ...],
+    key: PartitionKey,
+    study: Study,
+    *,
+    force: bool = False,
+) -> list[str]:
+    """Stages to run: those out of date, and those downstream of them in the same partition."""
+    chosen: list[str] = []
+    for stage in stages_of(dimensions):
+        downstream = any(name in chosen for name in stage.needs)
+        if force or downstream or not plan.check(layout, stage, key, study).fresh:
+            chosen.append(stage.name)
+    return chosen
+
+
+def stored_partitions(
+    layout: Layout, dimensions: tuple[str, ...]
+) -> Iterator[tuple[PartitionKey, Study]]:
+    """Partitions of which anything is stored, with the study of their furthest stage.
+
+    A partition whose study is gone from the catalog is left out: nobody can say what it should be.
+    """
+    found: dict[tuple[str, ...], tuple[PartitionKey, str]] = {}
+    for stage in stages_of(dimensions):
+        for key in plan.materialised(layout, stage):
+            if record := plan.record_of(layout, stage, key):
+                found[tuple(key.values())] = (key, record.study)
+    for key, name in found.values():
+        try:
+            yield key, catalog.study(name)
+        except CatalogError:
+            continue
+
+
+def due(layout: Layout, dimensions: tuple[str, ...]) -> Iterator[Due]:
+    """Stored partitions that are out of date, or that an out-of-date partition lies upstream of."""
+    for key, study in stored_partitions(layout, dimensions):
+        try:
+            stages = selection(layout, dimensions, key, study)
+            behind = any(
+                plan.stale_upstream(layout, stage, key, study) for stage in stages_of(dimensions)
+            )
+        except CatalogError:
+            continue  # its trait or model is gone from the catalog
+        if behind and not stages:
+            stages = [stage.name for stage in stages_of(dimensions)]
+        if stages:
+            yield Due(key, study.study, stages)

@@ -1,0 +1,175 @@
+"""Checks of activations, covariances and spectra: against numpy, from the stored files."""
+
+import numpy as np
+import polars as pl
+
+from steer_assets.assets import selection
+from steer_assets.assets.activation_caches import read_activations
+from steer_assets.assets.behavioral_spectra import KINDS
+from steer_assets.assets.covariance_matrices import POOLED, samples
+from steer_assets.assets.stage import StageRun
+from steer_assets.checks.harness import Finding, check
+from steer_assets.storage.hdf5 import read_array, read_arrays
+
+_RELATIVE = 1e-6
+
+
+def _share(difference: float, scale: float) -> float:
+    return difference / scale if scale > 0 else difference
+
+
+@check("activation_caches", blocking=True)
+def activations_are_whole(stored: StageRun) -> Finding:
+    """Finite, not constant, one row per prompt of the study, as wide as the model."""
+    table = stored.rows("prompt_sets")
+    expected = sum(
+        len(part)
+        for part in (
+            selection.contrast_pairs(table, stored.study),
+            selection.contrast_pairs(table, stored.study, role="control"),
+            selection.all_tests(table),
+        )
+    )
+    width = stored.model_facts()["hidden_size"]
+    layers = stored.all_layers()
+    for layer in layers:
+        _, values = read_activations(stored, layer)
+        if values.shape != (expected, width):
+            return Finding(
+                False, f"block {layer} has shape {values.shape}, expected {(expected, width)}"
+            )
+        if not np.isfinite(values).all():
+            return Finding(False, f"block {layer} holds values that are not finite")
+        if not (values.std(axis=0) > 0).any():
+            return Finding(False, f"block {layer} is the same for every prompt")
+    return Finding(
+        True,
+        f"{expected} prompts x {width} dimensions at blocks {layers}, finite and not constant",
+        {"prompts": expected, "layers": len(layers)},
+    )
+
+
+@check("covariance_matrices", blocking=True)
+def covariances_are_covariances(stored: StageRun) -> Finding:
+    """Symmetric, positive semidefinite, and of the trace that the activations' variances sum to."""
+    arrays = read_arrays(
+        stored.layout.pair_file("moments", stored.model, stored.trait, ".h5"), "covariance/"
+    )
+    worst = 0.0
+    for layer in stored.all_layers():
+        prompts, activations = read_activations(stored, layer)
+        for environment, rows in samples(prompts).items():
+            name = f"covariance/{layer}/{environment}"
+            if name not in arrays:
+                return Finding(False, f"{name} is missing")
+            matrix = arrays[name]
+            scale = float(np.abs(matrix).max())
+            if float(np.abs(matrix - matrix.T).max()) > 1e-10 * scale:
+                return Finding(False, f"{name} is not symmetric")
+            eigenvalues = np.linalg.eigvalsh(matrix)
+            if eigenvalues[0] < -1e-8 * eigenvalues[-1]:
+                return Finding(False, f"{name} has the eigenvalue {eigenvalues[0]:.3g}")
+            variance = float(activations[rows].astype(np.float64).var(axis=0, ddof=1).sum())
+            apart = _share(abs(float(np.trace(matrix)) - variance), variance)
+            worst = max(worst, apart)
+            if apart > _RELATIVE:
+                return Finding(
+                    False,
+                    f"{name} has trace {np.trace(matrix):.6g}, the variances sum to {variance:.6g}",
+                )
+    return Finding(
+        True,
+        f"{len(arrays)} matrices; trace and variance differ by at most {worst:.1e}",
+        {"matrices": len(arrays), "largest relative difference": worst},
+    )
+
+
+def _ordered(values: np.ndarray) -> str | None:
+    """What is wrong with singular values in the order of their index, or None."""
+    if (values < 0).any():
+        return f"holds the negative value {values.min():.3g}"
+    if (np.diff(values) > 1e-12 * max(float(values.max()), 1e-300)).any():
+        return "is not sorted"
+    return None
+
+
+@check("svd_spectra", blocking=True)
+def spectra_keep_the_energy(stored: StageRun) -> Finding:
+    """Sorted, non-negative; squares sum to the covariance's trace; bases are orthonormal."""
+    rows = stored.rows("svd_spectra").sort("layer", "environment", "index")
+    traces = {
+        (layer, environment): trace
+        for layer, environment, trace in stored.rows("covariance_matrices")
+        .select("layer", "environment", "trace")
+        .iter_rows()
+    }
+    for (layer, environment), part in rows.group_by("layer", "environment", maintain_order=True):
+        values = part["singular_value"].to_numpy()
+        name = f"the spectrum of block {layer}, {environment},"
+        if wrong := _ordered(values):
+            return Finding(False, f"{name} {wrong}")
+        energy, trace = float((values**2).sum()), traces[layer, environment]
+        if _share(abs(energy - trace), trace) > _RELATIVE:
+            return Finding(False, f"{name} has energy {energy:.6g}, its covariance {trace:.6g}")
+        if abs(float(part.item(-1, "cumulative_variance")) - 1) > _RELATIVE:
+            return Finding(False, f"{name} does not add up to the whole variance")
+    path = stored.layout.pair_file("bases", stored.model, stored.trait, ".covariance.h5")
+    for name, basis in read_arrays(path, "basis/").items():
+        if float(np.abs(basis.T @ basis - np.eye(basis.shape[1])).max()) > 1e-8:
+            return Finding(False, f"{name} is not orthonormal")
+    return Finding(True, f"{len(traces)} spectra, sorted, with the energy of their covariances")
+
+
+@check("svd_spectra")
+def floors_are_shown(stored: StageRun) -> Finding:
+    """Every null fraction stands beside the floor that so few samples give any model."""
+    rows = stored.rows("null_spaces", kind="covariance")
+    d, n = rows["ambient_dim"].to_numpy(), rows["n_samples"].to_numpy()
+    floor = np.maximum(0.0, 1.0 - (n - 1) / d)
+    wrong = np.abs(rows["sampling_floor"].to_numpy() - floor) > 1e-12
+    if wrong.any():
+        row = rows.row(int(np.flatnonzero(wrong)[0]), named=True)
+        return Finding(
+            False, f"{row['estimator']} of block {row['layer']} shows {row['sampling_floor']:.3f}"
+        )
+    pooled = rows.filter(pl.col("environment") == POOLED)
+    at_floor = pooled.filter(pl.col("null_fraction") <= pl.col("sampling_floor") + 1e-9)
+    return Finding(
+        True,
+        f"{len(rows)} null fractions with their floors; {len(at_floor)} of {len(pooled)} pooled "
+        "ones are no more than their floor",
+        {"null fractions": len(rows), "at their floor": len(at_floor)},
+    )
+
+
+@check("behavioral_spectra", blocking=True)
+def forms_are_forms(stored: StageRun) -> Finding:
+    """Jacobian and Fisher forms are symmetric; spectra sorted, non-negative, of the form's energy."""
+    path = stored.layout.pair_file("bases", stored.model, stored.trait, ".behaviour.h5")
+    rows = stored.rows("behavioral_spectra").sort("index")
+    seen = 0
+    for (kind, at, layer), part in rows.group_by("kind", "at", "layer", maintain_order=True):
+        name = f"form/{kind}/{at}/{layer}"
+        form, values = read_array(path, name), part["singular_value"].to_numpy()
+        scale = float(np.abs(form).max())
+        if float(np.abs(form - form.T).max()) > 1e-8 * scale:
+            return Finding(False, f"{name} is not symmetric")
+        if wrong := _ordered(values):
+            return Finding(False, f"the spectrum of {name} {wrong}")
+        energy, trace = float((values**2).sum()), float(np.trace(form))
+        if _share(abs(energy - trace), trace) > 1e-5:
+            return Finding(False, f"{name} has trace {trace:.6g}, its spectrum {energy:.6g}")
+        seen += 1
+    kinds = set(rows["kind"].unique())
+    if kinds != set(KINDS):
+        return Finding(False, f"only {', '.join(sorted(kinds))} of {', '.join(KINDS)} are stored")
+    return Finding(True, f"{seen} forms with their spectra", {"forms": seen})
+
+
+CHECKS = [
+    activations_are_whole,
+    covariances_are_covariances,
+    spectra_keep_the_energy,
+    floors_are_shown,
+    forms_are_forms,
+]

@@ -1,0 +1,93 @@
+"""What a check is: a function from a stored partition to a finding in words.
+
+Blocking checks stop the later stages of their run, and automation waits until they pass. A file
+that cannot be read is a finding too.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from steer_assets.assets import plan
+from steer_assets.assets.execution import LANGUAGE_MODEL_POOL
+from steer_assets.assets.stage import STAGES, StageRun
+from steer_assets.automation import partitions
+from steer_assets.catalog import catalog
+from steer_assets.catalog.errors import CatalogError
+from steer_assets.catalog.studies import Study
+from steer_assets.storage.lineage import Record
+from steer_assets.storage.parquet import DamagedFileError
+from steer_assets.storage.shards import Shards
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whether it holds, what was found in words, and the numbers behind."""
+
+    passed: bool
+    words: str
+    numbers: Mapping[str, Value] = field(default_factory=dict)
+
+
+Look = Callable[[StageRun], Finding]
+
+
+def _study(record: Record, active: Study) -> Study:
+    """The study that made the artifact: it says how many rows there should be."""
+    try:
+        return catalog.study(record.study)
+    except CatalogError:
+        return active
+
+
+def look_at(look: Look, context: dg.AssetCheckExecutionContext, stage_name: str) -> Finding:
+    """Carry out one check on the partition of the run."""
+    stage, resources = STAGES[stage_name], context.resources
+    step = context.op_execution_context
+    key = partitions.partition_of(step, stage.dimensions)
+    layout = resources.store.layout
+    record = plan.record_of(layout, stage, key)
+    if record is None:
+        return Finding(False, "nothing is stored for this partition")
+    shards = Shards(layout, stage.name, key, "")
+    study = _study(record, resources.study.load())
+    stored = StageRun(
+        stage.name, key, study, layout, resources.language_models, shards, context.log
+    )
+    try:
+        return look(stored)
+    except (DamagedFileError, FileNotFoundError) as error:
+        return Finding(False, str(error))
+
+
+def check(
+    stage: str, *, blocking: bool = False, language_model: bool = False
+) -> Callable[[Look], dg.AssetChecksDefinition]:
+    """Make a function an asset check of `stage`; its docstring is what the UI says of it."""
+
+    def register(look: Look) -> dg.AssetChecksDefinition:
+        @dg.asset_check(
+            asset=stage,
+            name=look.__name__,
+            description=look.__doc__,
+            blocking=blocking,
+            required_resource_keys={"store", "study", "language_models"},
+            partitions_def=partitions.definition(STAGES[stage].dimensions),
+            pool=LANGUAGE_MODEL_POOL if language_model else None,
+        )
+        def evaluate(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+            finding = look_at(look, context, stage)
+            severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
+            return dg.AssetCheckResult(
+                passed=finding.passed,
+                severity=severity,
+                description=finding.words,
+                metadata=dict(finding.numbers),
+            )
+
+        return evaluate
+
+    return register

@@ -1,0 +1,76 @@
+"""Finished pieces of a long stage, so that a killed run goes on where it was.
+
+Pieces lie under `partial/<stage>/<partition>/<fingerprint of inputs>/` and are dropped when the
+stage is done. Another fingerprint is another computation: its pieces are never mixed in. A damaged
+piece is made again.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steer_assets.storage.atomic import sweep_temporaries, write_text
+from steer_assets.storage.hashing import hash_json
+from steer_assets.storage.hdf5 import read_arrays, write_arrays
+from steer_assets.storage.layout import Layout, PartitionKey, partition_name
+from steer_assets.storage.parquet import DamagedFileError
+from steer_assets.storage.slugs import validate_slug
+
+
+def partial_folder(layout: Layout, stage: str, key: PartitionKey) -> Path:
+    """Folder of the pieces of one stage and partition, of all fingerprints."""
+    folder = layout.root / "partial" / stage
+    for dimension, value in key.items():
+        folder /= f"{dimension}={validate_slug(value, dimension)}"
+    return folder if key else folder / partition_name(key)
+
+
+class Shards:
+    """Pieces of one computation; reading one that is not there or not whole gives None."""
+
+    def __init__(self, layout: Layout, stage: str, key: PartitionKey, fingerprint: str) -> None:
+        self._all = partial_folder(layout, stage, key)
+        self._folder = self._all / fingerprint[:24]
+
+    def begin(self) -> None:
+        """Drop pieces of other fingerprints, and what a dead writer left."""
+        for other in self._all.iterdir() if self._all.is_dir() else ():
+            if other != self._folder:
+                shutil.rmtree(other, ignore_errors=True)
+        sweep_temporaries(self._folder)
+
+    def clear(self) -> None:
+        """Drop everything: the stage is done."""
+        shutil.rmtree(self._all, ignore_errors=True)
+        for parent in self._all.parents[:2]:
+            if parent.name != "partial" and parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()
+
+    def arrays(self, name: str) -> dict[str, np.ndarray] | None:
+        """Named arrays of one piece."""
+        try:
+            return read_arrays(self._folder / f"{name}.h5")
+        except (FileNotFoundError, DamagedFileError):
+            return None
+
+    def put_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep named arrays as one piece."""
+        write_arrays(self._folder / f"{name}.h5", arrays)
+
+    def records(self, name: str) -> Any | None:
+        """JSON-like value of one piece."""
+        try:
+            digest, _, text = (self._folder / f"{name}.json").read_text("utf-8").partition("\n")
+            value = json.loads(text)
+        except (OSError, ValueError):
+            return None
+        return value if hash_json(value) == digest else None
+
+    def put_records(self, name: str, value: Any) -> None:
+        """Keep a JSON-like value as one piece."""
+        text = json.dumps(value, ensure_ascii=False)
+        write_text(self._folder / f"{name}.json", f"{hash_json(json.loads(text))}\n{text}")
