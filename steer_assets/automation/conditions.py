@@ -47,9 +47,9 @@ def _became_missing() -> dg.AutomationCondition:
 
 def _input_changed() -> dg.AutomationCondition:
     """An input of the same partition was made anew, with other content, by another run."""
-    changed = AC.any_deps_match(
-        AC.data_version_changed() & ~AC.executed_with_root_target()
-    ).ignore(_OTHER_DIMENSIONS)
+    changed = AC.any_deps_match(AC.data_version_changed() & ~AC.executed_with_root_target()).ignore(
+        _OTHER_DIMENSIONS
+    )
     return (
         changed.since(AC.newly_requested() | AC.newly_updated())
         & ~AC.missing()
@@ -60,9 +60,9 @@ def _input_changed() -> dg.AutomationCondition:
 def condition(stage: Stage) -> dg.AutomationCondition:
     """The automation condition of a stage."""
     if not stage.dimensions:
-        return (AC.eager().without(~AC.any_deps_missing()) & AC.all_deps_blocking_checks_passed()).with_label(
-            "summary of all reports that exist"
-        )
+        return (
+            AC.eager().without(~AC.any_deps_missing()) & AC.all_deps_blocking_checks_passed()
+        ).with_label("summary of all reports that exist")
     if stage.name in LANGUAGE_MODEL_STAGES:
         return (_became_missing() & _quiet()).with_label("once, where it is missing")
     return ((_became_missing() | _input_changed()) & _quiet()).with_label(

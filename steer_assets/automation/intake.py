@@ -6,12 +6,14 @@ and holds up nobody else. What passes in the watched folder gets a file in the u
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -95,6 +97,12 @@ def _enter(path: Path) -> str:
     return key
 
 
+@cache
+def _checked(path: Path, signature: str) -> None:
+    """Remembers what has passed; what failed is looked at again."""
+    check_local(path)
+
+
 def _check_entry(key: str) -> None:
     """Validate one catalogued model without reading its weights."""
     entry = catalog.model_entry(key)
@@ -106,7 +114,7 @@ def _check_entry(key: str) -> None:
     path = Path(source.location).expanduser()
     if source.kind == "package":
         path = locate(Source(source.kind, source.location))
-    check_local(path)
+    _checked(path, _signature(path)[0])
 
 
 def _source_signature(key: str) -> str:
@@ -132,10 +140,15 @@ def _is_retired(key: str, signature: str) -> bool:
         return False
 
 
+def welcome_back(key: str) -> None:
+    """Forget that a model was retired."""
+    retired_mark(key).unlink(missing_ok=True)
+
+
 def signatures_of(key: str) -> list[str]:
     """Signatures of what would bring a model back: its catalog file, and dropped files."""
     found = []
-    if key in catalog.model_keys():
+    with contextlib.suppress(CatalogError):  # unknown, or defined twice: no one signature
         found.append(_source_signature(key))
     for path in _dropped(watched_folder()):
         try:

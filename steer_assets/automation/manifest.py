@@ -81,7 +81,9 @@ def _spans(path: Path, header: dict[str, Any]) -> Iterator[tuple[int, int]]:
         except (TypeError, KeyError, ValueError):
             plausible = False
         if not plausible:
-            raise ManifestError(f"{path.name}: tensor {name[:80]!r} has no usable place in the file")
+            raise ManifestError(
+                f"{path.name}: tensor {name[:80]!r} has no usable place in the file"
+            )
         yield start, stop
 
 
@@ -106,7 +108,9 @@ def _check_safetensors(path: Path) -> bytes:
             raise ManifestError(f"{path.name}: tensors overlap or leave gaps at byte {start}")
         end = stop
     if 8 + length + end != size:
-        raise ManifestError(f"{path.name} has {size} bytes where its header says {8 + length + end}")
+        raise ManifestError(
+            f"{path.name} has {size} bytes where its header says {8 + length + end}"
+        )
     return text
 
 
@@ -119,7 +123,9 @@ def _check_shards(folder: Path) -> None:
         raise ManifestError(f"{index.name} has no weight_map")
     for shard in sorted({str(name) for name in shards.values()}):
         if shard != Path(shard).name or not shard.endswith(".safetensors"):
-            raise ManifestError(f"{index.name} names {shard[:80]!r}, which is no file of the folder")
+            raise ManifestError(
+                f"{index.name} names {shard[:80]!r}, which is no file of the folder"
+            )
         if not (folder / shard).is_file():
             raise ManifestError(f"{shard} is missing, {index.name} names it")
 

@@ -10,12 +10,20 @@ import dagster as dg
 from steer_assets.resources.processes import is_alive, own_tag
 
 PROCESS_TAG = "steer/process"
+_signed: set[tuple[str, str]] = set()
+
+
+def signature(run_id: str) -> str:
+    """Names the run too: a retried run inherits the tags of the one that died."""
+    return f"{run_id} {own_tag()}"
 
 
 def sign(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Write into the run which process works on it."""
-    if run.tags.get(PROCESS_TAG) != own_tag():
-        instance.add_run_tags(run.run_id, {PROCESS_TAG: own_tag()})
+    """Write into the run which process works on it, once."""
+    mark = (run.run_id, own_tag())
+    if mark not in _signed and run.tags.get(PROCESS_TAG) != signature(run.run_id):
+        instance.add_run_tags(run.run_id, {PROCESS_TAG: signature(run.run_id)})
+    _signed.add(mark)
 
 
 def close_orphaned_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -26,8 +34,8 @@ def close_orphaned_runs(instance: dg.DagsterInstance) -> list[str]:
     working = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     closed = []
     for run in instance.get_runs(dg.RunsFilter(statuses=working)):
-        tag = run.tags.get(PROCESS_TAG)
-        if tag is None or is_alive(tag):
+        run_id, _, process = run.tags.get(PROCESS_TAG, "").partition(" ")
+        if run_id != run.run_id or is_alive(process):
             continue
         instance.report_run_failed(
             run, "The process of this run died (killed, out of memory, or the machine went down)."

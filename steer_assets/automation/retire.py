@@ -60,7 +60,7 @@ def retire(layout: Layout, instance: dg.DagsterInstance, model: str) -> Retired:
     """Remove a model and everything made from it; what others were made from stays.
 
     A file of the user's catalog goes too; a built-in one, and a model that still lies in the
-    watched folder, are remembered as retired until they change or `steer models add` names them.
+    watched folder, are remembered as retired until they change or somebody runs them by name.
 
     Raises:
         ModelInUseError: a run is working on it.

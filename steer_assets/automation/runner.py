@@ -4,7 +4,9 @@ Only what is missing or out of date is run. A partition whose stages are all up 
 run at all.
 """
 
+import logging
 import os
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +16,12 @@ import dagster as dg
 
 from steer_assets.assets import plan
 from steer_assets.assets.execution import FORCE_TAG
-from steer_assets.automation import partitions, refresh
+from steer_assets.automation import intake, partitions, refresh
 from steer_assets.automation.jobs import JOB_NAMES
-from steer_assets.automation.orphans import close_orphaned_runs
+from steer_assets.automation.orphans import PROCESS_TAG, close_orphaned_runs, signature
 from steer_assets.catalog.studies import Study
 from steer_assets.paths import REPOSITORY
+from steer_assets.resources.tracking import sweep_orphans
 from steer_assets.storage import warehouse
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 
@@ -45,6 +48,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.get_asset_check_evaluations():
+        if not event.passed and event.severity == dg.AssetCheckSeverity.ERROR:
+            return f"check {event.check_name} of {event.asset_key.to_user_string()} failed: {event.description}"
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
@@ -68,6 +74,7 @@ def _run_job(
     """Run the chosen stages; return the names of those that were made anew."""
     from steer_assets.definitions import defs
 
+    run_id = str(uuid.uuid4())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = defs.resolve_job_def(JOB_NAMES[dimensions]).execute_in_process(
@@ -78,7 +85,8 @@ def _run_job(
                 "resources": {"study": {"config": {"name": study.study}}},
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             },
-            tags={FORCE_TAG: "true"} if force else {},
+            run_id=run_id,
+            tags={PROCESS_TAG: signature(run_id), **({FORCE_TAG: "true"} if force else {})},
             raise_on_error=False,
         )
     if not result.success:
@@ -113,9 +121,12 @@ def materialise(
     ]
     with instance() as found:
         close_orphaned_runs(found)  # a dead run must not hold the language model's slot
+        sweep_orphans(logging.getLogger(__name__))
         known = set(found.get_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME))
         if new := [model for model in models if model not in known]:
             found.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, new)
+        for model in new:
+            intake.welcome_back(model)
         for dimensions, key in keys:
             name = partition_name(key)
             selection = refresh.selection(layout, dimensions, key, study, force=force)
@@ -123,5 +134,8 @@ def materialise(
             for stage in refresh.stages_of(dimensions):
                 target = outcome.made if stage.name in made else outcome.fresh
                 target.append((stage.name, name))
-    outcome.synced = warehouse.sync(layout, expected_inputs=plan.expected_frame(layout))
+    try:
+        outcome.synced = warehouse.sync(layout, expected_inputs=plan.expected_frame(layout))
+    except warehouse.WarehouseDamagedError as error:  # results are safe in Parquet
+        outcome.synced = warehouse.SyncResult(deferred=str(error))
     return outcome

@@ -4,6 +4,7 @@ import dagster as dg
 
 from steer_assets.automation import intake, partitions
 from steer_assets.automation.orphans import close_orphaned_runs
+from steer_assets.resources.tracking import sweep_orphans
 
 AUTOMATION_TAG = "steer/by"
 
@@ -22,6 +23,7 @@ def new_models(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Add partitions for usable models that the instance does not have."""
     for run_id in close_orphaned_runs(context.instance):
         context.log.warning(f"run {run_id} is marked failed: its process died")
+    sweep_orphans(context.log)
     known = set(context.instance.get_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME))
     found = intake.look(context.cursor)
     for problem in found.told:

@@ -6,6 +6,12 @@ import dagster as dg
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.PreviewWarning)  # checks with partitions are new in Dagster
-    from steer_assets.checks import geometry, prompts
+    from steer_assets.checks import evidence, geometry, prompts, records, vectors
 
-CHECKS: list[dg.AssetChecksDefinition] = [*prompts.CHECKS, *geometry.CHECKS]
+CHECKS: list[dg.AssetChecksDefinition] = [
+    *prompts.CHECKS,
+    *geometry.CHECKS,
+    *vectors.CHECKS,
+    *evidence.CHECKS,
+    *records.CHECKS,
+]

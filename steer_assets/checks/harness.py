@@ -63,12 +63,18 @@ def look_at(look: Look, context: dg.AssetCheckExecutionContext, stage_name: str)
         return Finding(False, str(error))
 
 
+#: Every check by stage and name, without Dagster around it.
+LOOKS: dict[tuple[str, str], Look] = {}
+
+
 def check(
     stage: str, *, blocking: bool = False, language_model: bool = False
 ) -> Callable[[Look], dg.AssetChecksDefinition]:
     """Make a function an asset check of `stage`; its docstring is what the UI says of it."""
 
     def register(look: Look) -> dg.AssetChecksDefinition:
+        LOOKS[stage, look.__name__] = look
+
         @dg.asset_check(
             asset=stage,
             name=look.__name__,

@@ -13,7 +13,9 @@ from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.models import ModelEntry
 from steer_assets.commands import terminal
 from steer_assets.commands.terminal import Json
+from steer_assets.paths import data_folder
 from steer_assets.storage.atomic import write_text
+from steer_assets.storage.layout import Layout
 from steer_assets.storage.slugs import slug_of_hub_id, validate_slug
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -84,6 +86,28 @@ def add_model(
     path = catalog.user_catalog() / "models" / f"{key}.yaml"
     write_text(path, yaml.safe_dump(entry.model_dump(mode="json"), sort_keys=False))
     terminal.say(f"added {key} in {path}; `steer run --model {key} --trait ...` runs it")
+
+
+@models.command("retire")
+def retire_model(
+    model: Annotated[str, typer.Argument(help="Model key.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a model's partition with its runs, files, rows and lineage."""
+    from steer_assets.automation.retire import retire
+    from steer_assets.automation.runner import instance
+
+    validate_slug(model, "model")
+    if not yes:
+        typer.confirm(f"remove {model} and everything made from it?", abort=True)
+    layout = Layout(data_folder())
+    with instance() as found:
+        retired = retire(layout, found, model)
+    for path in retired.paths:
+        terminal.say(f"removed   {path}")
+    terminal.say(f"{model} is retired; {retired.n_runs} runs went with it")
+    if retired.synced is not None and retired.synced.deferred:
+        terminal.say(f"still in DuckDB: {retired.synced.deferred}; run `steer db sync`")
 
 
 @traits.command("list")

@@ -267,3 +267,16 @@ def query(layout: Layout, sql: str) -> pl.DataFrame:
                 "cast them to VARCHAR"
             ) from error
         return frame
+
+
+def part_rows(layout: Layout, table: str, key: dict[str, str]) -> pl.DataFrame:
+    """What is loaded of one part.
+
+    Raises:
+        WarehouseBusyError, WarehouseDamagedError, FileNotFoundError: see `connect`.
+    """
+    condition = " AND ".join(f'"{dimension}" = ?' for dimension in key) or "TRUE"
+    with connect(layout.database, read_only=True) as connection:
+        statement = f'SELECT * FROM "{table}" WHERE {condition}'
+        frame: pl.DataFrame = connection.execute(statement, list(key.values())).pl()
+        return frame

@@ -97,7 +97,9 @@ def test_a_dropped_model_runs_through_and_retires_without_a_trace(tmp_path: Path
                 retired = retire(world.layout, found, "tiny-random")
             assert retired.n_runs >= len(wanted)
             assert keys(server, "model_snapshot") == []
-            time.sleep(40)  # two looks of the sensor: it stays away although its files still lie there
+            time.sleep(
+                40
+            )  # two looks of the sensor: it stays away although its files still lie there
             assert keys(server, "model_snapshot") == []
         left = traces(world.layout.root, "tiny-random")
         assert set(left) == {"incoming/tiny-random", "catalog/retired/tiny-random.json"}

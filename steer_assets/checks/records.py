@@ -1,0 +1,115 @@
+"""Checks of lineage, of the warehouse, and of results computed more than once."""
+
+import dagster as dg
+import polars as pl
+
+from steer_assets.assets import plan
+from steer_assets.assets.stage import STAGES, StageRun
+from steer_assets.checks.harness import Finding, check
+from steer_assets.storage import warehouse
+from steer_assets.storage.layout import partition_name
+from steer_assets.storage.lineage import TABLE
+from steer_assets.storage.parquet import read_part
+
+
+@check("equivalence_reports", blocking=True)
+def lineage_is_complete(stored: StageRun) -> Finding:
+    """From the verdict back to prompts, model, code and seed, with the versions that were read."""
+    report = STAGES["equivalence_reports"]
+    walked: set[str] = set()
+    ahead = [(report, stored.key)]
+    while ahead:
+        stage, key = ahead.pop()
+        record = plan.record_of(stored.layout, stage, key)
+        name = f"{stage.name} {partition_name(key)}"
+        if record is None:
+            return Finding(False, f"{name} has no lineage")
+        if not any(source.asset_key == "code" for source in record.inputs):
+            return Finding(False, f"the lineage of {name} does not name its code version")
+        if gone := [f.path for f in record.files if not (stored.layout.root / f.path).exists()]:
+            return Finding(False, f"{gone[0]} of {name} is missing")
+        named = {(s.asset_key, s.partition): s.data_version for s in record.inputs}
+        for upstream, upstream_key, there in plan.input_records(stored.layout, stage, key):
+            source = (upstream.name, partition_name(upstream_key))
+            if source not in named:
+                return Finding(False, f"the lineage of {name} does not name {' '.join(source)}")
+            if there is None or there.data_version != named[source]:
+                return Finding(False, f"{name} was made from another {' '.join(source)}")
+            if " ".join(source) not in walked:
+                walked.add(" ".join(source))
+                ahead.append((upstream, upstream_key))
+        walked.add(name)
+    seeded = plan.record_of(stored.layout, STAGES["generations"], stored.key)
+    if seeded is None or not any(s.asset_key == "study" for s in seeded.inputs):
+        return Finding(False, "the lineage of generations names no setting of the study")
+    return Finding(True, f"{len(walked)} artifacts, back to prompts and weights")
+
+
+@check("equivalence_reports")
+def warehouse_equals_parquet(stored: StageRun) -> Finding:
+    """What DuckDB answers for this partition is what Parquet holds, row by row."""
+    compared = n_rows = 0
+    try:
+        for part in stored.layout.parts():
+            own = all(part.key.get(name) == value for name, value in stored.key.items())
+            if not own or part.table == TABLE:
+                continue
+            written = read_part(part.path)
+            loaded = warehouse.part_rows(stored.layout, part.table, part.key)
+            if written.columns != loaded.columns or len(written) != len(loaded):
+                return Finding(
+                    False, f"{part.table} has {len(loaded)} rows, Parquet {len(written)}"
+                )
+            by = written.columns
+            if not written.sort(by).equals(loaded.cast(written.schema).sort(by)):
+                return Finding(False, f"{part.table} differs from its Parquet; `steer db rebuild`")
+            compared, n_rows = compared + 1, n_rows + len(written)
+    except (warehouse.WarehouseBusyError, warehouse.WarehouseDamagedError) as error:
+        return Finding(False, f"not compared: {error}")
+    return Finding(True, f"{compared} parts, {n_rows} rows, the same in both", {"rows": n_rows})
+
+
+def _again(stored: StageRun, stage: str) -> Finding:
+    path = stored.layout.part(TABLE, {"asset_key": stage, **stored.key})
+    made = (
+        read_part(path)
+        .select(
+            "created_at",
+            "data_version",
+            pl.concat_str(
+                ["input_asset_key", "input_partition", "input_data_version"], separator="\x1f"
+            ).alias("source"),
+        )
+        .group_by("created_at", "data_version")
+        .agg(pl.col("source").unique().sort().str.join("\x1e"))
+        .sort("created_at")
+    )
+    newest = made.row(-1, named=True)
+    before = made.head(-1).filter(pl.col("source") == newest["source"])
+    if before.is_empty():
+        return Finding(True, "computed once from these inputs")
+    others = before.filter(pl.col("data_version") != newest["data_version"])
+    if len(others):
+        when = others.item(-1, "created_at")
+        return Finding(
+            False,
+            f"from the same inputs {others.item(-1, 'data_version')[:12]} was computed on {when}, "
+            f"now {newest['data_version'][:12]}",
+        )
+    return Finding(True, f"computed {1 + len(before)} times from these inputs, always the same")
+
+
+def _reproducible(stage: str) -> dg.AssetChecksDefinition:
+    @check(stage)
+    def computed_again_the_same(stored: StageRun) -> Finding:
+        """Whenever this was computed again from the same inputs, the content was the same."""
+        return _again(stored, stage)
+
+    return computed_again_the_same
+
+
+CHECKS = [
+    lineage_is_complete,
+    warehouse_equals_parquet,
+    *(_reproducible(stage) for stage in STAGES),
+]

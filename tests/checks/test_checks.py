@@ -1,0 +1,222 @@
+"""Every check passes on a whole run, and fails, in words, on what it is there for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import h5py
+import numpy as np
+import polars as pl
+import pytest
+
+from steer_assets.assets.stage import STAGES
+from steer_assets.checks.harness import LOOKS, Finding
+from steer_assets.storage import hdf5, tensors
+from steer_assets.storage.parquet import read_part, write_part
+from tests.finished import KEY, stored
+from tests.tiny import World
+
+pytestmark = pytest.mark.slow
+#: A random model's scorer may or may not reach the floor; that is a fact, not a fault.
+_MAY_FAIL = {"scorers_can_tell"}
+
+
+def look(world: World, stage: str, name: str) -> Finding:
+    return LOOKS[stage, name](stored(world, stage))
+
+
+def test_all_pass_on_a_whole_run(finished: World) -> None:
+    for stage, name in LOOKS:
+        finding = look(finished, stage, name)
+        assert finding.words, name
+        assert finding.passed or name in _MAY_FAIL, (stage, name, finding.words)
+
+
+def test_every_stage_has_a_check_of_its_own() -> None:
+    own = {stage for stage, name in LOOKS if name != "computed_again_the_same"}
+    assert own == set(STAGES)
+
+
+Change = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def rewrite(world: World, table: str, change: Change, **extra: str) -> None:
+    only_trait = table in ("prompt_sets", "scorer_validation")
+    key = {"trait": KEY["trait"]} if only_trait else {**KEY, **extra}
+    path = world.layout.part(table, key)
+    write_part(path, change(read_part(path)))
+
+
+def _set(column: str, value: object, row: int = 0) -> Change:
+    def change(frame: pl.DataFrame) -> pl.DataFrame:
+        chosen = pl.int_range(pl.len()) == row
+        new = pl.lit(value).cast(frame.schema[column])
+        return frame.with_columns(pl.when(chosen).then(new).otherwise(column).alias(column))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "table", "change", "words"),
+    [
+        ("prompt_sets", "prompts_are_unique", "prompt_sets",
+         lambda f: pl.concat([f, f.head(1)]), "occur twice"),
+        ("prompt_sets", "prompts_are_unique", "prompt_sets",
+         _set("text", "something else"), "checksums"),
+        ("prompt_sets", "prompts_are_paired", "prompt_sets",
+         _set("polarity", "negative"), "one prompt of each pole"),
+        ("svd_spectra", "spectra_keep_the_energy", "svd_spectra",
+         _set("singular_value", 1e-6), "not sorted"),
+        ("svd_spectra", "spectra_keep_the_energy", "svd_spectra",
+         lambda f: f.with_columns(pl.col("singular_value") * 1.1), "has energy"),
+        ("behavioral_spectra", "forms_are_forms", "behavioral_spectra",
+         lambda f: f.with_columns(pl.col("singular_value") * 1.1), "has trace"),
+        ("vector_families", "vectors_are_what_they_are_called", "steering_vectors",
+         _set("norm", 77.0, row=1), "its row says"),
+        ("logit_distances", "distances_are_distances", "logit_distances",
+         _set("js", 1.0), "js goes"),
+        ("logit_distances", "distances_are_distances", "logit_distances",
+         lambda f: f.filter(pl.int_range(pl.len()) != pl.arg_where(
+             pl.col("reference_id") == "none").first()), "rows for"),
+        ("generations", "no_text_is_missing", "generations",
+         lambda f: f.tail(-1), "arms x prompts x samples"),
+        ("generations", "no_text_is_missing", "generations", _set("seed", 5), "noise"),
+        ("classifier_scores", "every_text_is_scored", "classifier_scores",
+         lambda f: f.tail(-1), "scored"),
+        ("classifier_scores", "every_text_is_scored", "classifier_scores",
+         lambda f: f.with_columns(score=pl.lit(0.5)), "the same score"),
+        ("scorer_validation", "scorers_can_tell", "scorer_validation",
+         _set("auroc_low", 0.5), "below the floor"),
+        ("equivalence_reports", "intervals_hold_their_estimates", "equivalence_reports",
+         _set("efficacy", 99.0), "outside"),
+        ("equivalence_reports", "intervals_hold_their_estimates", "equivalence_tests",
+         _set("ci_high", -99.0), "outside"),
+        ("equivalence_reports", "intervals_hold_their_estimates", "equivalence_tests",
+         _set("p_difference", 2.0), "not a probability"),
+        ("equivalence_reports", "warehouse_equals_parquet", "generations",
+         _set("text", "unloaded"), "differs"),
+        ("equivalence_reports", "floors_are_in_the_report", "equivalence_reports",
+         lambda f: f.with_columns(pl.lit(3, pl.Int32).alias("layer")), "rows for blocks"),
+    ],
+)  # fmt: skip
+def test_changed_rows_are_found(
+    finished: World, stage: str, name: str, table: str, change: Change, words: str
+) -> None:
+    rewrite(finished, table, change)
+    finding = look(finished, stage, name)
+    assert not finding.passed
+    assert words in finding.words
+
+
+def test_a_floor_left_out_is_found(finished: World) -> None:
+    rewrite(finished, "null_spaces", _set("sampling_floor", 0.0), kind="covariance")
+    assert not look(finished, "svd_spectra", "floors_are_shown").passed
+
+
+@pytest.mark.parametrize(
+    ("room", "suffix", "dataset", "change", "stage", "name", "words"),
+    [
+        ("activations", ".h5", "last/1", lambda x: np.full_like(x, 0.5),
+         "activation_caches", "activations_are_whole", "same for every prompt"),
+        ("activations", ".h5", "last/1", lambda x: x[:-1],
+         "activation_caches", "activations_are_whole", "has shape"),
+        ("moments", ".h5", "covariance/1/pooled", lambda x: x + np.triu(np.ones_like(x), 1),
+         "covariance_matrices", "covariances_are_covariances", "not symmetric"),
+        ("moments", ".h5", "covariance/1/pooled", lambda x: x - 2 * np.eye(len(x)) * x.max(),
+         "covariance_matrices", "covariances_are_covariances", "eigenvalue"),
+        ("moments", ".h5", "covariance/1/pooled", lambda x: 1.01 * x,
+         "covariance_matrices", "covariances_are_covariances", "variances sum"),
+        ("bases", ".covariance.h5", "basis/1", lambda x: 1.1 * x,
+         "svd_spectra", "spectra_keep_the_energy", "not orthonormal"),
+        ("bases", ".behaviour.h5", "form/fisher/unsteered/1",
+         lambda x: x + np.triu(np.ones_like(x), 1),
+         "behavioral_spectra", "forms_are_forms", "not symmetric"),
+    ],
+)  # fmt: skip
+def test_changed_arrays_are_found(
+    finished: World,
+    room: str,
+    suffix: str,
+    dataset: str,
+    change: Callable[[np.ndarray], np.ndarray],
+    stage: str,
+    name: str,
+    words: str,
+) -> None:
+    path = finished.layout.pair_file(room, KEY["model"], KEY["trait"], suffix)
+    arrays = hdf5.read_arrays(path)
+    arrays[dataset] = change(arrays[dataset])
+    hdf5.write_arrays(path, arrays)
+    finding = look(finished, stage, name)
+    assert not finding.passed
+    assert words in finding.words
+
+
+def test_a_flipped_byte_is_a_finding_and_no_traceback(finished: World) -> None:
+    path = finished.layout.pair_file("activations", KEY["model"], KEY["trait"], ".h5")
+    with h5py.File(path) as file:
+        offset = file["last/1"].id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[offset + 8] ^= 0xFF
+    path.write_bytes(content)
+    finding = look(finished, "activation_caches", "activations_are_whole")
+    assert not finding.passed
+    assert str(path) in finding.words
+
+
+def test_vectors_that_are_not_orthogonal_are_found(finished: World) -> None:
+    path = finished.layout.pair_file("vectors", KEY["model"], KEY["trait"], ".safetensors")
+    vectors = tensors.read_vectors(path)
+    base, other = vectors["L1.base"], vectors["L1.orthogonal.s0"]
+    tilted = other + 0.01 * base
+    vectors["L1.orthogonal.s0"] = tilted * np.linalg.norm(other) / np.linalg.norm(tilted)
+    tensors.write_vectors(path, vectors, {})
+    finding = look(finished, "vector_families", "vectors_are_what_they_are_called")
+    assert not finding.passed
+    assert "cosine" in finding.words
+
+
+def test_a_hook_that_adds_something_else_is_found(
+    finished: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from steer_assets.lm.intervene import ArmTable
+
+    rows = ArmTable.rows
+    monkeypatch.setattr(
+        ArmTable, "rows", lambda self, arms: {k: 1.001 * v for k, v in rows(self, arms).items()}
+    )
+    finding = look(finished, "vector_families", "steering_adds_what_it_says")
+    assert not finding.passed
+    assert "rounding allows" in finding.words
+
+
+def test_other_weights_under_the_same_name_are_found(finished: World) -> None:
+    path = finished.layout.model(KEY["model"]) / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 0x01
+    path.write_bytes(content)
+    assert "sha256" in look(finished, "model_snapshot", "snapshot_is_the_model").words
+
+
+def test_a_gap_in_lineage_is_found(finished: World) -> None:
+    finished.layout.part(
+        "artifact_lineage", {"asset_key": "prompt_sets", "trait": "formality"}
+    ).unlink()
+    finding = look(finished, "equivalence_reports", "lineage_is_complete")
+    assert not finding.passed
+    assert "prompt_sets" in finding.words
+
+
+def test_another_result_from_the_same_inputs_is_found(finished: World) -> None:
+    key = {"asset_key": "generations", **KEY}
+    path = finished.layout.part("artifact_lineage", key)
+    rows = read_part(path)
+    earlier = rows.with_columns(
+        pl.col("created_at") - pl.duration(days=7), pl.lit("0" * 64).alias("data_version")
+    )
+    write_part(path, pl.concat([earlier, rows]))
+    finding = look(finished, "generations", "computed_again_the_same")
+    assert not finding.passed
+    same = rows.with_columns(pl.col("created_at") - pl.duration(days=7))
+    write_part(path, pl.concat([same, rows]))
+    assert "2 times" in look(finished, "generations", "computed_again_the_same").words

@@ -1,0 +1,58 @@
+"""A finished run of the tiny study, made once per test session and copied for who changes it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from steer_assets.assets.stage import STAGES, StageRun
+from tests.tiny import MODEL, STUDY, World, living_in, make_world, write_model
+
+TRAIT = "formality"
+KEY = {"model": MODEL, "trait": TRAIT}
+
+
+def run_tiny(world: World, *, force: bool = False) -> object:
+    from steer_assets.automation.runner import materialise
+    from steer_assets.catalog import catalog
+
+    return materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY), force=force)
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> World:
+    root = tmp_path_factory.mktemp("finished")
+    world = make_world(root / "world", source=write_model(root / "source"))
+    with living_in(world):
+        run_tiny(world)
+    return world
+
+
+@pytest.fixture
+def finished(original: World, tmp_path: Path) -> Iterator[World]:
+    shutil.copytree(original.root, tmp_path / "world")
+    with living_in(World(tmp_path / "world")) as world:
+        yield world
+
+
+def stored(world: World, stage: str) -> StageRun:
+    """What a check of `stage` is handed."""
+    import logging
+
+    from steer_assets.catalog import catalog
+    from steer_assets.resources.language_models import LanguageModels
+    from steer_assets.storage.shards import Shards
+
+    key = {name: KEY[name] for name in STAGES[stage].dimensions}
+    return StageRun(
+        stage,
+        key,
+        catalog.study(STUDY),
+        world.layout,
+        LanguageModels(),
+        Shards(world.layout, stage, key, ""),
+        logging.getLogger("test"),
+    )
