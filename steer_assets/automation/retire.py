@@ -1,6 +1,7 @@
 """A model taken out again: partition, runs, files, rows and lineage together."""
 
 import json
+import logging
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +11,16 @@ import dagster as dg
 from steer_assets.assets import plan
 from steer_assets.assets.stage import STAGES
 from steer_assets.automation import intake, partitions
+from steer_assets.automation.jobs import JOB_NAMES
+from steer_assets.automation.runner import run_job
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
+from steer_assets.resources.active_study import default_study
+from steer_assets.resources.tracking import forget_model
 from steer_assets.storage import warehouse
 from steer_assets.storage.atomic import write_text
 from steer_assets.storage.layout import Layout
+from steer_assets.storage.lineage import TABLE
 from steer_assets.storage.slugs import validate_slug
 
 _ROOMS = ("models", "activations", "moments", "bases", "vectors", "reports", "external")
@@ -33,19 +39,18 @@ class Retired:
     synced: warehouse.SyncResult | None = None
 
 
-def _names_model(partition: str, model: str) -> bool:
-    return model in partition.split("|")
+def _is_of_models(run: dg.DagsterRun) -> bool:
+    """Whether the one partition value of a run is a model, and not a trait of the same name."""
+    if run.asset_selection:
+        stages = [STAGES.get(key.to_user_string()) for key in run.asset_selection]
+        return all(stage is not None and "model" in stage.dimensions for stage in stages)
+    return run.job_name == JOB_NAMES[("model",)]
 
 
 def _runs_of(instance: dg.DagsterInstance, model: str) -> list[dg.DagsterRun]:
-    tags = ("dagster/partition", "dagster/partition/model")
-    chosen: dict[str, dg.DagsterRun] = {}
-    for tag in tags:
-        known = {v for _, values in instance.get_run_tags([tag]) for v in values}
-        for value in sorted(v for v in known if _names_model(v, model)):
-            for run in instance.get_runs(dg.RunsFilter(tags={tag: value})):
-                chosen[run.run_id] = run
-    return list(chosen.values())
+    of_pairs = instance.get_runs(dg.RunsFilter(tags={"dagster/partition/model": model}))
+    alone = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": model}))
+    return [*of_pairs, *filter(_is_of_models, alone)]
 
 
 def _folders(layout: Layout, model: str) -> list[Path]:
@@ -86,11 +91,34 @@ def retire(layout: Layout, instance: dg.DagsterInstance, model: str) -> Retired:
         retired.paths.append(layout.relative(folder))
     for run in runs:
         instance.delete_run(run.run_id)
+        shutil.rmtree(Path(instance.storage_directory()) / run.run_id, ignore_errors=True)
     for stage in STAGES.values():
         if "model" in stage.dimensions:
             instance.event_log_storage.wipe_asset_cached_status(dg.AssetKey(stage.name))
+    forget_model(model, logging.getLogger(__name__))
+    _summarise(layout, instance)
     retired.synced = warehouse.sync(layout, expected_inputs=plan.expected_frame(layout))
     return retired
+
+
+def _summarise(layout: Layout, instance: dg.DagsterInstance) -> None:
+    """Make the summary of what is left, or remove it with the last report."""
+    summary = STAGES["identifiability_summary"]
+    record = plan.record_of(layout, summary, {})
+    if record is None:
+        return
+    if any(plan.materialised(layout, STAGES["equivalence_reports"])):
+        try:
+            study = catalog.study(record.study)
+        except CatalogError:
+            study = catalog.study(default_study())
+        run_job(instance, (), {}, study, [summary.name], force=False)
+        return
+    for path in (
+        layout.part(TABLE, {"asset_key": summary.name}),
+        *(layout.root / file.path for file in record.files),
+    ):
+        path.unlink(missing_ok=True)
 
 
 def _remember(model: str) -> None:

@@ -63,7 +63,7 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
     return "the run failed before any stage began"
 
 
-def _run_job(
+def run_job(
     found: dg.DagsterInstance,
     dimensions: tuple[str, ...],
     key: PartitionKey,
@@ -130,7 +130,7 @@ def materialise(
         for dimensions, key in keys:
             name = partition_name(key)
             selection = refresh.selection(layout, dimensions, key, study, force=force)
-            made = _run_job(found, dimensions, key, study, selection, force) if selection else []
+            made = run_job(found, dimensions, key, study, selection, force) if selection else []
             for stage in refresh.stages_of(dimensions):
                 target = outcome.made if stage.name in made else outcome.fresh
                 target.append((stage.name, name))

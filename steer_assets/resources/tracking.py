@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -70,6 +71,28 @@ def sweep_orphans(log: logging.Logger) -> int:
     except Exception as error:  # tracking is a convenience
         log.warning(f"MLflow runs of dead processes could not be closed: {error}")
         return 0
+
+
+def forget_model(model: str, log: logging.Logger) -> None:
+    """Delete the runs of a model from the local store, with their artifacts."""
+    address = _address()
+    if not address.startswith("sqlite:///"):
+        return
+    if not Path(address.removeprefix("sqlite:///")).exists():
+        return
+    try:
+        import mlflow
+
+        client = mlflow.MlflowClient(tracking_uri=address)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            return
+        chosen = f"tags.model = '{model}'"  # a slug: it holds no quote
+        for run in client.search_runs([experiment.experiment_id], chosen, max_results=50_000):
+            client.delete_run(run.info.run_id)
+            shutil.rmtree(data_folder() / "mlruns" / run.info.run_id, ignore_errors=True)
+    except Exception as error:
+        log.warning(f"MLflow runs of {model} could not be deleted: {error}")
 
 
 class ChildRun:

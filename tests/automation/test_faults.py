@@ -64,12 +64,12 @@ FILES = [
 
 def materialise_one(stage: str) -> str:
     """Run one stage of the partition alone, as the UI does; returns why it failed, or nothing."""
-    from steer_assets.automation.runner import _run_job
+    from steer_assets.automation.runner import run_job
 
     study = catalog.study(STUDY)
     with instance() as found:
         try:
-            _run_job(found, ("model", "trait"), KEY, study, [stage], force=True)
+            run_job(found, ("model", "trait"), KEY, study, [stage], force=True)
         except MaterialisationError as error:
             return str(error)
     return ""
