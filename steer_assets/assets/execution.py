@@ -11,8 +11,8 @@ import dagster as dg
 import polars as pl
 
 from steer_assets.assets import plan, ui
-from steer_assets.assets.stage import STAGES, Produced, Rows, Stage, StageRun
 from steer_assets.assets.faults import explain
+from steer_assets.assets.stage import STAGES, Produced, Rows, Stage, StageRun
 from steer_assets.automation import orphans, partitions
 from steer_assets.automation.conditions import LANGUAGE_MODEL_STAGES, condition
 from steer_assets.catalog.studies import Study

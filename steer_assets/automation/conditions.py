@@ -30,7 +30,8 @@ def _checks_passed() -> dg.AutomationCondition:
     """Blocking checks of every input passed, or the input is made in the run asked for now.
 
     `all_deps_blocking_checks_passed` does not see that an asset asked for brings its checks along,
-    and would give every stage a run of its own; within a run Dagster itself holds later stages back.
+    and would give every stage a run of its own; within a run Dagster itself holds back what is
+    downstream of a failed check.
     """
     passed = AC.all_checks_match(AC.check_passed(), blocking_only=True)
     return AC.all_deps_match(passed | AC.will_be_requested()).with_label(

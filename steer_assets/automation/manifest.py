@@ -55,7 +55,8 @@ def _json_file(path: Path) -> dict[str, Any]:
 
 
 def _check_config(config: dict[str, Any]) -> str:
-    text = config.get("text_config") if isinstance(config.get("text_config"), dict) else config
+    inner = config.get("text_config")
+    text: dict[str, Any] = inner if isinstance(inner, dict) else config
     for what, names in _NAMES.items():
         value = next((text[name] for name in names if name in text), None)
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _SIZES[what]:

@@ -31,7 +31,9 @@ def dagster_key(key: PartitionKey) -> str | None:
     return next(iter(key.values()), None)
 
 
-def partition_of(context: dg.AssetExecutionContext, dimensions: tuple[str, ...]) -> PartitionKey:
+def partition_of(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, dimensions: tuple[str, ...]
+) -> PartitionKey:
     """The partition that a step is materialising."""
     if not dimensions:
         return {}

@@ -48,9 +48,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
-    for event in result.get_asset_check_evaluations():
-        if not event.passed and event.severity == dg.AssetCheckSeverity.ERROR:
-            return f"check {event.check_name} of {event.asset_key.to_user_string()} failed: {event.description}"
+    for found in result.get_asset_check_evaluations():
+        if not found.passed and found.severity == dg.AssetCheckSeverity.ERROR:
+            asset = found.asset_key.to_user_string()
+            return f"check {found.check_name} of {asset} failed: {found.description}"
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data

@@ -74,8 +74,8 @@ reproducibility = dg.ScheduleDefinition(
     execution_fn=_weekly,
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description=(
-        "Computes one stored partition again, another each week; the check `computed_again_the_same` "
-        "of every asset then compares data versions."
+        "Computes one stored partition again, another each week; the check "
+        "`computed_again_the_same` of every asset then compares data versions."
     ),
 )
 

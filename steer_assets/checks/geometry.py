@@ -144,7 +144,7 @@ def floors_are_shown(stored: StageRun) -> Finding:
 
 @check("behavioral_spectra", blocking=True)
 def forms_are_forms(stored: StageRun) -> Finding:
-    """Jacobian and Fisher forms are symmetric; spectra sorted, non-negative, of the form's energy."""
+    """Forms are symmetric; their spectra sorted, non-negative, of the form's energy."""
     path = stored.layout.pair_file("bases", stored.model, stored.trait, ".behaviour.h5")
     rows = stored.rows("behavioral_spectra").sort("index")
     seen = 0

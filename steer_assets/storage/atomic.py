@@ -27,7 +27,7 @@ def _alive(pid: int) -> bool:
 
 
 def sweep_temporaries(folder: Path, name: str | None = None) -> list[Path]:
-    """Remove temporary files and folders in `folder` (of `name` only, if given) whose writer is dead."""
+    """Remove temporary files and folders in `folder` (of `name`, if given) of dead writers."""
     swept = []
     for path in folder.glob(".*.tmp*") if folder.is_dir() else ():
         match = _TEMPORARY.fullmatch(path.name)

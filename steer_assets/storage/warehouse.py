@@ -278,5 +278,5 @@ def part_rows(layout: Layout, table: str, key: dict[str, str]) -> pl.DataFrame:
     condition = " AND ".join(f'"{dimension}" = ?' for dimension in key) or "TRUE"
     with connect(layout.database, read_only=True) as connection:
         statement = f'SELECT * FROM "{table}" WHERE {condition}'
-        frame: pl.DataFrame = connection.execute(statement, list(key.values())).pl()
+        frame: pl.DataFrame = connection.sql(statement, params=list(key.values())).pl()
         return frame

@@ -86,7 +86,7 @@ def main() -> None:
     import mlflow  # noqa: F401 - imported once, before the forks
     import transformers  # noqa: F401
 
-    import steer_assets.lm.loading  # noqa: F401
+    import steer_assets.lm.loading
     import steer_assets.reporting.report
     import steer_assets.scoring.minilm  # noqa: F401
     from steer_assets.definitions import defs  # noqa: F401

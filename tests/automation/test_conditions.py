@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
 
 from steer_assets.assets.stage import STAGES, Stage
 from steer_assets.automation import partitions
@@ -33,8 +37,7 @@ class Ticks:
             defs, self.instance, cursor=self.result.cursor if self.result else None
         )
         found = {
-            name: set(self.result.get_requested_partitions(dg.AssetKey(name)))
-            for name in STAGES
+            name: set(self.result.get_requested_partitions(dg.AssetKey(name))) for name in STAGES
         }
         return {name: {str(p) for p in asked} for name, asked in found.items() if asked}
 
@@ -48,12 +51,25 @@ class Ticks:
                 tags={"dagster/data_version": version, "dagster/code_version": "1"},
             )
         )
+        newest = self.instance.fetch_materializations(name, limit=1).records[0]
+        target = AssetCheckEvaluationTargetMaterializationData(
+            storage_id=newest.storage_id, run_id=newest.run_id, timestamp=newest.timestamp
+        )
         for check in defs.resolve_asset_graph().get(name).check_keys:
-            self.instance.report_runless_asset_event(
-                dg.AssetCheckEvaluation(
-                    asset_key=name, check_name=check.name, passed=passed, partition=partition
-                )
+            evaluation = dg.AssetCheckEvaluation(
+                asset_key=name,
+                check_name=check.name,
+                passed=passed,
+                partition=partition,
+                target_materialization_data=target,
             )
+            # Not as a runless event: of those there can be one per check and partition only.
+            event = dg.DagsterEvent(
+                dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
+                job_name="test",
+                event_specific_data=evaluation,
+            )
+            self.instance.report_dagster_event(event, run_id=str(uuid.uuid4()))
 
     def roots_made(self, *, passed: bool = True) -> None:
         self.made(STAGES["model_snapshot"], {"model": MODEL}, "1")

@@ -48,10 +48,11 @@ from pathlib import Path
 from steer_assets.storage import warehouse
 from steer_assets.storage.layout import Layout
 
+QUESTION = "SELECT model, count(*) AS n FROM classifier_scores GROUP BY model"
 layout, answers = Layout(Path(sys.argv[1])), 0
 while not (layout.root / "stop").exists():
     try:
-        rows = warehouse.query(layout, "SELECT model, count(*) AS n FROM classifier_scores GROUP BY 1")
+        rows = warehouse.query(layout, QUESTION)
     except (warehouse.WarehouseBusyError, FileNotFoundError):
         time.sleep(0.01)
         continue
