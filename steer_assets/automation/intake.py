@@ -83,7 +83,7 @@ def _dropped(folder: Path) -> Iterator[Path]:
 def _enter(path: Path) -> str:
     """Write a catalog file for a dropped model that nobody has entered yet; return its key."""
     key = key_of(path)
-    if key in catalog.model_keys():
+    if key in catalog.model_names():
         location = catalog.model_entry(key).source.location
         if location != str(path):
             raise ManifestError(f"the model {key!r} is already in the catalog, from {location}")
@@ -194,7 +194,7 @@ def look(cursor: str | None) -> Intake:
                 judge(name, signature, str(error))
             elif name in before:
                 now[name] = before[name]
-    for key in catalog.model_keys():
+    for key in catalog.model_names():
         name, signature = f"models/{key}.yaml", ""
         try:
             signature = _source_signature(key)

@@ -72,7 +72,7 @@ def retire(layout: Layout, instance: dg.DagsterInstance, model: str) -> Retired:
         UnknownNameError: nothing of that name exists.
     """
     validate_slug(model, "model")
-    entries = catalog.model_keys()
+    entries = catalog.model_names()
     folders = _folders(layout, model)
     registered = instance.get_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME)
     if model not in entries and model not in registered and not folders:

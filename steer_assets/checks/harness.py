@@ -43,6 +43,14 @@ def _study(record: Record, active: Study) -> Study:
         return active
 
 
+def carry_out(look: Look, stored: StageRun) -> Finding:
+    """What a check finds; a file that cannot be read is a finding."""
+    try:
+        return look(stored)
+    except (DamagedFileError, FileNotFoundError) as error:
+        return Finding(False, str(error))
+
+
 def look_at(look: Look, context: dg.AssetCheckExecutionContext, stage_name: str) -> Finding:
     """Carry out one check on the partition of the run."""
     stage, resources = STAGES[stage_name], context.resources
@@ -57,10 +65,7 @@ def look_at(look: Look, context: dg.AssetCheckExecutionContext, stage_name: str)
     stored = StageRun(
         stage.name, key, study, layout, resources.language_models, shards, context.log
     )
-    try:
-        return look(stored)
-    except (DamagedFileError, FileNotFoundError) as error:
-        return Finding(False, str(error))
+    return carry_out(look, stored)
 
 
 #: Every check by stage and name, without Dagster around it.

@@ -22,6 +22,7 @@ from steer_assets.catalog import catalog
 from steer_assets.resources.processes import is_alive, own_tag
 from steer_assets.storage import warehouse
 from steer_assets.storage.layout import partition_name
+from steer_assets.storage.parquet import DamagedFileError, read_part
 from tests.automation.killing import versions
 from tests.finished import KEY, run_tiny
 from tests.tiny import MODEL, STUDY, World
@@ -30,9 +31,16 @@ pytestmark = pytest.mark.slow
 
 
 def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    path.write_bytes(content)
+    """Flip a byte in the middle; of Parquet the next one that means anything (some are padding)."""
+    content = path.read_bytes()
+    for at in range(len(content) // 2, len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
+        if path.suffix != ".parquet":
+            return
+        try:
+            read_part(path)
+        except DamagedFileError:
+            return
 
 
 def truncate(path: Path) -> None:
