@@ -14,7 +14,7 @@ export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo test lint unit e2e ui mlflow pages bench clean
+.PHONY: help setup demo test lint unit e2e faults pages ui mlflow bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ unit: setup
 
 e2e: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+
+faults: setup  ## kills, damage, contention and the daemon in full (half an hour)
+	HF_HUB_OFFLINE=1 STEER_TEST_FULL=1 $(BIN)/python -m pytest -s tests/automation tests/storage/test_writers.py
 
 ui: setup  ## Dagster (webserver and daemon) on 127.0.0.1:3000
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)

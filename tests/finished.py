@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from steer_assets.assets.stage import STAGES, StageRun
-from tests.tiny import MODEL, STUDY, World, living_in, make_world, write_model
+from tests.tiny import MODEL, STUDY, World, few_figures, living_in, make_world, write_model
 
 TRAIT = "formality"
 KEY = {"model": MODEL, "trait": TRAIT}
@@ -26,7 +26,7 @@ def run_tiny(world: World, *, force: bool = False) -> object:
 def original(tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("finished")
     world = make_world(root / "world", source=write_model(root / "source"))
-    with living_in(world):
+    with living_in(world), few_figures():
         run_tiny(world)
     return world
 
@@ -34,7 +34,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture
 def finished(original: World, tmp_path: Path) -> Iterator[World]:
     shutil.copytree(original.root, tmp_path / "world")
-    with living_in(World(tmp_path / "world")) as world:
+    with living_in(World(tmp_path / "world")) as world, few_figures():
         yield world
 
 

@@ -5,6 +5,7 @@ Its tokenizer spells bytes, so that every prompt of the catalog gives other toke
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -14,35 +15,56 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from steer_assets.catalog.protocols import SWITCHES
 from steer_assets.paths import CATALOG, REPOSITORY
 from steer_assets.storage.layout import Layout
 
 MODEL = "tiny"
 STUDY = "tiny"
-#: 5 layers of settings, few prompts, few tokens: numbers that mean nothing, of every kind.
-STUDY_TEXT = """\
-study: tiny
+SCORER = "tiny-judge"
+#: Few prompts, few tokens, every protocol: numbers that mean nothing, of every kind.
+STUDY_TEXT = f"""\
+study: {STUDY}
 title: Every stage on a random model
 seed: 11
-layers: {steer: [1], geometry: [1, 2]}
+layers: {{steer: [1], geometry: [1, 2]}}
 prompts:
   contrast_pairs: 6
-  test: {in_distribution: 4, topic_shift: 1, genre_shift: 1, safety_style: 1}
+  test: {{in_distribution: 4, topic_shift: 1, genre_shift: 1, safety_style: 1}}
 spectra:
   heldout_splits: 2
-  estimator: {covariance: variance_95, jacobian: variance_95, fisher: variance_95}
-behaviour: {prompts: 3}
+  resamples: 4
+  estimator: {{covariance: variance_95, jacobian: variance_95, fisher: variance_95}}
+behaviour: {{prompts: 3}}
 vectors:
-  families: [base, orthogonal, base_plus_orthogonal, base_plus_null, random, negated]
+  families:
+    - base
+    - orthogonal
+    - base_plus_orthogonal
+    - base_plus_orthogonal_matched
+    - base_plus_null
+    - random
+    - negated
   subspace_directions: 4
-logits: {prompts: 2, alphas: [1.0]}
+logits: {{prompts: 2, alphas: [1.0]}}
+dose: {{prompts: 2, relative_steps: [0.05, 0.2], multiples: [1.0], tolerances: [0.01, 0.1]}}
 generation:
   samples: 1
   max_new_tokens: 5
   arms:
     - families: [base, orthogonal, base_plus_orthogonal]
-scoring: {scorers: [minilm]}
-statistics: {n_boot: 200}
+protocols:
+  - name: controlled
+  - name: reference
+    switches: [{", ".join(SWITCHES)}]
+protocol_texts:
+  layers: [1]
+  prompts: {{in_distribution: 2, topic_shift: 1, genre_shift: 0, safety_style: 0}}
+  probes: 8
+scoring: {{scorers: [{SCORER}]}}
+statistics: {{n_boot: 200}}
 """
 
 
@@ -89,6 +111,45 @@ def write_model(folder: Path, *, seed: int = 3) -> Path:
     return folder
 
 
+def _write_scorer(folder: Path) -> None:
+    """A random classifier of two labels, and its entry for every trait: no encoder is loaded."""
+    import transformers as tf
+
+    tf.set_seed(5)
+    config = tf.BertConfig(
+        vocab_size=259,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=512,
+        initializer_range=0.5,
+        pad_token_id=0,
+        id2label={0: "against", 1: "for"},
+        label2id={"against": 0, "for": 1},
+    )
+    weights = folder.parent.parent.parent / SCORER
+    tf.BertForSequenceClassification(config).save_pretrained(weights)
+    _tokenizer().save_pretrained(weights)
+    traits = {p.stem: {"label_map": {"for": 1, "against": -1}} for p in _labelled()}
+    folder.mkdir()
+    (folder / f"{SCORER}.yaml").write_text(
+        json.dumps(
+            {
+                "scorer": SCORER,
+                "title": "random",
+                "kind": "hf_classifier",
+                "model_id": str(weights),
+                "traits": traits,
+            }
+        )
+    )
+
+
+def _labelled() -> list[Path]:
+    return sorted((CATALOG / "labelled").glob("*.jsonl"))
+
+
 @dataclass(frozen=True)
 class World:
     """A data folder and a Dagster home, with the environment that names them."""
@@ -113,7 +174,7 @@ class World:
 
 
 def _few_labelled(trait: str) -> str:
-    """Labelled texts of two topics, so that a scorer is fitted in a moment."""
+    """Labelled texts of three topics, so that a scorer is validated in a moment."""
     lines = (CATALOG / "labelled" / f"{trait}.jsonl").read_text().splitlines()
     by_group: dict[tuple[str, str], list[str]] = {}
     for line in lines:
@@ -133,15 +194,29 @@ def make_world(root: Path, *, source: Path | None = None) -> World:
     catalog = root / "data" / "catalog"
     (catalog / "studies").mkdir(parents=True)
     (catalog / "models").mkdir(parents=True)
-    (catalog / "studies" / "tiny.yaml").write_text(STUDY_TEXT)
+    (catalog / "studies" / f"{STUDY}.yaml").write_text(STUDY_TEXT)
+    _write_scorer(catalog / "scorers")
     (catalog / "labelled").mkdir()
-    for path in sorted((CATALOG / "labelled").glob("*.jsonl")):
+    for path in _labelled():
         (catalog / "labelled" / path.name).write_text(_few_labelled(path.stem))
     if source is not None:
         (catalog / "models" / "tiny.yaml").write_text(
             f"model: {MODEL}\ntitle: random\nsource: {{kind: folder, location: {source}}}\n"
         )
     return world
+
+
+@contextmanager
+def few_figures() -> Iterator[None]:
+    """Pages with a single figure: drawing takes longer than all that a tiny study computes."""
+    from steer_assets.reporting import report
+    from steer_assets.reporting.charts import nullspaces
+
+    chart = nullspaces.null_fraction
+    kept = [dataclasses.replace(s, charts=(chart,)) for s in report.SECTIONS if chart in s.charts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "SECTIONS", kept)
+        yield
 
 
 @contextmanager

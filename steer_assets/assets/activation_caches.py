@@ -66,7 +66,9 @@ def _captured(
                 on_progress=pieces.piece(len(batch)),
             )
             stored = {
-                str(layer): np.concatenate(captured[layer]) if every else np.asarray(captured[layer])
+                str(layer): np.concatenate(captured[layer])
+                if every
+                else np.asarray(captured[layer])
                 for layer in layers
             }
             run.shards.put_arrays(name, stored)

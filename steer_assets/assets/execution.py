@@ -14,7 +14,7 @@ from steer_assets.assets import plan, ui
 from steer_assets.assets.faults import explain
 from steer_assets.assets.stage import STAGES, Produced, Rows, Stage, StageRun
 from steer_assets.automation import orphans, partitions
-from steer_assets.automation.conditions import LANGUAGE_MODEL_STAGES, condition
+from steer_assets.automation.conditions import condition, holds_language_model
 from steer_assets.catalog.studies import Study
 from steer_assets.resources.active_study import ActiveStudy
 from steer_assets.resources.language_models import LanguageModels
@@ -178,7 +178,7 @@ def as_asset(stage: Stage) -> dg.AssetsDefinition:
         deps=list(stage.needs),
         partitions_def=partitions.definition(stage.dimensions),
         group_name=stage.group,
-        pool=LANGUAGE_MODEL_POOL if stage.name in LANGUAGE_MODEL_STAGES else None,
+        pool=LANGUAGE_MODEL_POOL if holds_language_model(stage) else None,
         automation_condition=condition(stage),
         kinds=set(stage.kinds),
         code_version=stage.code_version,

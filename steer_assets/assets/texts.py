@@ -126,8 +126,8 @@ def _in_pieces(
         run.language_model(), longest, settings.max_new_tokens
     )
     per_piece = max(1, size // samples)
-    ordered = sorted(pairs, key=lambda pair: (len(ids[pair[0]]), pair))
-    pieces = Pieces(run.progress(f"decoding {protocol}"), len(pairs) * samples, "generations")
+    ordered = sorted(set(pairs), key=lambda pair: (len(ids[pair[0]]), pair))
+    pieces = Pieces(run.progress(f"decoding {protocol}"), len(ordered) * samples, "generations")
     texts: list[Generation] = []
     for start in range(0, len(ordered), per_piece):
         piece = ordered[start : start + per_piece]

@@ -13,17 +13,19 @@ import dagster as dg
 from steer_assets.assets.stage import Stage
 
 AC = dg.AutomationCondition
-#: What takes part of a language model, and is worth running once only.
-LANGUAGE_MODEL_STAGES = frozenset(
-    {
-        "model_snapshot",
-        "activation_caches",
-        "behavioral_spectra",
-        "logit_distances",
-        "generations",
-    }
-)
+#: Runs a language model only if one is among the scorers, and follows the texts that it scores.
+_LIGHT = "classifier_scores"
 _OTHER_DIMENSIONS = dg.AssetSelection.assets("prompt_sets", "model_snapshot", "scorer_validation")
+
+
+def holds_language_model(stage: Stage) -> bool:
+    """Whether a language model is in memory while the stage runs."""
+    return "pytorch" in stage.kinds
+
+
+def is_heavy(stage: Stage) -> bool:
+    """Whether the stage is worth running once only."""
+    return holds_language_model(stage) and stage.name != _LIGHT
 
 
 def _checks_passed() -> dg.AutomationCondition:
@@ -75,7 +77,7 @@ def condition(stage: Stage) -> dg.AutomationCondition:
     if not stage.dimensions:
         # Not held up by checks: one partition's failing check would keep all others out.
         return AC.eager().without(~AC.any_deps_missing()).with_label("when a report was made")
-    if stage.name in LANGUAGE_MODEL_STAGES:
+    if is_heavy(stage):
         return (_became_missing() & _quiet()).with_label("once, where it is missing")
     return ((_became_missing() | _input_changed()) & _quiet()).with_label(
         "where it is missing or an input changed"

@@ -25,6 +25,10 @@ _DESCRIPTIONS = {
 _PARTS = {
     "geometry_job": (("geometry",), "Geometry only: activations, covariances and spectra."),
     "evidence_job": (("evidence",), "Evidence only: steered texts and their scores."),
+    "protocols_job": (
+        ("protocols",),
+        "Protocols only: the published procedure beside the sound one, from stored texts.",
+    ),
     "report_job": (("reports",), "Report only: tests, verdicts and the page, from stored scores."),
 }
 

@@ -23,7 +23,16 @@ from steer_assets.storage.layout import Layout
 from steer_assets.storage.lineage import TABLE
 from steer_assets.storage.slugs import validate_slug
 
-_ROOMS = ("models", "activations", "moments", "bases", "vectors", "reports", "external")
+_ROOMS = (
+    "models",
+    "activations",
+    "moments",
+    "bases",
+    "vectors",
+    "protocols",
+    "reports",
+    "external",
+)
 
 
 class ModelInUseError(RuntimeError):

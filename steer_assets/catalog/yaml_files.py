@@ -5,7 +5,7 @@ so that a pydantic error location becomes `file:line: field: what was expected`.
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from steer_assets.catalog.errors import CatalogError
+from steer_assets.storage.unchanged import Stamp, stamp
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[int | str, ...]
@@ -127,6 +128,22 @@ def read(path: Path, model: type[Model], *, key_field: str) -> Model:
     Raises:
         CatalogError: the file cannot be read, is not YAML, does not fit, or has another name.
     """
+    try:
+        mark = stamp(path)
+    except OSError:
+        mark = None  # reading it says what is wrong with it
+    if mark is None:
+        return _read(path, model, key_field)
+    entry: Model = _remembered(path, model, key_field, mark)
+    return entry
+
+
+@lru_cache(maxsize=1024)
+def _remembered(path: Path, model: type[Model], key_field: str, mark: Stamp) -> Model:
+    return _read(path, model, key_field)
+
+
+def _read(path: Path, model: type[Model], key_field: str) -> Model:
     node, value = _load(read_text(path), path)
     try:
         entry = model.model_validate(value)

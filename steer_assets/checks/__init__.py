@@ -6,12 +6,22 @@ import dagster as dg
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.PreviewWarning)  # checks with partitions are new in Dagster
-    from steer_assets.checks import evidence, geometry, prompts, records, vectors
+    from steer_assets.checks import (
+        evidence,
+        geometry,
+        prompts,
+        protocols,
+        records,
+        stability,
+        vectors,
+    )
 
 CHECKS: list[dg.AssetChecksDefinition] = [
     *prompts.CHECKS,
     *geometry.CHECKS,
+    *stability.CHECKS,
     *vectors.CHECKS,
     *evidence.CHECKS,
+    *protocols.CHECKS,
     *records.CHECKS,
 ]

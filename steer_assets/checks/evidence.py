@@ -3,64 +3,85 @@
 import polars as pl
 
 from steer_assets.assets import plan, selection
-from steer_assets.assets.arms import arms_by_environment
 from steer_assets.assets.stage import STAGES, StageRun
-from steer_assets.assets.vector_families import NONE_ID
+from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.checks.harness import Finding, check
+from steer_assets.checks.protocols import expected_texts
 
 
 @check("generations", blocking=True)
 def no_text_is_missing(stored: StageRun) -> Finding:
-    """As many texts as arms x prompts x samples, each once, with the same noise for every arm."""
-    rows = stored.rows("generations")
-    prompts = selection.generation_tests(stored.rows("prompt_sets"), stored.study)
-    vectors = stored.rows("steering_vectors").filter(pl.col("family") != NONE_ID)
-    arms = arms_by_environment(
-        stored.study, vectors, stored.steer_layers(), stored.model_facts()["n_layers"]
-    )
-    samples = stored.study.generation.samples
-    expected = sum(
-        len(arms.get(environment, [])) * n * samples
-        for environment, n in prompts.group_by("environment").len().iter_rows()
-    )
-    if len(rows) != expected:
-        return Finding(False, f"{len(rows)} texts, but arms x prompts x samples is {expected}")
+    """As many texts as arms x prompts x samples in every protocol, each once.
+
+    Arms share their noise, except where `independent_sampling` is on.
+    """
+    rows, expected = stored.rows("generations"), expected_texts(stored)
+    found = dict(rows.group_by("protocol").len().iter_rows())
+    for protocol in sorted(expected.keys() | found.keys()):
+        have, wanted = found.get(protocol, 0), expected.get(protocol, 0)
+        if have != wanted:
+            return Finding(
+                False, f"{protocol}: {have} texts, but arms x prompts x samples is {wanted}"
+            )
     if rows["generation_id"].is_duplicated().any():
         return Finding(False, "a text occurs twice")
-    per_key = rows.group_by("prompt_id", "sample").agg(pl.col("seed").n_unique())
-    if (per_key["seed"] != 1).any():
+    independent = {
+        name
+        for protocol in stored.study.switched_protocols
+        for name, on in variants(protocol).items()
+        if "independent_sampling" in on
+    }
+    per_key = rows.group_by("protocol", "prompt_id", "sample").agg(
+        pl.col("seed").n_unique().alias("seeds"), pl.len().alias("arms")
+    )
+    paired = ~pl.col("protocol").is_in(list(independent))
+    if len(per_key.filter(paired & (pl.col("seeds") != 1))):
         return Finding(False, "arms of one prompt and sample were given different noise")
+    if len(per_key.filter(~paired & (pl.col("seeds") != pl.col("arms")))):
+        return Finding(False, "arms that are to be independent were given the same noise")
     empty = len(rows.filter(pl.col("n_tokens") < 1))
     if empty:
         return Finding(False, f"{empty} texts have no token")
+    n, protocols = len(rows), len(expected)
     return Finding(
-        True, f"{expected} texts, none missing, noise shared by arms", {"texts": expected}
+        True, f"{n} texts of {protocols} sets, none missing, noise as it should be", {"texts": n}
     )
+
+
+def _unscored(scores: pl.DataFrame, texts: pl.DataFrame, scorer: str) -> str | None:
+    own = scores.filter(pl.col("scorer") == scorer)
+    if len(own) != len(texts) or set(own["generation_id"]) != set(texts["generation_id"]):
+        return f"{scorer} scored {len(own)} of {len(texts)} texts"
+    return None
 
 
 @check("classifier_scores", blocking=True)
 def every_text_is_scored(stored: StageRun) -> Finding:
-    """One score per text and scorer, and not the same one for all."""
+    """One score per text and scorer that can be had, and not the same one for all."""
     rows, texts = stored.rows("classifier_scores"), stored.rows("generations")
-    for scorer in stored.study.scoring.scorers:
+    prompted = stored.rows("prompted_scores")
+    switched = texts.filter(pl.col("protocol") != CONTROLLED)
+    there = rows["scorer"].unique(maintain_order=True).to_list()
+    if not there:
+        return Finding(False, "no scorer scored any text")
+    for scorer in there:
+        if wrong := _unscored(rows, texts, scorer) or _unscored(prompted, switched, scorer):
+            return Finding(False, wrong)
         own = rows.filter(pl.col("scorer") == scorer)
-        if len(own) != len(texts) or set(own["generation_id"]) != set(texts["generation_id"]):
-            return Finding(False, f"{scorer} scored {len(own)} of {len(texts)} texts")
         if own["score"].n_unique() < 2 and texts["text"].n_unique() > 1:
             return Finding(False, f"{scorer} gives every text the same score")
-    return Finding(True, f"{len(rows)} scores, one per text and scorer", {"scores": len(rows)})
+    absent = [name for name in stored.study.scoring.scorers if name not in there]
+    words = f"{len(rows)} scores, one per text and scorer"
+    return Finding(
+        True, words + (f"; without {', '.join(absent)}" if absent else ""), {"scores": len(rows)}
+    )
 
 
-@check("scorer_validation")
-def scorers_can_tell(stored: StageRun) -> Finding:
-    """The AUROC's interval holds its estimate and lies above the study's floor.
-
-    Below the floor nothing by that scorer can be tested; the verdicts say so themselves.
-    """
-    floor = stored.study.scoring.auroc_floor
+def _trusted(rows: pl.DataFrame, floor: float) -> Finding:
+    """Whether AUROCs lie in their intervals, and these above the floor."""
     words = []
     passed = True
-    for row in stored.rows("scorer_validation").iter_rows(named=True):
+    for row in rows.iter_rows(named=True):
         low, high = row["auroc_low"], row["auroc_high"]
         if not 0 <= low <= row["auroc"] <= high <= 1:
             return Finding(
@@ -72,7 +93,43 @@ def scorers_can_tell(stored: StageRun) -> Finding:
             f"{row['scorer']} {row['auroc']:.2f} [{low:.2f}, {high:.2f}]"
             + (f", below the floor {floor:g}: untestable" if below else "")
         )
-    return Finding(passed, "; ".join(words))
+    return Finding(passed, "; ".join(words) or "no scorer of this kind to validate")
+
+
+@check("scorer_validation")
+def scorers_can_tell(stored: StageRun) -> Finding:
+    """The AUROC's interval holds its estimate and lies above the study's floor.
+
+    Below the floor nothing by that scorer can be tested; the verdicts say so themselves.
+    """
+    return _trusted(stored.rows("scorer_validation"), stored.study.scoring.auroc_floor)
+
+
+@check("classifier_scores")
+def judges_can_tell(stored: StageRun) -> Finding:
+    """The same of scorers that ask the language model, which differ from model to model."""
+    return _trusted(stored.rows("judge_validation"), stored.study.scoring.auroc_floor)
+
+
+@check("fluency", blocking=True)
+def fluency_is_measured(stored: StageRun) -> Finding:
+    """One row per chosen text; perplexity at least 1, shares between 0 and 1."""
+    rows, settings = stored.rows("fluency"), stored.study.fluency
+    tests = selection.generation_tests(stored.rows("prompt_sets"), stored.study)
+    prompts = selection.spread_over_environments(tests, settings.prompts)["prompt_id"]
+    texts = stored.rows("generations").filter(
+        (pl.col("protocol") == CONTROLLED)
+        & (pl.col("sample") < settings.samples)
+        & pl.col("prompt_id").is_in(prompts.to_list())
+    )
+    if len(rows) != len(texts) or set(rows["generation_id"]) != set(texts["generation_id"]):
+        return Finding(False, f"{len(rows)} of {len(texts)} texts were measured")
+    if (rows["perplexity"] < 1 - 1e-9).any():
+        return Finding(False, "a perplexity is below 1")
+    for name in ("distinct_1", "distinct_2", "distinct_3", "repetition"):
+        if not rows[name].is_between(-1e-9, 1 + 1e-9).all():
+            return Finding(False, f"{name} is no share")
+    return Finding(True, f"{len(rows)} texts", {"texts": len(rows)})
 
 
 def _outside(rows: pl.DataFrame, estimate: str, low: str, high: str) -> int:
@@ -132,6 +189,8 @@ def summary_has_every_report(stored: StageRun) -> Finding:
 CHECKS = [
     no_text_is_missing,
     every_text_is_scored,
+    judges_can_tell,
+    fluency_is_measured,
     scorers_can_tell,
     intervals_hold_their_estimates,
     floors_are_in_the_report,

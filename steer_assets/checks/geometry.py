@@ -1,5 +1,7 @@
 """Checks of activations, covariances and spectra: against numpy, from the stored files."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 
@@ -8,6 +10,7 @@ from steer_assets.assets.activation_caches import read_activations
 from steer_assets.assets.behavioral_spectra import KINDS
 from steer_assets.assets.covariance_matrices import POOLED, samples
 from steer_assets.assets.stage import StageRun
+from steer_assets.assets.token_moments import ALL_TOKENS, read_halves
 from steer_assets.checks.harness import Finding, check
 from steer_assets.storage.hdf5 import read_array, read_arrays
 
@@ -49,6 +52,22 @@ def activations_are_whole(stored: StageRun) -> Finding:
     )
 
 
+def _variances(stored: StageRun, layer: int) -> Iterator[tuple[str, float]]:
+    """What the trace of each covariance must be, from the activations and not from their moments.
+
+    Of all tokens only the moments of two halves are kept: those are put together by hand.
+    """
+    prompts, activations = read_activations(stored, layer)
+    for environment, rows in samples(prompts).items():
+        yield environment, float(activations[rows].astype(np.float64).var(axis=0, ddof=1).sum())
+    halves = [(m.n, m.mean, float(np.trace(m.scatter))) for m, _ in read_halves(stored, layer)]
+    if halves:
+        n = sum(size for size, _, _ in halves)
+        mean = np.sum([size * own for size, own, _ in halves], axis=0) / n
+        between = sum(size * float(((own - mean) ** 2).sum()) for size, own, _ in halves)
+        yield ALL_TOKENS, (between + sum(within for _, _, within in halves)) / (n - 1)
+
+
 @check("covariance_matrices", blocking=True)
 def covariances_are_covariances(stored: StageRun) -> Finding:
     """Symmetric, positive semidefinite, and of the trace that the activations' variances sum to."""
@@ -57,8 +76,7 @@ def covariances_are_covariances(stored: StageRun) -> Finding:
     )
     worst = 0.0
     for layer in stored.all_layers():
-        prompts, activations = read_activations(stored, layer)
-        for environment, rows in samples(prompts).items():
+        for environment, variance in _variances(stored, layer):
             name = f"covariance/{layer}/{environment}"
             if name not in arrays:
                 return Finding(False, f"{name} is missing")
@@ -69,7 +87,6 @@ def covariances_are_covariances(stored: StageRun) -> Finding:
             eigenvalues = np.linalg.eigvalsh(matrix)
             if eigenvalues[0] < -1e-8 * eigenvalues[-1]:
                 return Finding(False, f"{name} has the eigenvalue {eigenvalues[0]:.3g}")
-            variance = float(activations[rows].astype(np.float64).var(axis=0, ddof=1).sum())
             apart = _share(abs(float(np.trace(matrix)) - variance), variance)
             worst = max(worst, apart)
             if apart > _RELATIVE:

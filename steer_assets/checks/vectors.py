@@ -132,9 +132,35 @@ def distances_are_distances(stored: StageRun) -> Finding:
     return Finding(True, f"{doses} doses on {prompts} prompts, all measures in their bounds")
 
 
+@check("logit_distances")
+def doses_are_followed(stored: StageRun) -> Finding:
+    """Every step of every direction on every prompt; a wider tolerance has no smaller radius."""
+    doses, radii = stored.rows("dose_response"), stored.rows("equivalence_radius")
+    for name in ("kl", "predicted_kl"):
+        if (doses[name] < -1e-6).any():
+            return Finding(False, f"{name} is negative")
+    arm = ["layer", "reference_id", "vector_id", "null_space"]
+    prompts = doses["prompt_id"].n_unique()
+    counted = doses.group_by(*arm, "step_norm").len()
+    if (counted["len"] != prompts).any():
+        return Finding(False, f"a step was not measured on all {prompts} prompts")
+    wanted = doses.select(arm).n_unique() * len(stored.study.dose.tolerances)
+    if len(radii) != wanted:
+        return Finding(False, f"{len(radii)} radii, expected {wanted}")
+    for which in ("predicted", "measured"):
+        radius = pl.col(f"{which}_radius")
+        if len(radii.filter((radius <= 0) | (radius > pl.col("largest_step") * (1 + 1e-9)))):
+            return Finding(False, f"a {which} radius is longer than any step, or not positive")
+        growing = radii.sort("tolerance").group_by(arm).agg((radius.diff() >= -1e-12).all())
+        if not growing[f"{which}_radius"].all():
+            return Finding(False, f"a {which} radius shrinks as its tolerance grows")
+    return Finding(True, f"{len(counted)} steps on {prompts} prompts, {len(radii)} radii")
+
+
 CHECKS = [
     snapshot_is_the_model,
     vectors_are_what_they_are_called,
     steering_adds_what_it_says,
     distances_are_distances,
+    doses_are_followed,
 ]

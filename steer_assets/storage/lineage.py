@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
 
 import polars as pl
 
@@ -17,6 +19,7 @@ from steer_assets.storage.hashing import hash_file
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 from steer_assets.storage.parquet import DamagedFileError, read_part, write_part
 from steer_assets.storage.schema import conform
+from steer_assets.storage.unchanged import Stamp, stamp
 
 TABLE = "artifact_lineage"
 
@@ -78,6 +81,16 @@ def read_record(layout: Layout, asset_key: str, key: PartitionKey) -> Record | N
     path = layout.part(TABLE, _part_key(asset_key, key))
     if not path.exists():
         return None
+    mark = stamp(path)
+    return _read(path, asset_key) if mark is None else _remembered(path, asset_key, mark)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(path: Path, asset_key: str, mark: Stamp) -> Record:
+    return _read(path, asset_key)
+
+
+def _read(path: Path, asset_key: str) -> Record:
     frame = read_part(path)
     newest = frame.filter(pl.col("created_at") == pl.col("created_at").max())
     files = newest.select("path", "bytes", "file_sha256").unique().sort("path")

@@ -16,7 +16,7 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.tiny import MODEL, STUDY, World, living_in, make_world, write_model
+from tests.tiny import MODEL, STUDY, World, few_figures, living_in, make_world, write_model
 
 TRAIT = "formality"
 
@@ -77,18 +77,24 @@ def forked(world: World, kill_after: float | None) -> str:
 
 def begin_anew(world: World) -> None:
     """Everything made is gone, so that kills fall on early stages again."""
-    for name in ("tables", "activations", "moments", "bases", "vectors", "reports", "models"):
-        shutil.rmtree(world.layout.root / name, ignore_errors=True)
+    for room in world.layout.root.iterdir():
+        if room.is_dir() and room.name not in ("catalog", "mlruns"):
+            shutil.rmtree(room)
 
 
 def main() -> None:
+    with few_figures():
+        suffer()
+
+
+def suffer() -> None:
     root, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     import mlflow  # noqa: F401 - imported once, before the forks
     import transformers  # noqa: F401
 
     import steer_assets.lm.loading
     import steer_assets.reporting.report
-    import steer_assets.scoring.minilm  # noqa: F401
+    import steer_assets.scoring.registry  # noqa: F401
     from steer_assets.definitions import defs  # noqa: F401
 
     source = write_model(root / "source")

@@ -25,6 +25,7 @@ from steer_assets.storage.layout import partition_name
 from steer_assets.storage.parquet import DamagedFileError, read_part
 from tests.automation.killing import versions
 from tests.finished import KEY, run_tiny
+from tests.sizes import FULL
 from tests.tiny import MODEL, STUDY, World
 
 pytestmark = pytest.mark.slow
@@ -59,6 +60,8 @@ FILES = [
     ("bases/tiny/formality.covariance.h5", "svd_spectra", "vector_families"),
     ("bases/tiny/formality.behaviour.h5", "behavioral_spectra", "vector_families"),
     ("vectors/tiny/formality.safetensors", "vector_families", "generations"),
+    ("protocols/tiny/formality.safetensors", "protocol_vectors", "protocol_measures"),
+    ("protocols/tiny/formality.h5", "protocol_vectors", "protocol_measures"),
     ("models/tiny/model.safetensors", "model_snapshot", "activation_caches"),
     ("models/tiny/tokenizer.json", "model_snapshot", "generations"),
     ("tables/generations/model=tiny/trait=formality/part.parquet", "generations",
@@ -82,8 +85,17 @@ def materialise_one(stage: str) -> str:
     return ""
 
 
-@pytest.mark.parametrize("damage", [flip, truncate, remove])
-@pytest.mark.parametrize(("file", "maker", "reader"), FILES)
+DAMAGES: list[Damage] = [flip, truncate, remove]
+#: Each file once, each damage in turn; in full, each damage to each file.
+CASES = [
+    (*file, damage)
+    for place, file in enumerate(FILES)
+    for turn, damage in enumerate(DAMAGES)
+    if FULL or place % len(DAMAGES) == turn
+]
+
+
+@pytest.mark.parametrize(("file", "maker", "reader", "damage"), CASES)
 def test_damage_is_named_before_anything_is_computed_from_it(
     finished: World, file: str, maker: str, reader: str, damage: Damage
 ) -> None:
@@ -242,11 +254,14 @@ def test_generations_go_on_from_finished_batches(
     with pytest.raises(MaterialisationError):
         run_tiny(finished)
     assert len(calls) == 3
-    assert len(list((finished.layout.root / "partial").rglob("batch-*.json"))) == 3
+    assert len(list((finished.layout.root / "partial").rglob("*-*.json"))) == 3
     stop_after = 10**6
     run_tiny(finished)
-    n_texts = len(warehouse.query(finished.layout, "SELECT * FROM generations"))
-    assert len(calls) == -(-n_texts // 4)  # each batch once, over both runs
+    sets = warehouse.query(
+        finished.layout, "SELECT count(*) AS n FROM generations GROUP BY protocol"
+    )
+    assert len(sets) == 5  # controlled, reference, and that without each switch of generation
+    assert len(calls) == sum(-(-n // 4) for n in sets["n"])  # each batch once, over both runs
     assert versions(finished) == whole
     assert not list((finished.layout.root / "partial").rglob("*.json"))
 

@@ -12,12 +12,10 @@ import pytest
 
 from steer_assets.paths import REPOSITORY
 from steer_assets.storage import warehouse
+from tests.sizes import KILLS
 from tests.tiny import World, living_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
-
-#: `STEER_TEST_KILLS` for a quick look while developing.
-KILLS = int(os.environ.get("STEER_TEST_KILLS", "40"))
 
 
 def test_kills_change_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from steer_assets.catalog.errors import UnknownNameError
 from steer_assets.storage import warehouse
 from steer_assets.storage.schema import table_statements
 from tests.finished import run_tiny
-from tests.tiny import MODEL, World
+from tests.tiny import MODEL, SCORER, World
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,11 @@ def test_everything_of_the_model_goes_together(finished: World) -> None:
     assert retired.n_runs == 2
     assert MODEL not in catalog.model_keys()
     names = {p.relative_to(layout.root).as_posix() for p in layout.root.rglob(f"*{MODEL}*")}
-    assert names == {f"catalog/studies/{MODEL}.yaml", f"catalog/retired/{MODEL}.json"}
+    assert names == {
+        f"catalog/studies/{MODEL}.yaml",
+        f"catalog/scorers/{SCORER}.yaml",
+        f"catalog/retired/{MODEL}.json",
+    }
     for table in table_statements():
         rows = warehouse.query(layout, f'SELECT * FROM "{table}"')
         if "model" in rows.columns:

@@ -81,8 +81,57 @@ def _set(column: str, value: object, row: int = 0) -> Change:
         ("generations", "no_text_is_missing", "generations",
          lambda f: f.tail(-1), "arms x prompts x samples"),
         ("generations", "no_text_is_missing", "generations", _set("seed", 5), "noise"),
+        ("generations", "no_text_is_missing", "generations",
+         lambda f: f.filter(pl.col("protocol") != "reference-minus-layer_offset"),
+         "reference-minus-layer_offset: 0 texts"),
+        ("generations", "no_text_is_missing", "generations",
+         lambda f: f.with_columns(
+             pl.when(pl.col("protocol") == "reference").then(pl.lit(5, pl.Int64))
+             .otherwise("seed").cast(f.schema["seed"]).alias("seed")), "the same noise"),
         ("classifier_scores", "every_text_is_scored", "classifier_scores",
          lambda f: f.tail(-1), "scored"),
+        ("classifier_scores", "every_text_is_scored", "prompted_scores",
+         lambda f: f.tail(-1), "scored"),
+        ("classifier_scores", "every_text_is_scored", "classifier_scores",
+         lambda f: f.clear(), "no scorer"),
+        ("classifier_scores", "judges_can_tell", "judge_validation",
+         lambda f: pl.DataFrame([{**dict.fromkeys(f.columns, ""), "scorer": "judge",
+             "n_positive": 5, "n_negative": 5, "auroc": 0.9, "auroc_low": 0.95,
+             "auroc_high": 1.0}], schema=f.schema), "0.900 not in"),
+        ("fluency", "fluency_is_measured", "fluency", lambda f: f.tail(-1), "texts were measured"),
+        ("fluency", "fluency_is_measured", "fluency", _set("perplexity", 0.5), "below 1"),
+        ("fluency", "fluency_is_measured", "fluency", _set("repetition", 1.5), "no share"),
+        ("protocol_vectors", "protocol_vectors_are_what_they_are_called", "protocol_vectors",
+         _set("norm", 77.0), "its row says"),
+        ("protocol_vectors", "protocol_vectors_are_what_they_are_called", "protocol_vectors",
+         lambda f: f.filter(pl.col("site") != "same-chat"), "missing"),
+        ("protocol_measures", "measures_are_whole", "protocol_measures",
+         _set("high", -9.0), "outside"),
+        ("protocol_measures", "measures_are_whole", "protocol_measures",
+         lambda f: f.filter(pl.col("setting") != "controlled"), "lacks controlled"),
+        ("protocol_measures", "measures_are_whole", "protocol_measures",
+         lambda f: f.with_columns(pl.lit(2.0).alias("by_itself")), "below its floor"),
+        ("protocol_comparison", "every_conclusion_is_answered", "protocol_findings",
+         lambda f: f.tail(-1), "has no finding"),
+        ("protocol_comparison", "every_conclusion_is_answered", "protocol_findings",
+         lambda f: pl.concat([f, f.head(1)]), "two findings"),
+        ("protocol_comparison", "every_conclusion_is_answered", "protocol_comparison",
+         lambda f: f.filter(pl.col("setting") != "controlled"), "without a number"),
+        ("protocol_comparison", "every_conclusion_is_answered", "protocol_comparison",
+         _set("low", 99.0), "outside"),
+        ("logit_distances", "doses_are_followed", "dose_response", lambda f: f.tail(-1),
+         "not measured on all"),
+        ("logit_distances", "doses_are_followed", "dose_response", _set("kl", -0.5), "negative"),
+        ("logit_distances", "doses_are_followed", "equivalence_radius", lambda f: f.tail(-1),
+         "radii, expected"),
+        ("logit_distances", "doses_are_followed", "equivalence_radius",
+         _set("measured_radius", 1e9), "longer than any step"),
+        ("svd_spectra", "bands_and_curves_hold", "spectrum_bands",
+         _set("low", 1e9), "lower end"),
+        ("svd_spectra", "bands_and_curves_hold", "spectrum_bands",
+         lambda f: f.with_columns(pl.col("singular_value") * 1.1), "another spectrum"),
+        ("svd_spectra", "bands_and_curves_hold", "spectrum_bands",
+         lambda f: f.tail(-1), "have a band"),
         ("classifier_scores", "every_text_is_scored", "classifier_scores",
          lambda f: f.with_columns(score=pl.lit(0.5)), "the same score"),
         ("scorer_validation", "scorers_can_tell", "scorer_validation",
@@ -103,6 +152,38 @@ def test_changed_rows_are_found(
     finished: World, stage: str, name: str, table: str, change: Change, words: str
 ) -> None:
     rewrite(finished, table, change)
+    finding = look(finished, stage, name)
+    assert not finding.passed
+    assert words in finding.words
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "table", "extra", "change", "words"),
+    [
+        ("svd_spectra", "bands_and_curves_hold", "effective_dimension", {"kind": "covariance"},
+         _set("null_fraction", -1.0), "below the floor"),
+        ("svd_spectra", "bands_and_curves_hold", "effective_dimension", {"kind": "covariance"},
+         lambda f: f.filter(pl.col("n_prompts") < f["n_prompts"].max()), "curves end at"),
+        ("behavioral_spectra", "form_curves_hold", "effective_dimension", {"kind": "fisher"},
+         lambda f: f.reverse(), "do not ascend"),
+        ("vector_families", "null_spaces_are_compared", "null_space_angles",
+         {"compared": "kinds"}, _set("overlap", 1.5), "overlap goes"),
+        ("vector_families", "null_spaces_are_compared", "null_space_angles",
+         {"compared": "kinds"}, _set("median_angle", -1.0), "median"),
+        ("vector_families", "null_spaces_are_compared", "null_space_angles",
+         {"compared": "kinds"}, lambda f: f.tail(-1), "comparisons, expected"),
+    ],
+)  # fmt: skip
+def test_changed_rows_of_one_kind_are_found(
+    finished: World,
+    stage: str,
+    name: str,
+    table: str,
+    extra: dict[str, str],
+    change: Change,
+    words: str,
+) -> None:
+    rewrite(finished, table, change, **extra)
     finding = look(finished, stage, name)
     assert not finding.passed
     assert words in finding.words

@@ -12,8 +12,9 @@ import polars as pl
 from steer_assets.paths import REPOSITORY
 from steer_assets.storage import warehouse
 from steer_assets.storage.layout import Layout
+from tests.sizes import PARTITIONS
 
-WRITERS, PARTITIONS, ROWS = 4, 25, 40
+WRITERS, ROWS = 4, 40
 
 WRITER = """
 import sys

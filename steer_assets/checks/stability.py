@@ -1,0 +1,106 @@
+"""Checks of what says how far a null space can be believed."""
+
+import numpy as np
+import polars as pl
+
+from steer_assets.assets.activation_caches import read_activations
+from steer_assets.assets.covariance_matrices import POOLED, samples
+from steer_assets.assets.stage import StageRun
+from steer_assets.checks.harness import Finding, check
+
+#: Rounding of an arc cosine near zero.
+_ANGLE_SLACK = 1e-6
+
+
+def _angles(rows: pl.DataFrame) -> str | None:
+    """What is wrong with rows of `null_space_angles`, or None."""
+    angles = rows.select("smallest_angle", "median_angle", "largest_angle").to_numpy()
+    if (np.diff(angles, axis=1) < -_ANGLE_SLACK).any():
+        return "the median of the angles is not between the smallest and the largest"
+    if (angles < -_ANGLE_SLACK).any() or (angles > np.pi / 2 + _ANGLE_SLACK).any():
+        return f"angles go from {angles.min():.3g} to {angles.max():.3g}"
+    for name in ("overlap", "expected_overlap"):
+        values = rows[name].to_numpy()
+        if (values < -1e-9).any() or (values > 1 + 1e-9).any():
+            return f"{name} goes from {values.min():.3g} to {values.max():.3g}"
+    for rank in ("rank", "other_rank"):
+        if not rows.select(pl.col(rank).is_between(1, pl.col("ambient_dim")).all()).item():
+            return f"{rank} is not between 1 and the dimensions of the residual stream"
+    if not (rows["null_energy"] >= 0).all():
+        return "a null space holds a negative share of energy"
+    return None
+
+
+def _dimensions(rows: pl.DataFrame) -> str | None:
+    """What is wrong with rows of `effective_dimension`, or None."""
+    fractions = rows["null_fraction"].to_numpy()
+    if (fractions < rows["sampling_floor"].to_numpy() - 1e-9).any() or (fractions > 1).any():
+        return "a null fraction lies below the floor that so few prompts give any model"
+    if (rows["value"] < 0).any():
+        return "an effective dimension is negative"
+    per_curve = rows.group_by("layer", "estimator").agg(pl.col("n_prompts"))
+    for layer, estimator, sizes in per_curve.iter_rows():
+        if sorted(set(sizes)) != sizes:
+            return f"prompts of {estimator} at block {layer} do not ascend: {sizes}"
+    return None
+
+
+@check("svd_spectra")
+def bands_and_curves_hold(stored: StageRun) -> Finding:
+    """Bands are of the stored spectra, in order; curves end at all prompts, above their floors."""
+    bands = stored.rows("spectrum_bands")
+    if not bands.select(pl.col("low").is_between(0, pl.col("high")).all()).item():
+        return Finding(False, "a band has its lower end above its upper one, or below zero")
+    keys = ["layer", "environment", "index"]
+    spectra = stored.rows("svd_spectra").filter(pl.col("environment") == POOLED)
+    both = bands.join(spectra.select(*keys, pl.col("singular_value").alias("stored")), on=keys)
+    if len(both) != len(bands) or len(bands) != len(spectra):
+        return Finding(False, f"{len(bands)} values have a band, {len(spectra)} are stored")
+    scale = float(both["stored"].to_numpy().max())
+    apart = np.abs(both["singular_value"].to_numpy() - both["stored"].to_numpy()).max()
+    if apart > 1e-6 * scale:
+        return Finding(False, f"bands are of another spectrum, off by up to {apart:.3g}")
+    curves = stored.rows("effective_dimension", kind="covariance")
+    if wrong := _dimensions(curves):
+        return Finding(False, wrong)
+    prompts, _ = read_activations(stored, stored.all_layers()[0])
+    groups = samples(prompts)
+    last = curves["n_prompts"].to_numpy().max()
+    if last != len(groups[POOLED]):
+        return Finding(False, f"curves end at {last} of {len(groups[POOLED])} prompts")
+    if len(groups) > 2:  # two environments besides the pooled one can be compared
+        angles = stored.rows("null_space_angles", compared="environments")
+        if wrong := _angles(angles):
+            return Finding(False, wrong)
+    return Finding(True, f"{len(bands)} bands and {len(curves)} points, as they should be")
+
+
+@check("behavioral_spectra")
+def form_curves_hold(stored: StageRun) -> Finding:
+    """Ranks of forms over ever more prompts: ascending, none below zero, ending at all prompts."""
+    points = 0
+    for kind in ("jacobian", "fisher"):
+        curves = stored.rows("effective_dimension", kind=kind)
+        if wrong := _dimensions(curves):
+            return Finding(False, f"{kind}: {wrong}")
+        used = stored.rows("behavioral_spectra").filter(pl.col("kind") == kind)["n_prompts"]
+        if curves["n_prompts"].to_numpy().max() != used.to_numpy().max():
+            return Finding(False, f"curves of {kind} do not end at all prompts")
+        points += len(curves)
+    return Finding(True, f"{points} points", {"points": points})
+
+
+@check("vector_families")
+def null_spaces_are_compared(stored: StageRun) -> Finding:
+    """Every kind of null space with every other at every block; angles and overlaps in bounds."""
+    rows = stored.rows("null_space_angles", compared="kinds")
+    if wrong := _angles(rows):
+        return Finding(False, wrong)
+    kinds = len(stored.study.spectra.estimator)
+    expected = kinds * (kinds - 1) * len(stored.all_layers())
+    if len(rows) != expected:
+        return Finding(False, f"{len(rows)} comparisons, expected {expected}")
+    return Finding(True, f"{len(rows)} comparisons of {kinds} kinds", {"comparisons": len(rows)})
+
+
+CHECKS = [bands_and_curves_hold, form_curves_hold, null_spaces_are_compared]

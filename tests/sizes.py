@@ -1,0 +1,12 @@
+"""How much the slow tests do: a part of it in `make test`, all of it in `make faults`.
+
+`STEER_TEST_FULL=1` asks for all; `STEER_TEST_KILLS` sets one size by itself.
+"""
+
+import os
+
+FULL = os.environ.get("STEER_TEST_FULL") == "1"
+#: Runs killed with -9.
+KILLS = int(os.environ.get("STEER_TEST_KILLS", "40" if FULL else "5"))
+#: Partitions that each of four writers makes.
+PARTITIONS = 25 if FULL else 6
