@@ -5,21 +5,35 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from steer_assets.assets.stage import STAGES, StageRun
 from tests.tiny import MODEL, STUDY, World, few_figures, living_in, make_world, write_model
 
+if TYPE_CHECKING:
+    from steer_assets.automation.runner import Outcome
+
 TRAIT = "formality"
 KEY = {"model": MODEL, "trait": TRAIT}
 
 
-def run_tiny(world: World, *, force: bool = False) -> object:
+def run_tiny(world: World, *, force: bool = False) -> Outcome:
+    """Run what is due, on one thread: threads wait for one another longer than they compute."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
     from steer_assets.automation.runner import materialise
     from steer_assets.catalog import catalog
 
-    return materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY), force=force)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            return materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY), force=force)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

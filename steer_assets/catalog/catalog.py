@@ -123,8 +123,18 @@ def scorer_entry(name: str) -> ScorerEntry:
 
 
 def study(name: str) -> Study:
-    """One study; raises CatalogError if unknown or malformed."""
-    return _read("studies", "study", "study", name, Study)
+    """One study; raises CatalogError if unknown or malformed, or if a scorer of it is unknown."""
+    path = _file("studies", "study", name)
+    found = yaml_files.read(path, Study, key_field="study")
+    known = _files("scorers")
+    for place, scorer in enumerate(found.scoring.scorers):
+        if scorer not in known:
+            line_of = yaml_files.lines_of(yaml_files.read_text(path), ("scoring", "scorers"))
+            raise CatalogError(
+                f"{path}:{line_of((place,))}: scoring.scorers.{place}: "
+                f"{UnknownNameError('scorer', scorer, known)}"
+            )
+    return found
 
 
 def labelled_path(trait_name: str) -> Path:

@@ -266,6 +266,41 @@ def test_generations_go_on_from_finished_batches(
     assert not list((finished.layout.root / "partial").rglob("*.json"))
 
 
+def test_activations_go_on_from_finished_batches(
+    finished: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moments of all tokens too, whose last digits depend on the order in which they are summed."""
+    from steer_assets.assets import activation_caches
+    from steer_assets.lm import capture
+
+    plain, calls = capture.capture, [0]
+
+    def counted(*args: object, **kwargs: object) -> object:
+        if kwargs.get("positions") == "all":
+            if calls[0] == stop_after:
+                raise _Stop
+            calls[0] += 1
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(capture, "capture", counted)
+    monkeypatch.setattr(activation_caches, "_BATCH_TOKENS", 700)
+    stop_after = 10**6
+    cache = finished.layout.pair_file("activations", MODEL, KEY["trait"], ".h5")
+    cache.unlink()
+    run_tiny(finished)
+    whole, batches = versions(finished), calls[0]
+    assert batches > 3
+    cache.unlink()
+    calls[0], stop_after = 0, 3
+    with pytest.raises(MaterialisationError):
+        run_tiny(finished)
+    assert len(list((finished.layout.root / "partial").rglob("batch-*.h5"))) == 3
+    stop_after = 10**6
+    run_tiny(finished)
+    assert calls[0] == batches
+    assert versions(finished) == whole
+
+
 def test_forms_go_on_from_finished_prompts(
     finished: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -288,8 +288,7 @@ def test_a_sync_that_fails_changes_nothing(full, monkeypatch):
         done.append(real(*arguments))
 
     monkeypatch.setattr(warehouse, "_load", fail_late)
-    with pytest.raises(OSError, match="No space left"):
-        sync(full)
+    assert "No space left" in sync(full).deferred
     assert _content(full) == before
     monkeypatch.undo()
     assert len(sync(full).loaded) == 2
