@@ -43,7 +43,7 @@ def row_bytes(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int
 
 def small(lm: LanguageModel) -> bool:
     """Whether the machine's memory holds the model many times over."""
-    size = sum(parameter.nbytes for parameter in lm.model.parameters())
+    size: int = sum(parameter.nbytes for parameter in lm.model.parameters())
     return size < _SMALL * machine_memory(lm.torch_device)[0]
 
 
