@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from steer_assets.assets.stage import STAGES, StageRun
-from tests.tiny import MODEL, STUDY, World, few_figures, living_in, make_world, write_model
+from tests.tiny import (
+    MODEL,
+    STUDY,
+    World,
+    few_figures,
+    living_in,
+    make_world,
+    write_model,
+    write_scorer,
+)
 
 if TYPE_CHECKING:
     from steer_assets.automation.runner import Outcome
@@ -19,27 +29,35 @@ TRAIT = "formality"
 KEY = {"model": MODEL, "trait": TRAIT}
 
 
-def run_tiny(world: World, *, force: bool = False) -> Outcome:
-    """Run what is due, on one thread: threads wait for one another longer than they compute."""
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Threads wait for one another longer than a tiny model computes."""
     import torch
     from threadpoolctl import threadpool_limits
-
-    from steer_assets.automation.runner import materialise
-    from steer_assets.catalog import catalog
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with threadpool_limits(1):
-            return materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY), force=force)
+            yield
     finally:
         torch.set_num_threads(threads)
+
+
+def run_tiny(world: World, *, force: bool = False) -> Outcome:
+    """Run what is due."""
+    from steer_assets.automation.runner import materialise
+    from steer_assets.catalog import catalog
+
+    with one_thread():
+        return materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY), force=force)
 
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("finished")
-    world = make_world(root / "world", source=write_model(root / "source"))
+    source, scorer = write_model(root / "source"), write_scorer(root / "scorer")
+    world = make_world(root / "world", source=source, scorer=scorer)
     with living_in(world), few_figures():
         run_tiny(world)
     return world

@@ -111,8 +111,8 @@ def write_model(folder: Path, *, seed: int = 3) -> Path:
     return folder
 
 
-def _write_scorer(folder: Path) -> None:
-    """A random classifier of two labels, and its entry for every trait: no encoder is loaded."""
+def write_scorer(folder: Path) -> Path:
+    """A random classifier of two labels: no encoder is loaded, no head fitted."""
     import transformers as tf
 
     tf.set_seed(5)
@@ -128,22 +128,15 @@ def _write_scorer(folder: Path) -> None:
         id2label={0: "against", 1: "for"},
         label2id={"against": 0, "for": 1},
     )
-    weights = folder.parent.parent.parent / SCORER
-    tf.BertForSequenceClassification(config).save_pretrained(weights)
-    _tokenizer().save_pretrained(weights)
+    tf.BertForSequenceClassification(config).save_pretrained(folder)
+    _tokenizer().save_pretrained(folder)
+    return folder
+
+
+def _scorer_entry(weights: Path) -> str:
     traits = {p.stem: {"label_map": {"for": 1, "against": -1}} for p in _labelled()}
-    folder.mkdir()
-    (folder / f"{SCORER}.yaml").write_text(
-        json.dumps(
-            {
-                "scorer": SCORER,
-                "title": "random",
-                "kind": "hf_classifier",
-                "model_id": str(weights),
-                "traits": traits,
-            }
-        )
-    )
+    entry = {"scorer": SCORER, "title": "random", "kind": "hf_classifier"}
+    return json.dumps({**entry, "model_id": str(weights), "traits": traits})
 
 
 def _labelled() -> list[Path]:
@@ -185,7 +178,7 @@ def _few_labelled(trait: str) -> str:
     return "".join(f"{line}\n" for group in chosen for line in group)
 
 
-def make_world(root: Path, *, source: Path | None = None) -> World:
+def make_world(root: Path, *, scorer: Path, source: Path | None = None) -> World:
     """A fresh world that knows the tiny study, and the tiny model where `source` is its folder."""
     world = World(root)
     home = root / "home"
@@ -195,7 +188,8 @@ def make_world(root: Path, *, source: Path | None = None) -> World:
     (catalog / "studies").mkdir(parents=True)
     (catalog / "models").mkdir(parents=True)
     (catalog / "studies" / f"{STUDY}.yaml").write_text(STUDY_TEXT)
-    _write_scorer(catalog / "scorers")
+    (catalog / "scorers").mkdir()
+    (catalog / "scorers" / f"{SCORER}.yaml").write_text(_scorer_entry(scorer))
     (catalog / "labelled").mkdir()
     for path in _labelled():
         (catalog / "labelled" / path.name).write_text(_few_labelled(path.stem))

@@ -16,7 +16,16 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.tiny import MODEL, STUDY, World, few_figures, living_in, make_world, write_model
+from tests.tiny import (
+    MODEL,
+    STUDY,
+    World,
+    few_figures,
+    living_in,
+    make_world,
+    write_model,
+    write_scorer,
+)
 
 TRAIT = "formality"
 
@@ -97,9 +106,9 @@ def suffer() -> None:
     import steer_assets.scoring.registry  # noqa: F401
     from steer_assets.definitions import defs  # noqa: F401
 
-    source = write_model(root / "source")
-    calm = make_world(root / "calm", source=source)
-    rough = make_world(root / "rough", source=source)
+    source, scorer = write_model(root / "source"), write_scorer(root / "scorer")
+    calm = make_world(root / "calm", source=source, scorer=scorer)
+    rough = make_world(root / "rough", source=source, scorer=scorer)
     started = time.monotonic()
     assert forked(calm, None) == "finished", (calm.root / "child.log").read_text()
     seconds = time.monotonic() - started

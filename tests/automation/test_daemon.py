@@ -14,7 +14,7 @@ from steer_assets.catalog import catalog
 from steer_assets.storage import warehouse
 from tests.automation.graphql import Server, serving, wait_for
 from tests.sizes import FULL
-from tests.tiny import World, living_in, make_world, write_model
+from tests.tiny import World, living_in, make_world, write_model, write_scorer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -60,7 +60,7 @@ def traces(root: Path, name: str) -> list[str]:
 
 
 def test_a_dropped_model_runs_through_and_retires_without_a_trace(tmp_path: Path) -> None:
-    world = make_world(tmp_path)
+    world = make_world(tmp_path, scorer=write_scorer(tmp_path / "scorer"))
     with living_in(world):
         from steer_assets.automation.retire import retire
         from steer_assets.automation.runner import instance

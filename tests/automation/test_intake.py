@@ -39,7 +39,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    with living_in(make_world(tmp_path / "world")) as found:
+    with living_in(make_world(tmp_path / "world", scorer=tmp_path / "scorer")) as found:
         intake.watched_folder().mkdir(parents=True)
         yield found
 
