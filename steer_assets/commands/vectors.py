@@ -12,14 +12,12 @@ import numpy as np
 import polars as pl
 import typer
 
-from steer_assets.assets import external_vectors
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
 from steer_assets.catalog.layers import resolve_layer, resolve_layers
 from steer_assets.commands import terminal
 from steer_assets.commands.terminal import Json
 from steer_assets.paths import data_folder
-from steer_assets.resources.active_study import default_study
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.parquet import read_part
 from steer_assets.storage.slugs import validate_slug
@@ -69,7 +67,9 @@ def import_vector(
 
     Width, layer, finiteness and norm are checked first; nothing is written if one does not fit.
     """
+    from steer_assets.assets import external_vectors
     from steer_assets.geometry import vector_files
+    from steer_assets.resources.active_study import default_study
 
     layout = Layout(data_folder())
     facts = _facts(layout, model, trait)
@@ -152,6 +152,8 @@ def _write(
 @vectors.command("list")
 def list_vectors(model: ModelKey, trait: TraitKey, json: Json = False) -> None:
     """Vectors that you brought, by block."""
+    from steer_assets.assets import external_vectors
+
     layout = Layout(data_folder())
     facts = _facts(layout, model, trait)
     rows = [

@@ -152,7 +152,7 @@ def test_unknown_vectors_and_formats_are_named(layout: Layout, tmp_path: Path) -
 def test_a_model_without_a_snapshot_says_what_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STEER_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("STEER_DATA_DIR", str(tmp_path / "empty"))
     np.save(tmp_path / "v.npy", RNG.normal(size=WIDTH))
     with pytest.raises(ValueError, match="steer run --model"):
         command.import_vector(tmp_path / "v.npy", MODEL, TRAIT, "1")
