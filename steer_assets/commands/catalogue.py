@@ -12,7 +12,7 @@ from steer_assets.catalog import catalog, trait_files
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.models import ModelEntry
 from steer_assets.commands import terminal
-from steer_assets.commands.terminal import Json
+from steer_assets.commands.options import Json
 from steer_assets.paths import data_folder
 from steer_assets.storage.atomic import write_text
 from steer_assets.storage.layout import Layout

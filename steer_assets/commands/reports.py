@@ -10,7 +10,7 @@ import typer
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
 from steer_assets.commands import terminal
-from steer_assets.commands.terminal import Json, Models, Traits
+from steer_assets.commands.options import Json, Model, Models, Trait, Traits
 from steer_assets.commands.verdicts import report_path, verdicts
 from steer_assets.paths import data_folder
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def report(
-    model: Annotated[str, typer.Option(help="Model key.")],
-    trait: Annotated[str, typer.Option(help="Trait key.")],
+    model: Model,
+    trait: Trait,
     json: Json = False,
 ) -> None:
     """Verdicts of one model and trait, and where its report is."""

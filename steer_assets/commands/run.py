@@ -6,7 +6,7 @@ import typer
 
 from steer_assets.catalog import catalog
 from steer_assets.commands import terminal
-from steer_assets.commands.terminal import Json
+from steer_assets.commands.options import Json, SomeModels, SomeTraits
 from steer_assets.commands.verdicts import report_path, verdicts
 from steer_assets.paths import data_folder
 from steer_assets.storage.layout import Layout
@@ -16,8 +16,8 @@ _QUESTION = "SELECT * FROM v_model_trait_summary"
 
 
 def run(
-    model: Annotated[list[str], typer.Option(help="Model key; may be given again.")],
-    trait: Annotated[list[str], typer.Option(help="Trait key; may be given again.")],
+    model: SomeModels,
+    trait: SomeTraits,
     study: Annotated[str, typer.Option(help="Study: every scientific setting.")] = "",
     force: Annotated[bool, typer.Option(help="Compute again what is up to date.")] = False,
     json: Json = False,

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from steer_assets.catalog import catalog
 from steer_assets.commands import terminal
-from steer_assets.commands.terminal import Json, Models, Traits
+from steer_assets.commands.options import Json, Models, Traits
 from steer_assets.paths import data_folder
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
 import polars as pl
 import typer
@@ -17,14 +17,6 @@ from rich.table import Table
 
 from steer_assets.resources.progress import StageEvent, StageProgress, describe, listening
 
-#: Every command that prints rows has it.
-Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")]
-Models = Annotated[
-    list[str] | None, typer.Option("--model", help="Model key; may be given again. Default: all.")
-]
-Traits = Annotated[
-    list[str] | None, typer.Option("--trait", help="Trait key; may be given again. Default: all.")
-]
 #: Results go to standard output, everything else to standard error.
 out = Console(soft_wrap=False)
 err = Console(stderr=True)

@@ -16,7 +16,7 @@ from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
 from steer_assets.catalog.layers import resolve_layer, resolve_layers
 from steer_assets.commands import terminal
-from steer_assets.commands.terminal import Json
+from steer_assets.commands.options import Json, Model, Trait
 from steer_assets.paths import data_folder
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.parquet import read_part
@@ -24,9 +24,6 @@ from steer_assets.storage.slugs import validate_slug
 from steer_assets.storage.tensors import read_vectors
 
 vectors = typer.Typer(no_args_is_help=True, help="Steering vectors: yours in, ours out.")
-
-ModelKey = Annotated[str, typer.Option("--model", help="Model key.")]
-TraitKey = Annotated[str, typer.Option("--trait", help="Trait key.")]
 
 
 def _facts(layout: Layout, model: str, trait: str) -> dict[str, Any]:
@@ -55,8 +52,8 @@ def _layer(text: str, n_layers: int) -> int:
 @vectors.command("import")
 def import_vector(
     file: Annotated[Path, typer.Argument(help="A .safetensors, .gguf or .npy file.")],
-    model: ModelKey,
-    trait: TraitKey,
+    model: Model,
+    trait: Trait,
     layer: Annotated[str, typer.Option(help="Block at whose output it is added: 15, or L/2.")],
     name: Annotated[str, typer.Option(help="What to call it; by default the file's name.")] = "",
     vector: Annotated[
@@ -97,8 +94,8 @@ def import_vector(
 @vectors.command("export")
 def export_vectors(
     file: Annotated[Path, typer.Argument(help="Where to: .safetensors, or .gguf for llama.cpp.")],
-    model: ModelKey,
-    trait: TraitKey,
+    model: Model,
+    trait: Trait,
     vector: Annotated[list[str], typer.Option(help="Vector id like L15.base; may be given again.")],
 ) -> None:
     """Write vectors for other tools: safetensors with metadata, or a control-vector GGUF.
@@ -150,7 +147,7 @@ def _write(
 
 
 @vectors.command("list")
-def list_vectors(model: ModelKey, trait: TraitKey, json: Json = False) -> None:
+def list_vectors(model: Model, trait: Trait, json: Json = False) -> None:
     """Vectors that you brought, by block."""
     from steer_assets.assets import external_vectors
 

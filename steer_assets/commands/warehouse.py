@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from steer_assets.commands import terminal
-from steer_assets.commands.terminal import Json
+from steer_assets.commands.options import Json
 from steer_assets.paths import data_folder
 from steer_assets.storage import warehouse
 from steer_assets.storage.layout import Layout

@@ -107,7 +107,7 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
         ("v", f"mean difference of {study['prompts']['contrast_pairs']} contrast pairs at the "
          "last prompt token, added there and at every generated token"),
         ("v⊥", "random direction at right angles to v, as long as v"),
-        ("Layers", ", ".join(f"{b}" for b in evidence.steered_layers) + " (block outputs)"),
+        ("Layers", _layers(evidence)),
         ("Doses α", ", ".join(f"{a:g}" for a in alphas)),
         ("Test prompts", prompts),
         ("Texts", f"{generation['samples']} per prompt and arm, up to "
@@ -119,6 +119,12 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
          f"within the report, level {statistics['significance']:g}"),
         ("Study", f"{study['study']}, root seed {study['seed']}"),
     ]  # fmt: skip
+
+
+def _layers(evidence: Evidence) -> str:
+    found = ", ".join(f"{block}" for block in evidence.steered_layers)
+    asked = ", ".join(map(str, evidence.study["layers"]["steer"]))
+    return f"{found} (block outputs)" if found else f"{asked}, of a model of unknown depth"
 
 
 def _scorers(evidence: Evidence) -> str:

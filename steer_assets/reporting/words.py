@@ -143,7 +143,7 @@ def _alike(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
         pl.col("family") == "base_plus_orthogonal", pl.col("layer") == layer
     )
     if row["verdict"] == "untestable":
-        return "So v + v⊥ cannot be compared with it: the verdict is untestable."
+        return "v + v⊥ cannot be compared with v here: the verdict is untestable."
     lead = {
         "equivalent": "v + v⊥ is shown to act like v",
         "different": "v + v⊥ is shown to act differently from v",

@@ -9,12 +9,8 @@ import sys
 import polars as pl
 import pytest
 
-from steer_assets.assets import plan, scorers
-from steer_assets.assets.stage import STAGES
-from steer_assets.catalog import catalog
+from steer_assets.assets import scorers
 from steer_assets.commands import terminal
-from steer_assets.storage import lineage
-from steer_assets.storage.lineage import InputVersion
 from tests.storage import synthetic
 
 
@@ -97,87 +93,6 @@ def test_sentences_do_not_wrap_and_keep_their_brackets(capsys):
     text = f"a[/b] [red]c[/red] {'word ' * 60}"
     terminal.say(text)
     assert capsys.readouterr().err == f"{text}\n"
-
-
-def test_status_of_nothing(steer):
-    answer = steer("status")
-    assert (answer.code, answer.out) == (0, "")
-    assert "nothing is materialised yet" in answer.err
-
-
-def _stale(steer) -> list[dict]:
-    return [row for row in _rows(steer("status", "--json").out) if row["state"] == "stale"]
-
-
-def test_status_says_what_is_stale_and_why(layout, steer):
-    synthetic.write(layout, "prompt_sets", {"trait": "formality"}, {})
-    made_from = [InputVersion("code", "prompt_sets", "long ago")]
-    synthetic.record(layout, "prompt_sets", {"trait": "formality"}, made_from)
-    (row,) = _stale(steer)
-    assert (row["stage"], row["partition"], row["trait"]) == (
-        "prompt_sets",
-        "formality",
-        "formality",
-    )
-    assert row["model"] is None
-    assert "code prompt_sets changed" in row["why"]
-    layout.part("prompt_sets", {"trait": "formality"}).unlink()
-    (row,) = _stale(steer)
-    assert "prompt_sets/trait=formality/part.parquet is missing" in row["why"]
-    assert steer("db", "sync").code == 0
-    stale = _rows(steer("sql", "FROM v_stale_artifacts", "--json").out)
-    assert any(row["why"].startswith("file is missing: ") for row in stale)
-    assert any(row["why"].startswith("code changed: ") for row in stale)
-
-
-@pytest.fixture
-def partly(layout):
-    """One stale and one fresh artifact of a model; nothing else."""
-    synthetic.write(layout, "prompt_sets", {"trait": "formality"}, {})
-    synthetic.record(
-        layout, "prompt_sets", {"trait": "formality"}, [InputVersion("code", "x", "0")]
-    )
-    stage = STAGES["model_snapshot"]
-    key = {"model": "smollm2-135m-instruct"}
-    synthetic.write(layout, "models", key, {})
-    study = catalog.study("quick")
-    path = layout.relative(layout.part("models", key))
-    lineage.write_record(
-        layout, asset_key=stage.name, key=key, data_version="1", study="quick", code_version="1",
-        inputs=plan.expected_inputs(layout, stage, key, study), run_id="r", mlflow_run_id="",
-        files=[lineage.describe_file(layout, path)],
-    )  # fmt: skip
-    return layout
-
-
-def test_status_is_a_grid_with_a_legend(partly, steer):
-    answer = steer("status")
-    assert (answer.code, answer.err) == (0, "")
-    assert "smollm2-135m-instruct" in answer.out
-    lines: dict[str, str] = {}
-    for line in answer.out.splitlines():
-        if line.startswith("│"):
-            lines.setdefault(line.split()[1], line)  # the grid stands before the reasons
-    heading = next(line for line in answer.out.splitlines() if line.startswith("┃"))
-    traits = [word for word in heading.split() if word != "┃"][1:]
-    assert traits == catalog.trait_keys()
-    cells = [cell.strip() for cell in lines["prompt_sets"].split("│")[2:-1]]
-    assert dict(zip(traits, cells, strict=True))["formality"] == "◐"
-    assert set(lines["model_snapshot"].split("│")[2].strip()) == {"●"}
-    assert lines["generations"].count("·") == len(traits)
-    assert "● fresh (1)   ◐ stale (1)   · missing" in answer.out
-    assert "code prompt_sets is new" in answer.out
-    assert "\x1b" not in answer.out
-
-
-def test_status_counts_what_is_missing_and_can_be_narrowed(partly, steer):
-    rows = _rows(steer("status", "--trait", "sentiment", "--json").out)
-    assert {row["trait"] for row in rows} == {None, "sentiment"}
-    states = {(row["stage"], row["state"]) for row in rows}
-    assert ("model_snapshot", "fresh") in states
-    assert ("generations", "missing") in states
-    assert len(rows) == len(STAGES)
-    assert "did you mean sentiment" in steer("status", "--trait", "sentimnt").refused()
 
 
 class _Lengths:
@@ -266,32 +181,3 @@ def test_numbers_are_short_and_text_is_whole():
         terminal.show(frame)
     assert "3.14 " in console_text.getvalue()
     assert ("text " * 10).strip() in console_text.getvalue()
-
-
-COMMANDS = ("run", "status", "report", "figures", "table", "sql", "score")
-GROUPS = ("models", "traits", "vectors", "db")
-
-
-def test_help_names_every_command_and_how_to_begin(steer):
-    answer = steer("--help")
-    assert answer.code == 0
-    for name in (*COMMANDS, *GROUPS):
-        assert f" {name} " in answer.out
-    assert "Begin with: steer run" in answer.out
-    assert "--install-completion" in answer.out
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_of_a_command_has_an_example_and_explains_every_option(steer, name):
-    shown = " ".join(steer(name, "--help").out.split())
-    assert f"Example: steer {name}" in shown
-    assert "\x1b" not in shown
-
-
-@pytest.mark.parametrize(
-    "command",
-    ["run", "status", "report", "figures", "table", "sql", "models list", "traits list",
-     "vectors list"],
-)  # fmt: skip
-def test_whatever_prints_rows_prints_json(steer, command):
-    assert "--json" in steer(*command.split(), "--help").out

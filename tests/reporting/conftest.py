@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from steer_assets.reporting.evidence import Evidence
+from steer_assets.reporting.figures import Figure
 from steer_assets.reporting.report import Report, render_report
 
 from .synthetic import build_evidence
@@ -18,6 +19,11 @@ def evidence() -> Evidence:
 @pytest.fixture(scope="session")
 def report(evidence: Evidence) -> Report:
     return render_report(evidence)
+
+
+@pytest.fixture(scope="session")
+def figures(report: Report) -> dict[str, Figure]:
+    return {figure.name: figure for figure in report.figures}
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Can the scorers be believed: separation of labelled texts, and agreement with each other."""
 
+import re
+
 import polars as pl
 from matplotlib.figure import Figure as Canvas
 
@@ -76,6 +78,14 @@ def agreement_rows(evidence: Evidence) -> pl.DataFrame:
     ).sort("what", "scorer_a", "scorer_b")
 
 
+_EFFECTS = re.compile(r"effects of L(\d+)\.base at (.+)")
+
+
+def compared(what: str) -> str:
+    """What two scorers were compared on, in words."""
+    return _EFFECTS.sub(r"effects of v at layer \1, α = \2", what)
+
+
 def agreement(evidence: Evidence) -> Figure | Absent:
     """Do the scorers that vote agree, on texts and on what v does?"""
     name, title = "agreement", "Do the scorers agree?"
@@ -87,7 +97,8 @@ def agreement(evidence: Evidence) -> Figure | Absent:
             why = f"Only one scorer scored texts here ({scored[0]}): it has nobody to agree with."
         return Absent(name, title, why + _silent(evidence))
     names = [
-        f"{a} – {b}: {what}" for a, b, what in rows.select("scorer_a", "scorer_b", "what").rows()
+        f"{a} – {b}: {compared(what)}"
+        for a, b, what in rows.select("scorer_a", "scorer_b", "what").rows()
     ]
 
     def draw() -> Canvas:
@@ -109,7 +120,7 @@ def agreement(evidence: Evidence) -> Figure | Absent:
         return figure
 
     weakest = rows.sort("spearman").row(0, named=True)
-    words = f"{weakest['scorer_a']} and {weakest['scorer_b']} on {weakest['what']}"
+    words = f"{weakest['scorer_a']} and {weakest['scorer_b']} on {compared(weakest['what'])}"
     return make(
         name,
         title,

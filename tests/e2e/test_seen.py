@@ -1,0 +1,83 @@
+"""What people see of a real run: the UI, figures made again, a notebook, the cookbook."""
+
+import resource
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+
+import steer_assets
+from steer_assets.assets import column_lineage
+from steer_assets.assets.stage import STAGES
+from steer_assets.automation.runner import instance
+from steer_assets.paths import SQL
+from steer_assets.storage import warehouse
+from tests.e2e.conftest import MODEL, World
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_ui_is_told_columns_counts_and_where_to_read_on(world: World) -> None:
+    with instance() as found:
+        for stage in STAGES.values():
+            event = found.get_latest_materialization_event(dg.AssetKey(stage.name))
+            assert event is not None
+            assert event.asset_materialization is not None
+            told = event.asset_materialization.metadata
+            table = column_lineage.main_table(stage.name)
+            assert told["dagster/table_name"].value == f"steer.main.{table}"
+            names = {column.name for column in told["dagster/column_schema"].schema.columns}
+            assert told["dagster/row_count"].value > 0, stage.name
+            if stage.needs:
+                traced = told["dagster/column_lineage"].column_lineage.deps_by_column
+                assert set(traced) <= names
+            assert str(told["preview"].value).startswith("| ")
+            if table != "models":
+                assert "data:image/png;base64," in str(told["plot"].value), stage.name
+            assert "/#/experiments/" in str(told["mlflow"].value)
+            if stage.group == "reports":
+                assert str(told["report in mlflow"].value).endswith(".html")
+        spectra = found.get_latest_materialization_event(dg.AssetKey("svd_spectra"))
+        assert "rank covariance at 15" in spectra.asset_materialization.metadata
+
+
+def test_figures_are_drawn_again_in_seconds(world: World) -> None:
+    folder = world.layout.pair_file("reports", MODEL, "sentiment", "") / "figures"
+    before = {path.name for path in folder.iterdir()}
+    for path in folder.iterdir():
+        path.unlink()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "steer_assets.cli", "figures", "--trait", "sentiment"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert {path.name for path in folder.iterdir()} == before
+    assert "forest.pdf" in done.stdout
+    # Processor time: on a busy machine it stays the same.
+    assert now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime < 20
+
+
+def test_the_results_open_in_a_notebook(world: World) -> None:
+    results = steer_assets.open_warehouse(world.layout.root)
+    assert results.table("v_alpha_curve", trait="formality").height > 0
+    v = results.vectors(MODEL, "formality")["L15.base"]
+    lazy = results.activations(MODEL, "formality")[15]
+    assert lazy.shape[1] == len(v) == 576
+    assert results.figure("forest", MODEL, "formality").data.height > 0
+
+
+def test_every_example_answers_on_real_rows(world: World) -> None:
+    answered = {}
+    for path in sorted((SQL / "examples").glob("*.sql")):
+        answered[path.stem] = len(warehouse.query(world.layout, path.read_text()))
+    silent = {name for name, rows in answered.items() if not rows}
+    assert silent <= {
+        "what_is_out_of_date",
+        "which_scorers_disagree",  # one scorer
+        "how_strong_are_the_others_beside_v",  # needs a clear effect of v
+        "which_switch_decides",
+    }
