@@ -42,13 +42,13 @@ lint: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow and not faults"
 
 e2e: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
 
-faults: setup  ## kills, damage, contention and the daemon in full (half an hour)
-	HF_HUB_OFFLINE=1 STEER_TEST_FULL=1 $(BIN)/python -m pytest -s tests/automation tests/storage/test_writers.py
+faults: setup  ## kills, damage, contention and the daemon, in full (half an hour)
+	HF_HUB_OFFLINE=1 STEER_TEST_FULL=1 $(BIN)/python -m pytest -s -m "faults or not slow" tests/automation tests/storage/test_writers.py
 
 ui: setup  ## Dagster (webserver and daemon) on 127.0.0.1:3000
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)

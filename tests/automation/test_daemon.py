@@ -16,7 +16,7 @@ from tests.automation.graphql import Server, serving, wait_for
 from tests.sizes import FULL
 from tests.tiny import World, living_in, make_world, write_model, write_scorer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(2400)]
 
 BUILT_IN = "smollm2-135m-instruct"
 _PARTITIONS = """

@@ -27,7 +27,7 @@ from tests.finished import KEY, one_thread, run_tiny
 from tests.sizes import FULL
 from tests.tiny import MODEL, STUDY, World
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 
 
 def flip(path: Path) -> None:

@@ -15,7 +15,7 @@ from steer_assets.storage import warehouse
 from tests.sizes import KILLS
 from tests.tiny import World, living_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3000)]
 
 
 def test_kills_change_nothing(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from steer_assets.storage.schema import table_statements
 from tests.finished import run_tiny
 from tests.tiny import MODEL, SCORER, World
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 
 
 def test_everything_of_the_model_goes_together(finished: World) -> None:

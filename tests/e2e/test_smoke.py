@@ -149,7 +149,7 @@ def test_orthogonal_vectors_are_orthogonal_and_norms_matched(world: World) -> No
     )
     rows = rows.join(norm, on=["trait", "layer"])
     orthogonal = rows.filter(pl.col("family") == "orthogonal")
-    assert len(orthogonal) == 4
+    assert len(orthogonal) == 2 * 2 * len(TRAITS)  # seeds, layers
     assert (orthogonal["cosine_to_base"].abs() < 1e-5).all()
     matched = rows.filter(
         pl.col("family").is_in(["orthogonal", "base_plus_orthogonal_matched", "pca", "logistic"])
