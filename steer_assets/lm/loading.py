@@ -7,6 +7,7 @@ weights are read.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import gguf
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -102,9 +104,28 @@ def _without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+@contextmanager
+def _parsed_once() -> Iterator[None]:
+    """A GGUF's fields are parsed once, and not for configuration, weights and tokenizer each.
+
+    Parsing a vocabulary takes seconds; transformers looks the reader up whenever it needs one.
+    """
+    reader = gguf.GGUFReader
+    vars(gguf)["GGUFReader"] = functools.cache(reader)
+    try:
+        yield
+    finally:
+        vars(gguf)["GGUFReader"] = reader
+
+
 def _read(path: Path) -> tuple[Any, Any]:
     if path.is_dir():
         return _pretrained(path, dtype="auto"), _tokenizer(path)
+    with _parsed_once():
+        return _read_gguf(path)
+
+
+def _read_gguf(path: Path) -> tuple[Any, Any]:
     model = _pretrained(path.parent, dtype=torch.float32, gguf_file=path.name)
     # Dequantised weights are plain ones: what calls them quantised would refuse to save or reload.
     model.hf_quantizer = None
