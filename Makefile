@@ -33,9 +33,7 @@ $(VENV)/.ready: pyproject.toml .constraints.txt
 demo: setup  ## the whole graph on a real model: verdicts, report, database
 	HF_HUB_OFFLINE=1 $(BIN)/steer run --model $(MODEL) --trait formality --trait sentiment --study quick
 
-# Unit tests use one core and so does half of the run: side by side they take six minutes, not ten.
-test: setup lint  ## lint, types, import order, unit tests, end-to-end run
-	$(MAKE) --no-print-directory --output-sync=target -j2 unit e2e
+test: setup lint unit e2e  ## lint, types, import order, unit tests, end-to-end run
 
 lint: setup
 	$(BIN)/ruff check .
