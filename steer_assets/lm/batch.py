@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from steer_assets.lanes import side_by_side
 from steer_assets.lm.intervene import Steering, editing
-from steer_assets.lm.lanes import side_by_side
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.noise import NoiseKey, exponentials
 from steer_assets.lm.prefix import Prefix

@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from steer_assets.lm import lanes
 from steer_assets.lm.batch import Job, Row, run_together
 from steer_assets.lm.intervene import Arm, ArmTable, Steering
-from steer_assets.lm.memory import default_rows
+from steer_assets.lm.memory import default_lanes, default_rows
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.noise import NoiseKey
 from steer_assets.lm.progress import Meter, OnProgress
@@ -82,7 +81,7 @@ def generate(
 def _decode(job: Job, rows: list[Row], size: int, meter: Meter) -> dict[Row, list[int]]:
     """Token ids of all rows, at most ``size`` rows at once."""
     taken: dict[Row, list[int]] = {}
-    n_lanes = lanes.count(job.lm, min(size, len(rows)))
+    n_lanes = default_lanes(job.lm, min(size, len(rows)))
     waiting = _batches(rows, job.prompts, size // n_lanes, n_lanes)[::-1]
     while waiting:
         together = [waiting.pop() for _ in range(min(n_lanes, len(waiting)))]

@@ -1,4 +1,4 @@
-"""How many rows to decode at once: a function of the machine and the model, not of the moment."""
+"""How many rows to decode at once, in how many batches: from machine and model, not the moment."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from steer_assets.lm.model import LanguageModel
 
 _BEST_ROWS = {"cpu": 256, "cuda": 1024}  # more rows no longer gain speed
+_LANE_ROWS = 48  # below, reading the weights once per lane costs more than waiting
 _SMALL = 0.05
 _SHARE = 0.25  # of the machine's memory, so that the default is the same on every run
 
@@ -28,6 +29,16 @@ def default_rows(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> 
     while rows > 1 and rows * per_row > 0.8 * free:
         rows //= 2
     return rows
+
+
+def default_lanes(lm: LanguageModel, n_rows: int) -> int:
+    """How many batches to run side by side where ``n_rows`` rows fit into the memory together.
+
+    An accelerator runs one at a time.
+    """
+    if lm.torch_device.type != "cpu":
+        return 1
+    return max(1, min(torch.get_num_threads(), n_rows // _LANE_ROWS))
 
 
 def row_bytes(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int:

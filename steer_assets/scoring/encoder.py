@@ -15,10 +15,9 @@ the same bytes however many run beside it.
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,21 +131,10 @@ class MiniLMEncoder:
         token_ids = [encoding.ids for encoding in encodings]
         batches = list(_by_length([len(ids) for ids in token_ids], batch_tokens))
         inputs = [[token_ids[row] for row in rows] for rows in batches]
-        for rows, pooled in zip(batches, self._side_by_side(inputs, layers), strict=True):
+        runs = [partial(self._forward, batch, layers) for batch in inputs]
+        for rows, pooled in zip(batches, _one_thread_each(runs), strict=True):
             out[rows] = pooled
         return out
-
-    def _side_by_side(
-        self, batches: Sequence[list[list[int]]], layers: Sequence[int]
-    ) -> list[Float[np.ndarray, "b layers dim"]]:
-        import torch
-
-        n_threads = torch.get_num_threads()
-        try:
-            with ThreadPoolExecutor(n_threads, "encoder", torch.set_num_threads, (1,)) as pool:
-                return list(pool.map(lambda batch: self._forward(batch, layers), batches))
-        finally:
-            torch.set_num_threads(n_threads)  # what a thread sets holds for threads to come, too
 
     def _forward(
         self, token_ids: list[list[int]], layers: Sequence[int]
@@ -164,6 +152,16 @@ class MiniLMEncoder:
                 for hidden in self.model.hidden_states(ids, mask, max(layers))
             ]
             return np.asarray(torch.stack([means[layer] for layer in layers], dim=1).numpy())
+
+
+def _one_thread_each(
+    runs: Sequence[Callable[[], Float[np.ndarray, "b layers dim"]]],
+) -> list[Float[np.ndarray, "b layers dim"]]:
+    import torch
+
+    from steer_assets.lanes import side_by_side
+
+    return side_by_side(runs, torch.get_num_threads())
 
 
 def _by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[np.ndarray]:

@@ -1,15 +1,13 @@
-"""Batches side by side give the rows that one batch gives, and leave threads as they were."""
+"""Batches side by side give the rows that one batch gives."""
 
 from __future__ import annotations
-
-import os
-import threading
 
 import numpy as np
 import pytest
 import torch
 
-from steer_assets.lm import lanes
+from steer_assets import lanes
+from steer_assets.lm import decode, memory
 from steer_assets.lm.decode import Sampling, generate
 from steer_assets.lm.intervene import Addition, ArmTable, Steering
 
@@ -21,7 +19,7 @@ SAMPLED = Sampling(max_new_tokens=10, n_samples=3, temperature=0.8, seed=11)
 def test_lanes_do_not_change_tokens(tiny, prompts, vectors, monkeypatch, n_lanes):
     alone = generate(tiny, prompts, ARMS, vectors, SAMPLED)
     started, pool = [], lanes._pool
-    monkeypatch.setattr(lanes, "count", lambda *_: n_lanes)
+    monkeypatch.setattr(decode, "default_lanes", lambda *_: n_lanes)
     monkeypatch.setattr(lanes, "_pool", lambda n: started.append(n) or pool(n))
     seen = []
     found = generate(tiny, prompts, ARMS, vectors, SAMPLED, batch_rows=30, on_progress=seen.append)
@@ -34,39 +32,9 @@ def test_lanes_do_not_change_tokens(tiny, prompts, vectors, monkeypatch, n_lanes
 
 def test_an_accelerator_and_a_small_batch_have_one_lane(llama, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    assert [lanes.count(llama, n) for n in (0, 1, 95, 96, 160, 1000)] == [1, 1, 1, 2, 3, 4]
+    assert [memory.default_lanes(llama, n) for n in (0, 1, 95, 96, 160, 1000)] == [1, 1, 1, 2, 3, 4]
     monkeypatch.setattr(llama, "torch_device", torch.device("cuda"))
-    assert lanes.count(llama, 1000) == 1
-
-
-def test_lanes_share_the_threads_and_give_them_back():
-    before, seen, both = torch.get_num_threads(), [], threading.Barrier(2)
-
-    def run():
-        both.wait(timeout=10)  # together, not one after the other
-        seen.append(torch.get_num_threads())
-        return threading.current_thread().name
-
-    names = lanes.side_by_side([run, run])
-    assert len(set(names)) == 2
-    assert seen == [max(1, before // 2)] * 2
-    assert torch.get_num_threads() == before
-
-
-def test_a_lane_that_fails_fails_the_call_and_gives_its_threads_back():
-    before = torch.get_num_threads()
-    with pytest.raises(ZeroDivisionError):
-        lanes.side_by_side([lambda: 1, lambda: 1 // 0])
-    assert torch.get_num_threads() == before
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_lanes_work_after_a_fork():
-    assert lanes.side_by_side([lambda: 1, lambda: 2]) == [1, 2]
-    child = os.fork()
-    if child == 0:
-        os._exit(sum(lanes.side_by_side([lambda: 3, lambda: 4])))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert memory.default_lanes(llama, 1000) == 1
 
 
 def test_a_thread_that_named_no_rows_is_not_steered(llama):
