@@ -18,7 +18,7 @@ import polars as pl
 from steer_assets import assets  # noqa: F401 - fills STAGES
 from steer_assets.assets.stage import STAGES, Stage
 from steer_assets.catalog import catalog
-from steer_assets.storage import warehouse
+from steer_assets.storage import syncing, warehouse
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 from steer_assets.storage.lineage import TABLE
 from steer_assets.storage.schema import columns, conform, table_statements
@@ -205,7 +205,7 @@ def _keep(
 def load(layout: Layout) -> None:
     """Load all parts at once, table by table: what `sync` does to each, without its checks."""
     with warehouse.connect(layout.database, read_only=False) as connection:
-        warehouse._prepare(connection)
+        syncing._prepare(connection)
         connection.execute("SET preserve_insertion_order = true")
         for table in table_statements():
             if any((layout.root / "tables" / table).rglob("part.parquet")):
@@ -221,7 +221,7 @@ def load(layout: Layout) -> None:
             "GROUP BY ALL) USING (asset_key, partition, created_at)"
         )
         known = pl.DataFrame(
-            [(p.name, warehouse._signature(p.path)) for p in layout.parts()],
+            [(p.name, syncing._signature(p.path)) for p in layout.parts()],
             schema=["path", "signature"],
             orient="row",
         )

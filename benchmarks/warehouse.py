@@ -23,7 +23,7 @@ from benchmarks import synthetic
 from benchmarks.measure import seconds
 from steer_assets.assets import plan
 from steer_assets.paths import SQL
-from steer_assets.storage import warehouse
+from steer_assets.storage import syncing, warehouse
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.parquet import write_part
 
@@ -38,7 +38,7 @@ def fill(layout: Layout, size: synthetic.Size) -> None:
             print(f"{done} of {size.partitions} partitions are written", flush=True)
     if not layout.database.exists():
         synthetic.load(layout)
-    result = warehouse.sync(layout)
+    result = syncing.sync(layout)
     assert not result.loaded, result.loaded[:3]
     assert not result.damaged
     assert not result.deferred
@@ -86,13 +86,13 @@ def syncs(layout: Layout, size: synthetic.Size) -> dict[str, Any]:
     def one(n: int) -> float:
         key = keys[(7 * n + 3) % len(keys)]
         write_part(layout.part("generations", key), texts.frame(key, f"{n:032x}"))
-        results: list[warehouse.SyncResult] = []
-        taken = seconds(lambda: results.append(warehouse.sync(layout)))
+        results: list[syncing.SyncResult] = []
+        taken = seconds(lambda: results.append(syncing.sync(layout)))
         assert len(results[0].loaded) == 1, results
         return taken
 
     found = {"sync": {**spread([one(n) for n in range(5)]), "rows": size.generations}}
-    taken = [seconds(lambda: warehouse.sync(layout)) for _ in range(5)]
+    taken = [seconds(lambda: syncing.sync(layout)) for _ in range(5)]
     found["sync_nothing"] = {**spread(taken), "rows": 0}
     return found
 
@@ -101,7 +101,7 @@ def commands(layout: Layout) -> dict[str, Any]:
     """What `steer db sync` does besides: compare every artifact with today's catalog."""
     frames: list[Any] = []
     taken = seconds(lambda: frames.append(plan.expected_frame(layout)))
-    assert not warehouse.sync(layout, expected_inputs=frames[0]).deferred
+    assert not syncing.sync(layout, expected_inputs=frames[0]).deferred
     return {"expected_inputs": {**spread([taken]), "rows": len(frames[0])}}
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.warehouse import sync
+from steer_assets.storage.syncing import sync
 from tests.finished import finished, original
 from tests.storage import synthetic
 

@@ -53,6 +53,19 @@ def run_tiny(world: World, *, force: bool = False) -> Outcome:
         return materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY), force=force)
 
 
+def materialise_one(stage: str) -> str:
+    """Run one stage of the partition alone, as the UI does; returns why it failed, or nothing."""
+    from steer_assets.automation.runner import MaterialisationError, instance, run_job
+    from steer_assets.catalog import catalog
+
+    with instance() as found, one_thread():
+        try:
+            run_job(found, ("model", "trait"), KEY, catalog.study(STUDY), [stage], force=True)
+        except MaterialisationError as error:
+            return str(error)
+    return ""
+
+
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> World:
     root = tmp_path_factory.mktemp("finished")

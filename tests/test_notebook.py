@@ -15,7 +15,7 @@ from steer_assets.storage import hdf5, tensors
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.parquet import DamagedFileError
 from steer_assets.storage.slugs import InvalidKeyError
-from steer_assets.storage.warehouse import sync
+from steer_assets.storage.syncing import sync
 from tests.storage import synthetic
 from tests.storage.processes import run_python
 

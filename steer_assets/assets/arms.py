@@ -7,7 +7,8 @@ import polars as pl
 from steer_assets.assets import multi_layer
 from steer_assets.assets.vector_families import NONE_ID
 from steer_assets.catalog.layers import resolve_layers
-from steer_assets.catalog.studies import Arms, Study
+from steer_assets.catalog.studies import Study
+from steer_assets.catalog.study_sections import Arms
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -21,7 +21,7 @@ from steer_assets.resources.language_models import LanguageModels
 from steer_assets.resources.progress import StageEvent, announce, listening, throttled_log
 from steer_assets.resources.store import Store
 from steer_assets.resources.tracking import Tracking
-from steer_assets.storage import lineage, warehouse
+from steer_assets.storage import lineage, syncing, warehouse
 from steer_assets.storage.hashing import hash_frame, hash_json
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 from steer_assets.storage.parquet import write_part
@@ -161,7 +161,7 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
         raise
     # Parquet is the record; a database that somebody holds open is loaded by the next sync.
     try:
-        synced = warehouse.sync(layout, wait_s=1.0)
+        synced = syncing.sync(layout, wait_s=1.0)
     except warehouse.WarehouseDamagedError as error:
         context.log.warning(str(error))
     else:

@@ -8,7 +8,7 @@ import polars as pl
 
 from steer_assets.assets.arms import UNSTEERED, Arm
 from steer_assets.assets.comparisons import ALL_SEEDS
-from steer_assets.catalog.studies import Fluency
+from steer_assets.catalog.study_sections import Fluency
 
 
 def broken_arms(fluent: pl.DataFrame, settings: Fluency) -> dict[Arm, str]:

@@ -11,7 +11,7 @@ from steer_assets.catalog import catalog
 from steer_assets.catalog.models import ModelSource
 from steer_assets.catalog.studies import Study
 from steer_assets.storage.atomic import sweep_temporaries
-from steer_assets.storage.hashing import hash_file, hash_json
+from steer_assets.storage.hashing import fingerprint, hash_json
 from steer_assets.storage.layout import PartitionKey
 
 
@@ -26,21 +26,11 @@ def _source_file(source: ModelSource) -> Path | None:
     return Path(source.location).expanduser()
 
 
-def _fingerprint(path: Path | None) -> str:
-    """What changes when a local source does: names, sizes and times; cheap for large folders."""
-    if path is None or not path.exists():
-        return "absent"
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    if len(files) == 1:
-        return hash_file(files[0])
-    return hash_json([(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files])
-
-
 def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
     source = catalog.model_entry(key["model"]).source
     described: dict[str, object] = {"source": source.model_dump(mode="json")}
     if source.kind != "hub":
-        described["content"] = _fingerprint(_source_file(source))
+        described["content"] = fingerprint(_source_file(source))
     return {f"models/{key['model']}.yaml": hash_json(described)}
 
 

@@ -17,7 +17,7 @@ from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
 from steer_assets.resources.active_study import default_study
 from steer_assets.resources.tracking import forget_model
-from steer_assets.storage import warehouse
+from steer_assets.storage import syncing
 from steer_assets.storage.atomic import write_text
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.lineage import TABLE
@@ -45,7 +45,7 @@ class Retired:
 
     paths: list[str] = field(default_factory=list)
     n_runs: int = 0
-    synced: warehouse.SyncResult | None = None
+    synced: syncing.SyncResult | None = None
 
 
 def _is_of_models(run: dg.DagsterRun) -> bool:
@@ -106,7 +106,7 @@ def retire(layout: Layout, instance: dg.DagsterInstance, model: str) -> Retired:
             instance.event_log_storage.wipe_asset_cached_status(dg.AssetKey(stage.name))
     forget_model(model, logging.getLogger(__name__))
     _summarise(layout, instance)
-    retired.synced = warehouse.sync(layout, expected_inputs=plan.expected_frame(layout))
+    retired.synced = syncing.sync(layout, expected_inputs=plan.expected_frame(layout))
     return retired
 
 

@@ -25,7 +25,7 @@ from steer_assets.automation.orphans import PROCESS_TAG, close_orphaned_runs, si
 from steer_assets.catalog.studies import Study
 from steer_assets.paths import REPOSITORY
 from steer_assets.resources.tracking import sweep_orphans
-from steer_assets.storage import warehouse
+from steer_assets.storage import syncing, warehouse
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 
 
@@ -43,7 +43,7 @@ class Outcome:
 
     made: list[tuple[str, str]] = field(default_factory=list)
     fresh: list[tuple[str, str]] = field(default_factory=list)
-    synced: warehouse.SyncResult | None = None
+    synced: syncing.SyncResult | None = None
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def materialise(
                 target = outcome.made if stage.name in made else outcome.fresh
                 target.append((stage.name, name))
     try:
-        outcome.synced = warehouse.sync(layout, expected_inputs=plan.expected_frame(layout))
+        outcome.synced = syncing.sync(layout, expected_inputs=plan.expected_frame(layout))
     except warehouse.WarehouseDamagedError as error:  # results are safe in Parquet
-        outcome.synced = warehouse.SyncResult(deferred=str(error))
+        outcome.synced = syncing.SyncResult(deferred=str(error))
     return outcome

@@ -1,5 +1,7 @@
 """Scorers: what may vote on a trait. A scorer says itself which traits it can score, and how."""
 
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -37,6 +39,17 @@ class ScorerEntry(BaseModel):
     @classmethod
     def _is_slug(cls, scorer: str) -> str:
         return validate_slug(scorer, "scorer")
+
+    @property
+    def folder(self) -> Path:
+        """Where its weights would lie if `model_id` were a folder."""
+        return Path(self.model_id or "")
+
+    @property
+    def drifts(self) -> bool:
+        """Whether it names a hub model whose weights may be replaced under the same name."""
+        pinned = re.fullmatch(r"[0-9a-f]{40}", self.revision or "")
+        return self.model_id is not None and not pinned and not self.folder.is_dir()
 
     def use(self, trait: str) -> TraitUse | None:
         """How it scores `trait`; None where it cannot."""

@@ -27,7 +27,7 @@ def gc(
     from steer_assets.assets import plan
     from steer_assets.automation import housekeeping
     from steer_assets.automation.runner import instance
-    from steer_assets.storage import garbage, warehouse
+    from steer_assets.storage import garbage, syncing
 
     layout = Layout(data_folder())
     rows: list[dict[str, Any]] = []
@@ -51,7 +51,7 @@ def gc(
         terminal.say(f"{len(rows)} things, {size}; nothing is removed without --yes")
         return
     terminal.say(f"{sum(row['removed'] for row in rows)} of {len(rows)} things removed, {size}")
-    synced = warehouse.sync(layout, expected_inputs=plan.expected_frame(layout))
+    synced = syncing.sync(layout, expected_inputs=plan.expected_frame(layout))
     if synced.deferred:
         terminal.say(f"rows still in DuckDB: {synced.deferred}; run `steer db sync`")
 

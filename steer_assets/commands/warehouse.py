@@ -7,7 +7,7 @@ import typer
 from steer_assets.commands import terminal
 from steer_assets.commands.options import Json
 from steer_assets.paths import data_folder
-from steer_assets.storage import questions, warehouse
+from steer_assets.storage import questions, syncing
 from steer_assets.storage.layout import Layout
 
 db = typer.Typer(no_args_is_help=True, help="The DuckDB file.")
@@ -21,7 +21,7 @@ def sql(
     terminal.show(questions.ask(Layout(data_folder()), query), as_json=json)
 
 
-def _tell(result: warehouse.SyncResult) -> None:
+def _tell(result: syncing.SyncResult) -> None:
     for problem in result.damaged:
         terminal.say(f"damaged   {problem}")
     if result.deferred:
@@ -39,7 +39,7 @@ def sync() -> None:
 
     layout = Layout(data_folder())
     with terminal.working("loading Parquet into DuckDB"):
-        result = warehouse.sync(layout, expected_inputs=plan.expected_frame(layout))
+        result = syncing.sync(layout, expected_inputs=plan.expected_frame(layout))
     _tell(result)
 
 
@@ -50,5 +50,5 @@ def rebuild() -> None:
 
     layout = Layout(data_folder())
     with terminal.working("making the database anew from Parquet"):
-        result = warehouse.rebuild(layout, expected_inputs=plan.expected_frame(layout))
+        result = syncing.rebuild(layout, expected_inputs=plan.expected_frame(layout))
     _tell(result)

@@ -12,7 +12,7 @@ from steer_assets.catalog.scorer_entries import ScorerEntry
 from steer_assets.catalog.studies import Study
 from steer_assets.resources import fitted
 from steer_assets.scoring.protocol import Scorer, ScorerUnavailable
-from steer_assets.storage.hashing import hash_file, hash_json
+from steer_assets.storage.hashing import fingerprint, hash_file, hash_json
 from steer_assets.storage.layout import Layout, PartitionKey
 
 if TYPE_CHECKING:
@@ -85,6 +85,11 @@ def available(
     for name in names:
         try:
             found.append(scorer(name, trait, layout, judge))
+            if catalog.scorer_entry(name).drifts:
+                log.warning(
+                    f"scorer {name}: {catalog.scorer_entry(name).model_id} is not pinned to a "
+                    "commit, so it may answer otherwise tomorrow: give its entry a `revision`"
+                )
         except ScorerUnavailable as error:
             reasons.append(str(error))
             log.warning(f"goes on without scorer {name}: {error}")
@@ -104,6 +109,8 @@ def _versions(name: str, trait: str) -> dict[str, str]:
     if entry.kind == "minilm":
         path = catalog.labelled_path(trait)
         versions[f"labelled/{path.name}"] = hash_file(path)
+    elif entry.model_id and entry.folder.is_dir():
+        versions[f"weights/{name}"] = fingerprint(entry.folder)
     return versions
 
 

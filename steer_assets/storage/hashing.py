@@ -34,6 +34,16 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def fingerprint(path: Path | None) -> str:
+    """What changes when a local source does: names, sizes and times; cheap for large folders."""
+    if path is None or not path.exists():
+        return "absent"
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    if len(files) == 1:
+        return hash_file(files[0])
+    return hash_json([(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files])
+
+
 def hash_array(array: np.ndarray) -> str:
     """Hash of an array's dtype, shape and values.
 

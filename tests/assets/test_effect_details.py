@@ -8,7 +8,7 @@ from steer_assets.assets.arms import Arm
 from steer_assets.assets.effect_details import details, frame_of, scorer_agreement, spanning
 from steer_assets.assets.fluency_guard import broken_arms, guarded
 from steer_assets.catalog.protocols import CONTROLLED
-from steer_assets.catalog.studies import Fluency
+from steer_assets.catalog.study_sections import Fluency
 from tests.assets.planted import World, planted_study, scored
 
 STEERS = {"base": 2.0, "plus": 1.0, "pca": 2.0, "logistic": 2.0, "orthogonal": 0.0}

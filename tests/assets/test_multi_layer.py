@@ -9,7 +9,8 @@ from steer_assets.assets.arms import UNSTEERED, Arm, arms_by_environment
 from steer_assets.assets.comparisons import compare_arms, with_verdicts
 from steer_assets.assets.texts import sampled
 from steer_assets.catalog import catalog
-from steer_assets.catalog.studies import MultiLayer, Study
+from steer_assets.catalog.studies import Study
+from steer_assets.catalog.study_sections import MultiLayer
 from steer_assets.lm import decode
 from steer_assets.lm.intervene import Addition
 from tests.assets.conftest import Tiny

@@ -17,7 +17,8 @@ from steer_assets.catalog import catalog
 from steer_assets.paths import CATALOG
 from steer_assets.storage import lineage
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
-from steer_assets.storage.warehouse import query, sync
+from steer_assets.storage.syncing import sync
+from steer_assets.storage.warehouse import query
 
 MODEL, TRAITS = "smollm2-135m-instruct", ("mine", "yours")
 STUDY = "changing"

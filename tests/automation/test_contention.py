@@ -14,7 +14,7 @@ from steer_assets.assets import plan
 from steer_assets.automation.runner import instance, materialise
 from steer_assets.catalog import catalog
 from steer_assets.paths import REPOSITORY
-from steer_assets.storage import warehouse
+from steer_assets.storage import syncing, warehouse
 from tests.finished import one_thread
 from tests.sizes import FULL
 from tests.storage.processes import database_open, holding
@@ -64,14 +64,14 @@ def test_no_run_fails_and_nothing_is_lost(tmp_path: Path) -> None:
     world = make_world(tmp_path / "world", source=source, scorer=scorer)
     layout = world.layout
     with living_in(world):
-        warehouse.sync(layout)
+        syncing.sync(layout)
         with holding(database_open(read_only=False), layout.database):
             runs = {trait: begin(world, trait) for trait in TRAITS}
             said = {trait: run.communicate(timeout=1500)[0] for trait, run in runs.items()}
             for trait, run in runs.items():
                 assert run.returncode == 0, (trait, said[trait][-4000:])
-            assert warehouse.sync(layout).deferred
-        result = warehouse.sync(layout, expected_inputs=plan.expected_frame(layout), wait_s=30)
+            assert syncing.sync(layout).deferred
+        result = syncing.sync(layout, expected_inputs=plan.expected_frame(layout), wait_s=30)
         assert not result.deferred
         assert not result.damaged
         rows = warehouse.query(

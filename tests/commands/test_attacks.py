@@ -10,7 +10,8 @@ import pytest
 
 from steer_assets.storage import questions
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.warehouse import QueryError, sync
+from steer_assets.storage.syncing import sync
+from steer_assets.storage.warehouse import QueryError
 from tests.storage import synthetic
 
 SECRET = "nobody may read this"

@@ -14,7 +14,7 @@ from steer_assets.assets import plan
 from steer_assets.assets.stage import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.paths import SQL
-from steer_assets.storage import hdf5, lineage, warehouse
+from steer_assets.storage import hdf5, lineage, syncing, warehouse
 from steer_assets.storage.layout import partition_name
 from steer_assets.storage.schema import table_statements, view_statements
 from tests.e2e.conftest import MODEL, STUDY, TRAITS, World, run_smoke
@@ -257,7 +257,7 @@ def test_the_database_may_be_held_open_by_somebody_else(world: World) -> None:
         assert outcome.synced is not None
         assert outcome.synced.deferred
         analyst.communicate("")
-    result = warehouse.sync(world.layout)
+    result = syncing.sync(world.layout)
     assert any("logit_distances" in path for path in result.loaded)
 
 

@@ -1,12 +1,14 @@
 """Scorers of the catalog: complete for their traits, and absent where their model is."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
 
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import UnknownNameError
+from steer_assets.catalog.scorer_entries import ScorerEntry
 from steer_assets.resources import scorers
 from steer_assets.scoring.protocol import ScorerUnavailable
 from steer_assets.storage.layout import Layout
@@ -26,6 +28,38 @@ def layout(tmp_path: Path) -> Layout:
 def test_the_published_three_are_in_the_catalog() -> None:
     for name, model_id in PUBLISHED.items():
         assert catalog.scorer_entry(name).model_id == model_id
+
+
+def test_a_hub_scorer_that_may_change_under_its_name_is_named(
+    layout: Layout, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Kind:
+        name = "x"
+
+    drifting = {name for name in PUBLISHED if catalog.scorer_entry(name).drifts}
+    assert drifting == {"roberta-formality"}
+    log = logging.getLogger("test")
+    with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(scorers, "_made", lambda *_: Kind())
+        scorers.available(("bart-mnli", "roberta-formality"), "formality", layout, log)
+    assert "roberta-base-formality-ranker is not pinned to a commit" in caplog.text
+    assert "bart" not in caplog.text
+
+
+def test_other_weights_in_the_folder_of_a_scorer_are_another_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).write_text("first")
+    entry = ScorerEntry(scorer="own", title="own", kind="hf_classifier", model_id=str(folder))
+    monkeypatch.setattr(catalog, "scorer_entry", lambda _: entry)
+    before = scorers._versions("own", "sentiment")
+    assert scorers._versions("own", "sentiment") == before
+    (folder / "model.safetensors").write_text("other")
+    os.utime(folder / "model.safetensors", (1, 1))
+    assert scorers._versions("own", "sentiment") != before
 
 
 def test_every_entry_is_complete_for_every_trait_it_names() -> None:

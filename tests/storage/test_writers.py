@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from steer_assets.paths import REPOSITORY
-from steer_assets.storage import warehouse
+from steer_assets.storage import syncing, warehouse
 from steer_assets.storage.layout import Layout
 from tests.sizes import PARTITIONS
 
@@ -23,7 +23,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import polars as pl
-from steer_assets.storage import lineage, warehouse
+from steer_assets.storage import lineage, syncing
 from steer_assets.storage.hashing import hash_frame
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.parquet import write_part
@@ -43,7 +43,7 @@ for n in range(partitions):
         inputs=[lineage.InputVersion("code", "classifier_scores", "1")],
         files=[lineage.describe_file(layout, layout.relative(path))],
         study="x", code_version="1", run_id="r", mlflow_run_id="")
-    warehouse.sync(layout, wait_s=1.0)
+    syncing.sync(layout, wait_s=1.0)
 """
 
 READER = """
@@ -103,7 +103,7 @@ def loaded(layout: Layout) -> pl.DataFrame:
 
 
 def all_there(layout: Layout) -> None:
-    result = warehouse.sync(layout, wait_s=30)
+    result = syncing.sync(layout, wait_s=30)
     assert not result.deferred
     assert not result.damaged
     rows = loaded(layout)
@@ -127,7 +127,7 @@ def test_four_writers_and_a_reader(tmp_path: Path) -> None:
 
 def test_an_analyst_holds_the_database_all_the_time(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
-    warehouse.sync(layout)
+    syncing.sync(layout)
     analyst = start(ANALYST, layout.database)
     assert analyst.stdout is not None
     assert analyst.stdout.readline() == "held\n"
@@ -136,6 +136,6 @@ def test_an_analyst_holds_the_database_all_the_time(tmp_path: Path) -> None:
     for writer in writers:
         finish(writer)
     print(f"{WRITERS * PARTITIONS} partitions in {time.monotonic() - started:.1f} s")
-    assert warehouse.sync(layout).deferred
+    assert syncing.sync(layout).deferred
     finish(analyst)
     all_there(layout)

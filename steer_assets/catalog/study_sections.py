@@ -1,0 +1,226 @@
+"""The sections of a study file, each checked by itself; `studies` puts them together."""
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from steer_assets.catalog.layers import check_layer
+from steer_assets.catalog.traits import ENVIRONMENTS, Environment
+from steer_assets.storage.slugs import validate_slug
+
+Layer = Annotated[int | str, AfterValidator(check_layer)]
+Layers = Annotated[tuple[Layer, ...], Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+Alphas = Annotated[tuple[Annotated[float, Field(gt=0, le=100)], ...], Field(min_length=1)]
+Kind = Literal["covariance", "jacobian", "fisher"]
+Family = Literal[
+    "base",
+    "pca",
+    "logistic",
+    "orthogonal",
+    "base_plus_orthogonal",
+    "base_plus_orthogonal_matched",
+    "base_plus_null",
+    "base_plus_range",
+    "base_range",
+    "base_null",
+    "subspace_k",
+    "random",
+    "other_trait",
+    "negated",
+]
+Estimator = Literal[
+    "sigma_1pct",
+    "sigma_5pct",
+    "variance_95",
+    "variance_99",
+    "entropy_rank",
+    "participation_ratio",
+    "stable_rank",
+    "marchenko_pastur",
+    "gavish_donoho",
+]
+
+
+class Section(BaseModel):
+    """What a section has in common: nothing unknown is let through, and nothing changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Numerics(Section):
+    """Where and in what precision the language model runs."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+
+
+class LayerChoice(Section):
+    """Blocks that are steered, and blocks whose null spaces are measured besides."""
+
+    steer: Layers
+    geometry: Layers
+
+
+class PromptChoice(Section):
+    """How many prompts of each kind are used, from the top of the catalog's lists."""
+
+    contrast_pairs: Annotated[int, Field(ge=4)]
+    test: dict[Environment, Annotated[int, Field(ge=0)]]
+
+    @field_validator("test")
+    @classmethod
+    def _all_named(cls, test: dict[Environment, int]) -> dict[Environment, int]:
+        if missing := [e for e in ENVIRONMENTS if e not in test]:
+            raise ValueError(f"say how many prompts of {', '.join(missing)} (0 is allowed)")
+        if sum(test.values()) < 4:
+            raise ValueError("a paired comparison needs at least 4 test prompts in all")
+        return test
+
+
+class Spectra(Section):
+    """Null-space measurement; `estimator` is the one by which vectors are split, per kind.
+
+    resamples: bootstrap resamples of prompts behind a spectrum's band; all_tokens: whether moments
+    are taken over all prompt tokens as well as over last ones.
+    """
+
+    heldout_splits: Annotated[int, Field(ge=2)] = 5
+    resamples: Annotated[int, Field(ge=2)] = 200
+    all_tokens: bool = True
+    estimator: dict[Kind, Estimator]
+
+    @field_validator("estimator")
+    @classmethod
+    def _each_kind(cls, estimator: dict[Kind, Estimator]) -> dict[Kind, Estimator]:
+        for kind in ("covariance", "jacobian", "fisher"):
+            if kind not in estimator:
+                raise ValueError(f"name the estimator for {kind}")
+            noise_aware = estimator[kind] in ("marchenko_pastur", "gavish_donoho")
+            if kind != "covariance" and noise_aware:
+                raise ValueError(f"{estimator[kind]} is for covariance only, not for {kind}")
+        return estimator
+
+
+class Behaviour(Section):
+    """Prompts over which the Jacobian Gram and the Fisher pullback are averaged."""
+
+    prompts: Annotated[int, Field(ge=2)]
+    steered_alpha: Annotated[float, Field(gt=0, le=100)] = 1.0
+
+
+class Vectors(Section):
+    """Which families of vectors are built, and with which seeds."""
+
+    families: Annotated[tuple[Family, ...], Field(min_length=1)]
+    orthogonal_seeds: Seeds = (0,)
+    null_seeds: Seeds = (0,)
+    random_seeds: Seeds = (0,)
+    subspace_sizes: Annotated[tuple[Count, ...], Field(min_length=1)] = (1,)
+    subspace_directions: Count = 50
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Vectors":
+        for needed in ("base", "base_plus_orthogonal"):
+            if needed not in self.families:
+                raise ValueError(f"the family {needed} is always needed")
+        if max(self.subspace_sizes) > self.subspace_directions:
+            raise ValueError("subspace_sizes may not exceed subspace_directions")
+        return self
+
+
+class Logits(Section):
+    """Next-token distributions: prompts per environment and doses."""
+
+    prompts: Count
+    alphas: Alphas
+
+
+class Dose(Section):
+    """Divergence against the length of a step: from unsteered as shares of |h|, around v as
+    multiples of |v|; tolerances (nats) of the equivalence radius."""
+
+    prompts: Count = 4
+    relative_steps: Alphas = (0.01, 0.02, 0.05, 0.1, 0.2)
+    multiples: Alphas = (0.25, 0.5, 1.0, 2.0, 4.0)
+    tolerances: Alphas = (0.001, 0.01, 0.1)
+
+    @field_validator("relative_steps", "multiples", "tolerances")
+    @classmethod
+    def _ascend(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if any(b <= a for a, b in pairwise(values)):
+            raise ValueError(f"must ascend, got {list(values)}")
+        return values
+
+
+class Arms(Section):
+    """A block of arms: these families at these doses, layers and environments."""
+
+    families: Annotated[tuple[Family, ...], Field(min_length=1)]
+    alphas: Alphas = (1.0,)
+    layers: Layers | None = None
+    environments: Annotated[tuple[Environment, ...], Field(min_length=1)] = ENVIRONMENTS
+
+
+class MultiLayer(Section):
+    """Arms that add v, and v + v_perp, at every steered block at once.
+
+    seeds: of v_perp, the first ones.
+    """
+
+    alphas: Alphas = (1.0,)
+    environments: Annotated[tuple[Environment, ...], Field(min_length=1)] = ENVIRONMENTS
+    seeds: Count = 1
+
+
+class Generation(Section):
+    """Sampling of steered texts. The unsteered arm is always there."""
+
+    samples: Count
+    max_new_tokens: Count
+    temperature: Annotated[float, Field(ge=0, le=10)] = 0.8
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    batch_rows: Count | None = None
+    arms: Annotated[tuple[Arms, ...], Field(min_length=1)]
+    multi_layer: MultiLayer | None = None
+
+
+class Scoring(Section):
+    """Scorers that vote, and the AUROC under which a scorer may not be believed."""
+
+    scorers: Annotated[tuple[str, ...], Field(min_length=1)]
+    auroc_floor: Share = 0.7
+
+    @field_validator("scorers")
+    @classmethod
+    def _distinct_slugs(cls, scorers: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(scorers)) != len(scorers):
+            raise ValueError("a scorer is named twice")
+        return tuple(validate_slug(name, "scorer") for name in scorers)
+
+
+class Fluency(Section):
+    """Texts whose fluency is measured, and how far an arm may fall behind unsteered texts.
+
+    samples: of each prompt and arm, the first ones. prompts: environments take turns.
+    perplexity_factor: times the unsteered median.
+    repetition: above the unsteered mean, as a share of n-grams.
+    """
+
+    samples: Count = 1
+    prompts: Count = 12
+    perplexity_factor: Annotated[float, Field(gt=1)] = 5.0
+    repetition: Share = 0.35
+
+
+class Statistics(Section):
+    """Margins, confidence and resampling."""
+
+    margin_sd: Annotated[float, Field(gt=0, le=100)] = 0.2
+    margin_efficacy: Annotated[float, Field(gt=0, le=100)] = 0.2
+    confidence: Share = 0.95
+    significance: Share = 0.05
+    n_boot: Annotated[int, Field(ge=200)] = 2000

@@ -1,0 +1,18 @@
+"""What a database holds, for comparison."""
+
+from steer_assets.storage.layout import Layout
+from steer_assets.storage.schema import table_statements
+from steer_assets.storage.warehouse import connect, query
+
+
+def all_rows(layout: Layout) -> dict[str, list[tuple]]:
+    """All rows of all tables, in an order of their own."""
+    with connect(layout.database, read_only=True) as connection:
+        return {
+            table: connection.execute(f'SELECT * FROM "{table}" ORDER BY ALL').fetchall()
+            for table in table_statements()
+        }
+
+
+def count_rows(layout: Layout, table: str) -> int:
+    return int(query(layout, f"SELECT count(*) FROM {table}").item())
