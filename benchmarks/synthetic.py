@@ -221,7 +221,7 @@ def load(layout: Layout) -> None:
             "GROUP BY ALL) USING (asset_key, partition, created_at)"
         )
         known = pl.DataFrame(
-            [(p.name, syncing._signature(p.path)) for p in layout.parts()],
+            list(syncing.signatures(layout).items()),
             schema=["path", "signature"],
             orient="row",
         )

@@ -82,11 +82,25 @@ class Layout:
         listing a folder of many models takes longer than reading a part.
         """
         folder = self.part(table, key or {}).parent if table else self.root / "tables"
-        # As text: every sync walks over all of them, and paths cost more than the walk.
-        start, cut = self.relative(folder), len(str(folder))
-        found = (start + here[cut:] for here, _, files in os.walk(folder) if _PART in files)
-        for path in sorted(f"{here}/{_PART}" for here in found):
+        for path in sorted(name for name, _ in self._walk(folder)):
             yield self.part_at(path)
+
+    def stamps(self) -> dict[str, os.stat_result]:
+        """What the file system says of every part, by its name: all that most syncs look at."""
+        return dict(
+            sorted((name, entry.stat()) for name, entry in self._walk(self.root / "tables"))
+        )
+
+    def _walk(self, folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        # As text: every sync walks over all parts, and paths cost more than the walk.
+        cut, waiting = len(str(self.root)) + 1, [str(folder)] if folder.is_dir() else []
+        while waiting:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.name == _PART:
+                        yield entry.path[cut:], entry
+                    elif entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
 
     def relative(self, path: Path) -> str:
         """`path` relative to the data folder, so that tables read the same on every machine."""

@@ -5,8 +5,8 @@ difference in one transaction, under an inter-process lock. When somebody holds 
 sync is put off, never failed: the record is safe and the next sync loads it.
 """
 
+import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -45,9 +45,15 @@ class SyncResult:
     deferred: str = ""
 
 
-def _signature(path: Path) -> str:
-    # Parts are only ever replaced by rename, so inode, size and time change together with content.
-    status = path.stat()
+def signatures(layout: Layout) -> dict[str, str]:
+    """What changes when a part does, by the part's name.
+
+    Parts are only ever replaced by rename, so inode, size and time change together with content.
+    """
+    return {name: _signature(status) for name, status in layout.stamps().items()}
+
+
+def _signature(status: os.stat_result) -> str:
     return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
 
 
@@ -122,11 +128,11 @@ def _apply(
     result = SyncResult()
     _prepare(connection)
     loaded = dict(connection.execute("SELECT path, signature FROM _parts").fetchall())
-    present = {part.name: part for part in layout.parts()}
-    for path, part in present.items():
-        signature = _signature(part.path)
+    present = signatures(layout)
+    for path, signature in present.items():
         if loaded.get(path) == signature:
             continue
+        part = layout.part_at(path)
         try:
             _load(connection, part)
         except SchemaError as error:
