@@ -6,6 +6,7 @@ the unsteered one (`efficacy`), and every other arm with v at the same dose and 
 v_perp are also compared together.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -222,26 +223,33 @@ def _adjusted(rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts)
 
 
+def _least(low: float, high: float) -> float:
+    """The smallest size of an effect that its interval allows."""
+    return 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+
+
 def with_verdicts(rows: pl.DataFrame, auroc_low: float, study: Study) -> pl.DataFrame:
     """Adjust p-values by Holm within families of tests and add verdicts with their reasons."""
     level = study.statistics.significance
     adjusted = _adjusted(rows)
     steering = adjusted.filter(pl.col("primary") & (pl.col("environment") == POOLED))
     works = {
-        (row["vector_id"], row["alpha"])
+        (row["vector_id"], row["alpha"]): _least(row["ci_low"], row["ci_high"])
         for row in steering.iter_rows(named=True)
         if row["p_difference_adjusted"] < level
     }
     values, reasons = [], []
     for row in adjusted.iter_rows(named=True):
+        v = (row["reference_id"], row["alpha"])
+        of_itself = row["comparison"] == "efficacy"
         stated = verdict(
             p_difference_adjusted=row["p_difference_adjusted"],
             p_equivalence_adjusted=row["p_equivalence_adjusted"],
             ci_low=row["ci_low"],
             ci_high=row["ci_high"],
             margin=row["margin"],
-            reference_significant=row["comparison"] == "efficacy"
-            or (row["reference_id"], row["alpha"]) in works,
+            reference_significant=of_itself or v in works,
+            reference_least=math.inf if of_itself else works.get(v, 0.0),
             scorer_auroc_low=auroc_low,
             alpha=level,
             auroc_floor=study.scoring.auroc_floor,

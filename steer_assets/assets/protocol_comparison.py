@@ -32,8 +32,10 @@ def _tested(on: frozenset[Switch]) -> bool:
     return "unsigned_mean_d" not in on
 
 
-def _found(row: Row) -> Found:
+def _found(row: Row, of_any: float | None = None) -> Found:
     number = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+    if of_any is not None:
+        number += f", {of_any:.2f} of any model with as few samples"
     value = float(str(row["value"]))
     return Found(str(row["setting"]), str(row["switch"]), str(row["finding"]), number, value)
 
@@ -92,7 +94,7 @@ def _of_measures(
             of_any=measured["by_itself"] or None,
         )
         row = {**measured, "finding": finding}
-        yield _found(row), row
+        yield _found(row, measured["by_itself"] or None), row
 
 
 def _with_prompts(run: StageRun) -> pl.DataFrame:
@@ -135,7 +137,7 @@ def _compare(run: StageRun) -> Iterator[tuple[Row, list[Row], Row]]:
     dimensions=("model", "trait"),
     group="protocols",
     kinds={"scipy", "duckdb"},
-    code_version="1",
+    code_version="2",
     needs=(
         "model_snapshot",
         "generations",

@@ -22,7 +22,8 @@ MEANINGS = {
     "margin",
     "different": "the difference is significant and its interval is not inside the margin",
     "inconclusive": "neither a difference nor equivalence is shown",
-    "untestable": "v shows no effect of its own, or the scorer cannot be believed",
+    "untestable": "v shows no effect of its own, or none that exceeds the margin (what does "
+    "nothing would be equivalent, too), or the scorer cannot be believed",
 }
 
 

@@ -4,6 +4,10 @@ In this order: ``untestable`` where v shows no effect of its own or the scorer c
 trait; ``equivalent`` where the equivalence test is significant after adjustment; ``different``
 where the difference is and the interval is not inside the margin; ``inconclusive`` otherwise.
 Finding no difference is never evidence of equivalence.
+
+Beyond the specification: what would be ``equivalent`` is ``untestable`` where v's own effect is not
+shown to exceed the margin, for then a vector that does nothing would be equivalent, too. Trials of
+equivalence call this assay sensitivity (ICH E10, "Choice of control group", section 1.5).
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ def verdict(
     ci_high: float,
     margin: float,
     reference_significant: bool,
+    reference_least: float,
     scorer_auroc_low: float,
     alpha: float = 0.05,
     auroc_floor: float = AUROC_FLOOR,
@@ -48,6 +53,8 @@ def verdict(
         ci_high: upper end.
         margin: equivalence margin (score units).
         reference_significant: whether v itself has a significant effect over unsteered.
+        reference_least: the smallest size of v's own effect that its interval allows (score units);
+            0 where the interval holds zero, infinite where nothing is compared with v.
         scorer_auroc_low: lower end of the AUROC interval of the scorer.
         alpha: level of the tests.
         auroc_floor: AUROC that the scorer's interval must not reach below.
@@ -66,6 +73,8 @@ def verdict(
         raise ValueError(f"the interval must be in order, got {ci_low} to {ci_high}")
     if math.isnan(margin):
         raise ValueError("margin is NaN")
+    if not reference_least >= 0:
+        raise ValueError(f"reference_least must be a size, not {reference_least}")
     if scorer_auroc_low < auroc_floor:
         return Verdict(
             "untestable",
@@ -78,13 +87,20 @@ def verdict(
             "the base vector itself shows no significant effect over unsteered: "
             "there is nothing to be equivalent to",
         )
-    return _tested(
+    found = _tested(
         p_difference_adjusted,
         p_equivalence_adjusted,
         inputs.Interval(ci_low, ci_high),
         margin,
         alpha,
     )
+    if found.value == "equivalent" and reference_least <= margin:
+        return Verdict(
+            "untestable",
+            f"the base vector's own effect may be as small as {reference_least:.3g}, no more than "
+            f"the margin: what does nothing would pass for equivalent, too ({found.reason})",
+        )
+    return found
 
 
 def _tested(

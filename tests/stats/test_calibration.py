@@ -170,6 +170,7 @@ def _verdict(v, other, none, rng):
         ci_high=found.ci_high,
         margin=found.margin,
         reference_significant=reference.p_difference < 0.05,
+        reference_least=max(0.0, reference.ci_low),
         scorer_auroc_low=0.9,
     ).value
 

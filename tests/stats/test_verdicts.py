@@ -12,6 +12,7 @@ CLEAR = {
     "ci_high": 0.3,
     "margin": 0.2,
     "reference_significant": True,
+    "reference_least": 1.0,
     "scorer_auroc_low": 0.9,
 }
 
@@ -43,6 +44,14 @@ CLEAR = {
             "untestable",
             "base vector itself",
         ),
+        (
+            {"p_equivalence_adjusted": 0.001, "reference_least": 0.2},
+            "untestable",
+            "as small as 0.2, no more than the margin.*shown to be inside the margin",
+        ),
+        ({"p_equivalence_adjusted": 0.001, "reference_least": 0.201}, "equivalent", "inside"),
+        ({"p_difference_adjusted": 0.01, "reference_least": 0.0}, "different", "not inside"),
+        ({"reference_least": 0.0}, "inconclusive", "neither"),
         ({"p_equivalence_adjusted": 0.001, "scorer_auroc_low": 0.69}, "untestable", "AUROC"),
         ({"p_equivalence_adjusted": 0.001, "scorer_auroc_low": 0.7}, "equivalent", "inside"),
         ({"p_equivalence_adjusted": 1.0, "margin": -0.1}, "inconclusive", "neither"),
@@ -63,6 +72,8 @@ def test_verdicts_of_section_9(change, value, words):
         {"ci_low": 0.4},
         {"ci_low": np.nan},
         {"margin": np.nan},
+        {"reference_least": np.nan},
+        {"reference_least": -0.1},
     ],
 )
 def test_numbers_that_are_none_are_refused(change):

@@ -161,9 +161,10 @@ def protocols(evidence: Evidence) -> Figure | Absent:
             "Each row is one published conclusion as a number: as the published procedure computes "
             f"it (hollow) and with every oddity mended (filled, with {evidence.confidence} "
             "interval). The shaded part is where the number must lie for the conclusion to hold; "
-            "controlled, the whole interval has to. The small tick is what the published procedure "
-            "gives where there is nothing to find: a hollow mark near it says little, wherever it "
-            "lies. Shares are of v's effect, of all dimensions, and of v's own KL from unsteered. "
+            "controlled, the whole interval has to, and where as few samples would put any model "
+            "there it stays undecided. The small tick is what the published procedure gives where "
+            "there is nothing to find: a hollow mark near it says little, wherever it lies. Shares "
+            "are of v's effect, of all dimensions, and of v's own KL from unsteered. "
             "The figure does not show which oddity makes the difference: the sentences below "
             "and the table of switches do." + left_out
         ),
