@@ -41,6 +41,13 @@ _WORDS = {
     NOT_MEASURED: "was not measured",
 }
 
+_SAME = {
+    "holds": "the conclusion survives",
+    "fails": "it does not hold either way",
+    "undecided": "it stays open either way",
+    "untestable": "it cannot be tested either way",
+}
+
 
 def region(asked: tuple[str, str], study: Study) -> Region:
     """Where the number of (conclusion, quantity) must lie, with the margins of the study."""
@@ -113,7 +120,7 @@ def _sentence(
     if NOT_MEASURED in (reference.finding, controlled.finding):
         return f"{start}."
     if reference.finding == controlled.finding:
-        return f"{start}: the finding survives."
+        return f"{start}: {_SAME[reference.finding]}."
     if decide:
         each = "; ".join(f"without {s} it {_shown(asked, without[s])}" for s in decide)
         return f"{start}; what decides is {' or '.join(decide)}: {each}."

@@ -63,6 +63,21 @@ def test_a_replaced_part_is_loaded_and_no_other(full):
     ]
 
 
+def test_a_part_made_anew_many_times_does_not_grow_the_database(layout):
+    def write(n: int) -> None:
+        rows = [{"prompt_id": f"p{i}", "text": f"{i * 7919} of {n} " * 9} for i in range(10_000)]
+        synthetic.write(layout, "prompt_sets", {"trait": "formality"}, *rows)
+        assert len(sync(layout).loaded) == 1
+
+    for n in range(12):
+        write(n)
+    grown = layout.database.stat().st_size
+    for n in range(12, 36):
+        write(n)
+    assert layout.database.stat().st_size < 1.5 * grown
+    assert count_rows(layout, "prompt_sets") == 10_000
+
+
 def test_a_removed_part_leaves_the_database_and_its_neighbours_stay(full):
     sync(full)
     path = full.part("null_spaces", {**SENTIMENT, "kind": "fisher"})
