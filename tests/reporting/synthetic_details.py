@@ -43,7 +43,8 @@ def radii() -> list[Row]:
     for layer in LAYERS:
         for family, kind, gain in _DIRECTIONS:
             for tolerance in (0.001, 0.01, 0.1):
-                radius = 8.0 * (tolerance / (0.05 * gain)) ** 0.5
+                steep = gain * (9 if layer == 20 else 1)
+                radius = 8.0 * (tolerance / (0.05 * steep)) ** 0.5
                 rows.append({
                     "layer": layer, "reference_id": f"L{layer}.base",
                     "vector_id": f"L{layer}.{family}.{kind}".rstrip("."), "family": family,

@@ -77,6 +77,24 @@ NEEDS = {
 }
 
 
+@pytest.mark.parametrize("chart", ALL)
+def test_no_mark_lies_outside_its_axes(evidence: Evidence, chart):
+    figure = chart(evidence)
+    assert isinstance(figure, Figure)
+    outside = []
+    for axes in figure.draw().axes:
+        (left, right), (bottom, top) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
+        for line in axes.lines:
+            points = np.asarray(line.get_xydata(), dtype=float)
+            if line.get_marker() in ("None", "", None) or line.get_transform() != axes.transData:
+                continue
+            inside = (left <= points[:, 0]) & (points[:, 0] <= right)
+            inside &= (bottom <= points[:, 1]) & (points[:, 1] <= top)
+            if not inside[np.isfinite(points).all(axis=1)].all():
+                outside.append((axes.get_title(), points[~inside]))
+    assert not outside
+
+
 def test_every_figure_of_a_report_is_tested_here():
     assert tuple(every_chart()) == ALL
 

@@ -20,6 +20,7 @@ from steer_assets.reporting.style import (
     y_label,
 )  # fmt: skip
 
+_LEAST = 1e-3  # in |v|; a radius of nothing stands here
 _FLOOR = 1e-8  # nats; smaller values are rounding of float32 logits
 _WORDS = {"base_plus_null": "null", "base_plus_range": "range", "orthogonal": "random"}
 _ARM = ["layer", "family", "null_space"]
@@ -167,6 +168,7 @@ def radii(evidence: Evidence) -> Figure | Absent:
         for axes, layer in zip(grid, layers, strict=True):
             _radii(axes, shown.filter(pl.col("layer") == layer), names)
             axes.set_title(f"layer {layer}")
+        grid[0].set_xlim(*_ends(shown))
         grid[0].set_yticks(range(len(names)), names)
         grid[0].set_ylim(len(names) - 0.5, -0.5)
         figure.supxlabel("|v⊥| as a multiple of |v|", fontsize="medium")
@@ -206,6 +208,13 @@ def _bound(value: float, reached: bool) -> str:
     return f"{'' if reached else 'at least '}{value:.2g} |v|"
 
 
+def _ends(rows: pl.DataFrame) -> tuple[float, float]:
+    """Of the axis that all panels share: one panel's own would cut the marks of others."""
+    marks = pl.concat([rows["measured"], rows["predicted"], pl.Series([1.0])]).clip(_LEAST)
+    low, high = extent(marks)
+    return low / 1.3, high * 1.9  # room for arrows
+
+
 def _radii(axes: Axes, rows: pl.DataFrame, names: list[str]) -> None:
     axes.axvline(1, color=MUTED, lw=0.8)
     for k, (what, filled) in enumerate((("measured", True), ("predicted", False))):
@@ -213,7 +222,7 @@ def _radii(axes: Axes, rows: pl.DataFrame, names: list[str]) -> None:
         for row in rows.iter_rows(named=True):
             shown = look(row["family"])
             y = names.index(row["direction"]) + dodge(k, 2, 0.34)
-            x = max(row[what], 1e-3)
+            x = max(row[what], _LEAST)
             axes.plot([x], [y], ls="", marker=shown.marker, color=shown.colour, ms=4.2,
                       mfc=shown.colour if filled else PAPER)  # fmt: skip
             if not row[f"{what}_reached"]:
@@ -226,7 +235,6 @@ def _radii(axes: Axes, rows: pl.DataFrame, names: list[str]) -> None:
             axes.plot([], [], ls="", marker="o", color=MUTED, mfc=MUTED if filled else PAPER,
                       label=what)  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xlim(right=axes.get_xlim()[1] * 1.7)  # room for arrows
     logarithmic(axes, "x")
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
