@@ -7,6 +7,7 @@ Parquet itself does not notice a flipped byte, so each part carries the hash of 
 read with Arrow, which answers a damaged file with an error; polars may abort the process.
 """
 
+import io
 from pathlib import Path
 
 import polars as pl
@@ -52,10 +53,13 @@ def write_part(path: Path, frame: pl.DataFrame) -> None:
         if hash_frame(read_part(temporary), without=()) != expected:
             raise OSError(f"{path} read back differently from what was written")
 
+    # Made in memory: polars says nothing of a full disk but that the file is out of specification.
+    content = io.BytesIO()
+    frame.write_parquet(
+        content, compression="zstd", statistics=True, metadata={_HASH_KEY: expected}
+    )
     with atomic_path(path, verify) as temporary:
-        frame.write_parquet(
-            temporary, compression="zstd", statistics=True, metadata={_HASH_KEY: expected}
-        )
+        temporary.write_bytes(content.getbuffer())
 
 
 def _read(path: Path) -> tuple[pl.DataFrame, str | None]:
