@@ -137,7 +137,7 @@ def _compare(run: StageRun) -> Iterator[tuple[Row, list[Row], Row]]:
     dimensions=("model", "trait"),
     group="protocols",
     kinds={"scipy", "duckdb"},
-    code_version="2",
+    code_version="3",
     needs=(
         "model_snapshot",
         "generations",

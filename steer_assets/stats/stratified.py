@@ -27,6 +27,9 @@ Table = Float[np.ndarray, "n m"]
 Statistic = Callable[[Sequence[np.ndarray]], np.ndarray]
 
 
+_ROUNDING = 100 * np.finfo(float).eps  # of a score
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A number with its interval."""
@@ -94,7 +97,7 @@ def mean_d(pairs: Sequence[tuple[int, int]], *, absolute: bool) -> Statistic:
 
     def statistic(arms: Sequence[np.ndarray]) -> np.ndarray:
         means = [arm.mean(axis=(1, 2)) for arm in arms]
-        variances = [arm.var(axis=(1, 2)) for arm in arms]
+        variances = [_variance(arm) for arm in arms]
         with np.errstate(divide="ignore", invalid="ignore"):
             d = np.stack(
                 [
@@ -105,6 +108,13 @@ def mean_d(pairs: Sequence[tuple[int, int]], *, absolute: bool) -> Statistic:
         return np.asarray((np.abs(d) if absolute else d).mean(axis=0))
 
     return statistic
+
+
+def _variance(arm: np.ndarray) -> np.ndarray:
+    """Variance over texts; none where equal scores differ by rounding, which d would divide by."""
+    variance = arm.var(axis=(1, 2))
+    rounding = (_ROUNDING**2) * np.square(arm).mean(axis=(1, 2))
+    return np.where(variance > rounding, variance, 0.0)
 
 
 def mean_share(others: Sequence[int], base: int, unsteered: int | None) -> Statistic:

@@ -72,6 +72,13 @@ def test_the_size_of_d_cannot_reach_zero_and_means_what_nothing_gives() -> None:
     assert found.low > 0
 
 
+def test_equal_scores_of_a_resample_have_no_spread_to_divide_by() -> None:
+    """A resample may hold one prompt alone, whose scores then differ by rounding only."""
+    a = np.full((1, 12, 1), 0.1)
+    assert 0 < a.var() < 1e-30
+    assert not np.isfinite(mean_d([(0, 1)], absolute=False)([a, a + 1e-9])).any()
+
+
 def test_strata_share_no_prompts_and_are_all_resampled() -> None:
     rng = np.random.default_rng(5)
     strata = [Arms([rng.normal(1, 1, (n, 2)), rng.normal(0, 1, (n, 2))]) for n in (12, 30)]
