@@ -87,9 +87,9 @@ def _own_artifacts(copy: World, original: World) -> None:
 
 @pytest.fixture
 def finished(original: World, tmp_path: Path) -> Iterator[World]:
-    shutil.copytree(original.root, tmp_path / "world")
-    _own_artifacts(World(tmp_path / "world"), original)
-    with living_in(World(tmp_path / "world")) as world, few_figures():
+    world = World(shutil.copytree(original.root, tmp_path / "world"))
+    _own_artifacts(world, original)
+    with living_in(world), few_figures():
         yield world
 
 

@@ -225,7 +225,7 @@ def _adjusted(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _least(low: float, high: float) -> float:
     """The smallest size of an effect that its interval allows."""
-    return 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    return max(0.0, low, -high)
 
 
 def with_verdicts(rows: pl.DataFrame, auroc_low: float, study: Study) -> pl.DataFrame:

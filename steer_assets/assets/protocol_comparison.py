@@ -87,14 +87,15 @@ def _of_measures(
     wanted = (pl.col("conclusion") == asked[0]) & (pl.col("quantity") == asked[1])
     for measured in measures.filter(wanted).iter_rows(named=True):
         number = Estimate(measured["value"], measured["low"], measured["high"])
+        of_any = measured["by_itself"] or None
         finding = reading(
             number,
             region(asked, run.study),
             tested=_tested(on[measured["setting"], measured["switch"]]),
-            of_any=measured["by_itself"] or None,
+            of_any=of_any,
         )
         row = {**measured, "finding": finding}
-        yield _found(row, measured["by_itself"] or None), row
+        yield _found(row, of_any), row
 
 
 def _with_prompts(run: StageRun) -> pl.DataFrame:

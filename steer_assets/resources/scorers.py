@@ -85,9 +85,10 @@ def available(
     for name in names:
         try:
             found.append(scorer(name, trait, layout, judge))
-            if catalog.scorer_entry(name).drifts:
+            entry = catalog.scorer_entry(name)
+            if entry.drifts:
                 log.warning(
-                    f"scorer {name}: {catalog.scorer_entry(name).model_id} is not pinned to a "
+                    f"scorer {name}: {entry.model_id} is not pinned to a "
                     "commit, so it may answer otherwise tomorrow: give its entry a `revision`"
                 )
         except ScorerUnavailable as error:

@@ -5,7 +5,6 @@ difference in one transaction, under an inter-process lock. When somebody holds 
 sync is put off, never failed: the record is safe and the next sync loads it.
 """
 
-import os
 from dataclasses import dataclass, field
 
 import duckdb
@@ -54,11 +53,10 @@ def signatures(layout: Layout) -> dict[str, str]:
 
     Parts are only ever replaced by rename, so inode, size and time change together with content.
     """
-    return {name: _signature(status) for name, status in layout.stamps().items()}
-
-
-def _signature(status: os.stat_result) -> str:
-    return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+    return {
+        name: f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+        for name, status in layout.stamps().items()
+    }
 
 
 def _schema_hash() -> str:

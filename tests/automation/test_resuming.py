@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
 import pytest
 
 from steer_assets.assets import plan
@@ -16,6 +20,27 @@ pytestmark = pytest.mark.faults
 
 class _Stop(Exception):
     """Stands for whatever ends a run in the middle."""
+
+
+@dataclass
+class Interrupted:
+    """Counts the calls of a function, and stops the run where `stop_after` of them are made."""
+
+    plain: Callable[..., object]
+    calls: int = 0
+    stop_after: int = 10**6
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        if self.calls == self.stop_after:
+            raise _Stop
+        self.calls += 1
+        return self.plain(*args, **kwargs)
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> Interrupted:
+    found = Interrupted(getattr(module, name))
+    monkeypatch.setattr(module, name, found)
+    return found
 
 
 def version_of(world: World, stage: str) -> str:
@@ -33,27 +58,18 @@ def test_generations_go_on_from_finished_batches(
     path.write_text(path.read_text().replace("samples: 1", "samples: 1\n  batch_rows: 4"))
     assert materialise_one("generations") == ""
     whole = version_of(finished, "generations")
-    calls: list[int] = []
-    generate = decode.generate
-
-    def counted(*args: object, **kwargs: object) -> object:
-        if len(calls) == stop_after:
-            raise _Stop
-        calls.append(1)
-        return generate(*args, **kwargs)
-
-    monkeypatch.setattr(decode, "generate", counted)
-    stop_after = 3
+    generate = interrupted(monkeypatch, decode, "generate")
+    generate.stop_after = 3
     assert "_Stop" in materialise_one("generations")
-    assert len(calls) == 3
+    assert generate.calls == 3
     assert len(list((finished.layout.root / "partial").rglob("*-*.json"))) == 3
-    stop_after = 10**6
+    generate.stop_after = 10**6
     assert materialise_one("generations") == ""
     sets = warehouse.query(
         finished.layout, "SELECT count(*) AS n FROM generations GROUP BY protocol"
     )
     assert len(sets) == 5  # controlled, reference, and that without each switch of generation
-    assert len(calls) == sum(-(-n // 4) for n in sets["n"])  # each batch once, over both runs
+    assert generate.calls == sum(-(-n // 4) for n in sets["n"])  # each batch once, over both runs
     assert version_of(finished, "generations") == whole
     assert not list((finished.layout.root / "partial").rglob("*.json"))
 
@@ -65,26 +81,17 @@ def test_activations_go_on_from_finished_batches(
     from steer_assets.assets import activation_caches
     from steer_assets.lm import capture
 
-    plain, calls = capture.capture, [0]
-
-    def counted(*args: object, **kwargs: object) -> object:
-        if calls[0] == stop_after:
-            raise _Stop
-        calls[0] += 1
-        return plain(*args, **kwargs)
-
-    monkeypatch.setattr(capture, "capture", counted)
+    captured = interrupted(monkeypatch, capture, "capture")
     monkeypatch.setattr(activation_caches, "_BATCH_TOKENS", 700)
-    stop_after = 10**6
     assert materialise_one("activation_caches") == ""
-    whole, batches = version_of(finished, "activation_caches"), calls[0]
+    whole, batches = version_of(finished, "activation_caches"), captured.calls
     assert batches > 3
-    calls[0], stop_after = 0, 3
+    captured.calls, captured.stop_after = 0, 3
     assert "_Stop" in materialise_one("activation_caches")
     assert len(list((finished.layout.root / "partial").rglob("batch-*.h5"))) == 3
-    stop_after = 10**6
+    captured.stop_after = 10**6
     assert materialise_one("activation_caches") == ""
-    assert calls[0] == batches
+    assert captured.calls == batches
     assert version_of(finished, "activation_caches") == whole
 
 
@@ -94,18 +101,10 @@ def test_forms_go_on_from_finished_prompts(
     from steer_assets.lm import derivatives
 
     before = version_of(finished, "behavioral_spectra")
-    differentiate, calls = derivatives.differentiate, [0]
-
-    def counted(*args: object, **kwargs: object) -> object:
-        if calls[0] == stop_after:
-            raise _Stop
-        calls[0] += 1
-        return differentiate(*args, **kwargs)
-
-    monkeypatch.setattr(derivatives, "differentiate", counted)
-    stop_after = 2
+    differentiate = interrupted(monkeypatch, derivatives, "differentiate")
+    differentiate.stop_after = 2
     assert "_Stop" in materialise_one("behavioral_spectra")
-    stop_after = 10**6
+    differentiate.stop_after = 10**6
     assert materialise_one("behavioral_spectra") == ""
-    assert calls[0] == 6  # three prompts at two points, none twice
+    assert differentiate.calls == 6  # three prompts at two points, none twice
     assert version_of(finished, "behavioral_spectra") == before
