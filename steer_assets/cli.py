@@ -45,7 +45,8 @@ for command, example in (
     (gc.gc, "steer gc --runs-older-than 90"),
     (score.score, "steer score sentiment < texts.jsonl"),
 ):
-    app.command(epilog=f"Example: {example}")(command)
+    kind = warehouse.QueryCommand if command is warehouse.sql else None
+    app.command(epilog=f"Example: {example}", cls=kind)(command)
 app.add_typer(catalogue.models, name="models")
 app.add_typer(catalogue.traits, name="traits")
 app.add_typer(vectors.vectors, name="vectors")

@@ -6,6 +6,7 @@ run at all.
 
 import logging
 import os
+import re
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 from filelock import FileLock
 from sqlalchemy.exc import OperationalError
 
@@ -80,13 +82,19 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
-            error = data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
             said = data.user_failure_data.description if data.user_failure_data else None
-            text = said or (error.message.strip() if error is not None else "unknown error")
-            return f"{event.step_key} failed: {text}"
+            return f"{event.step_key} failed: {said or _sentence(data.error)}"
     return "the run failed before any stage began"
+
+
+def _sentence(error: SerializableErrorInfo | None) -> str:
+    """What the stage itself raised: not Dagster's wrapping, nor the causes beneath it."""
+    while error is not None and error.cause and (error.cls_name or "").startswith("Dagster"):
+        error = error.cause
+    if error is None:
+        return "unknown error"
+    # Dagster writes the class with its module before the text; ours say all in the text.
+    return re.sub(r"^steer_assets\.[\w.]+: ", "", error.message.strip())
 
 
 def run_job(

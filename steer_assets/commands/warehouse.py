@@ -1,8 +1,12 @@
 """`steer sql`, `steer db`."""
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
+import typer.core
 
 from steer_assets.commands import terminal
 from steer_assets.commands.options import Json
@@ -13,12 +17,56 @@ from steer_assets.storage.layout import Layout
 db = typer.Typer(no_args_is_help=True, help="The DuckDB file.")
 
 
+class QueryCommand(typer.core.TyperCommand):
+    """A command whose argument may begin with a comment of SQL, which looks like an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put such an argument behind `--`; an option of ours has no space before its `=`."""
+        if "--" not in args:
+            queries = [arg for arg in args if _is_commented(arg)]
+            options = [arg for arg in args if not _is_commented(arg)]
+            args = [*options, "--", *queries] if queries else args
+        return super().parse_args(ctx, args)
+
+
+def _is_commented(argument: str) -> bool:
+    return argument.startswith("--") and any(c.isspace() for c in argument.partition("=")[0])
+
+
 def sql(
-    query: Annotated[str, typer.Argument(help="One SQL query.")],
+    query: Annotated[
+        str, typer.Argument(help="One SQL query; `-` or nothing reads it from standard input.")
+    ] = "",
+    file: Annotated[Path | None, typer.Option(help="A file with one SQL query.")] = None,
     json: Json = False,
 ) -> None:
     """Ask the database one question; it may read files of the data folder too, and nothing else."""
-    terminal.show(questions.ask(Layout(data_folder()), query), as_json=json)
+    terminal.show(questions.ask(Layout(data_folder()), _query(query, file)), as_json=json)
+
+
+def _query(query: str, file: Path | None) -> str:
+    """The query from the one place where it was given."""
+    if file is not None:
+        if query:
+            raise ValueError("give a query or --file, not both")
+        found, where = _decoded(file.read_bytes(), str(file)), str(file)
+    elif query in ("", "-"):
+        if query == "" and sys.stdin.isatty():
+            raise ValueError("no query; give one as an argument, with --file, or on standard input")
+        where = "standard input"
+        found = _decoded(sys.stdin.buffer.read(), where)
+    else:
+        return query
+    if not found.strip():
+        raise ValueError(f"{where} holds no query")
+    return found
+
+
+def _decoded(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where} is not UTF-8 text: {error}") from error
 
 
 def _tell(result: syncing.SyncResult) -> None:

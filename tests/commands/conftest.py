@@ -5,11 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from steer_assets import cli
+from steer_assets.assets import plan
+from steer_assets.assets.stage import STAGES
+from steer_assets.catalog import catalog
+from steer_assets.storage import lineage
 from steer_assets.storage.layout import Layout
+from steer_assets.storage.parquet import write_part
+from tests.reporting.synthetic import build_evidence
 
+MODEL, TRAIT = "smollm2-135m-instruct", "formality"
+KEY = {"model": MODEL, "trait": TRAIT}
+_ONE = {"models": ("model",), "scorer_validation": ("trait",)}
 Steer = Callable[..., "Answer"]
 
 
@@ -65,3 +75,30 @@ def steer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         return Answer(code, said.out, said.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def rows() -> dict[str, pl.DataFrame]:
+    return dict(build_evidence().tables)
+
+
+@pytest.fixture
+def stored(layout: Layout, rows: dict[str, pl.DataFrame]) -> Layout:
+    """The synthetic partition as parts on disk, and the record that a report was made."""
+    for table, frame in rows.items():
+        own = {d: KEY[d] for d in _ONE.get(table, ("model", "trait"))}
+        named = frame.with_columns(pl.lit(value).alias(d) for d, value in own.items())
+        if table == "null_spaces":
+            for kind in ("covariance", "jacobian", "fisher"):
+                part = named.filter(pl.col("kind") == kind)
+                write_part(layout.part(table, {**own, "kind": kind}), part)
+        else:
+            write_part(layout.part(table, own), named)
+    stage = STAGES["equivalence_reports"]
+    part = layout.relative(layout.part(stage.name, KEY))
+    lineage.write_record(
+        layout, asset_key=stage.name, key=KEY, data_version="1", study="quick", code_version="1",
+        inputs=plan.expected_inputs(layout, stage, KEY, catalog.study("quick")), run_id="r",
+        mlflow_run_id="", files=[lineage.describe_file(layout, part)],
+    )  # fmt: skip
+    return layout
