@@ -48,8 +48,9 @@ BESIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 tests: setup
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not faults" $(BESIDE)
 
-unit: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow and not faults"
+# Real weights stay out, and so do whole runs: `make e2e` and `make test` have them.
+unit: setup  ## unit tests, of one room with ROOM=stats (a folder of tests/)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not faults" $(BESIDE) $(if $(ROOM),tests/$(ROOM))
 
 e2e: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow

@@ -1,13 +1,26 @@
 """Fixtures shared by the rooms of the platform, and what runs beside what."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.syncing import sync
 from tests.finished import finished, original
 from tests.storage import synthetic
+from tests.timings import Timings
 
 __all__ = ["finished", "original"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--timings", metavar="FILE", help="write processor seconds per test as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--timings")
+    config.pluginmanager.register(Timings(Path(path) if path else None), "timings")
 
 
 def _group(item: pytest.Item) -> str:
@@ -30,9 +43,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def synced(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    """Parts of every table, loaded into the database; for reading, or to be copied."""
-    layout = Layout(tmp_path_factory.mktemp("synced"))
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """Parts of every table, not loaded: written once, to be copied; nobody changes them."""
+    layout = Layout(tmp_path_factory.mktemp("parts"))
     synthetic.write_warehouse(layout)
+    return layout
+
+
+@pytest.fixture(scope="session")
+def synced(parts: Layout, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """Parts of every table, loaded into the database; for reading, or to be copied."""
+    layout = Layout(Path(shutil.copytree(parts.root, tmp_path_factory.mktemp("synced") / "data")))
     assert not sync(layout).damaged
     return layout

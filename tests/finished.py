@@ -85,11 +85,18 @@ def _own_artifacts(copy: World, original: World) -> None:
             store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", there)
 
 
-@pytest.fixture
-def finished(original: World, tmp_path: Path) -> Iterator[World]:
-    world = World(shutil.copytree(original.root, tmp_path / "world"))
+@contextmanager
+def copy_of(original: World, root: Path) -> Iterator[World]:
+    """A copy of a finished world at `root`, lived in for the time of the block."""
+    world = World(shutil.copytree(original.root, root))
     _own_artifacts(world, original)
     with living_in(world), few_figures():
+        yield world
+
+
+@pytest.fixture
+def finished(original: World, tmp_path: Path) -> Iterator[World]:
+    with copy_of(original, tmp_path / "world") as world:
         yield world
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import polars as pl
 import pytest
 from safetensors.numpy import load_file
@@ -10,7 +12,7 @@ from typer.testing import CliRunner
 from steer_assets.cli import app
 from steer_assets.geometry.vector_files import NamedVector, write_safetensors
 from steer_assets.storage.parquet import read_part
-from tests.finished import KEY, run_tiny
+from tests.finished import KEY, copy_of, run_tiny
 from tests.tiny import World
 
 pytestmark = pytest.mark.slow
@@ -23,16 +25,17 @@ NAMES = ("generation_id", "vector_id", "family", "run_id")
 BY_FAMILY = ("p_difference_adjusted", "p_equivalence_adjusted", "verdict", "reason")
 
 
-@pytest.fixture
-def brought(finished: World) -> World:
-    stored = load_file(finished.layout.pair_file("vectors", *KEY.values(), ".safetensors"))
-    file = finished.root / "copy.safetensors"
-    write_safetensors(file, [NamedVector(BASE, stored[BASE], LAYER)])
-    where = ["--model", KEY["model"], "--trait", KEY["trait"], "--layer", str(LAYER)]
-    done = CliRunner().invoke(app, ["vectors", "import", str(file), "--name", "copy", *where])
-    assert done.exit_code == 0, done.output
-    run_tiny(finished)
-    return finished
+@pytest.fixture(scope="module")
+def brought(original: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with copy_of(original, tmp_path_factory.mktemp("brought") / "world") as world:
+        stored = load_file(world.layout.pair_file("vectors", *KEY.values(), ".safetensors"))
+        file = world.root / "copy.safetensors"
+        write_safetensors(file, [NamedVector(BASE, stored[BASE], LAYER)])
+        where = ["--model", KEY["model"], "--trait", KEY["trait"], "--layer", str(LAYER)]
+        done = CliRunner().invoke(app, ["vectors", "import", str(file), "--name", "copy", *where])
+        assert done.exit_code == 0, done.output
+        run_tiny(world)
+        yield world
 
 
 def rows(world: World, table: str, vector_id: str) -> pl.DataFrame:

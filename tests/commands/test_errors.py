@@ -1,6 +1,7 @@
 """Errors are one sentence and an exit code: 2 for wrong input, 1 for a world gone wrong."""
 
 import re
+import shutil
 
 import click
 import pytest
@@ -8,7 +9,6 @@ import typer
 
 from steer_assets import cli
 from steer_assets.commands import warehouse as warehouse_commands
-from tests.storage import synthetic
 from tests.storage.processes import database_open, holding
 
 MODEL = "smollm2-135m-instruct"
@@ -130,8 +130,8 @@ def test_a_damaged_database_and_its_remedy(steer, full):
     assert steer("sql", "FROM v_effects").code == 0
 
 
-def test_a_damaged_part_is_named_and_the_rest_is_loaded(steer, layout):
-    synthetic.write_warehouse(layout)
+def test_a_damaged_part_is_named_and_the_rest_is_loaded(steer, layout, parts):
+    shutil.copytree(parts.root, layout.root)
     path = layout.part("logit_distances", {"model": "toy", "trait": "formality"})
     path.write_bytes(b"PAR1")
     answer = steer("db", "sync")

@@ -1,7 +1,6 @@
 """The whole graph on real weights: Dagster runs, Parquet, DuckDB, MLflow, nothing mocked."""
 
 import json
-import subprocess
 import sys
 
 import mlflow
@@ -10,14 +9,14 @@ import polars as pl
 import pytest
 from safetensors.numpy import load_file
 
+from steer_assets import cli
 from steer_assets.assets import plan
 from steer_assets.assets.stage import STAGES
-from steer_assets.catalog import catalog
 from steer_assets.paths import SQL
-from steer_assets.storage import hdf5, lineage, syncing, warehouse
+from steer_assets.storage import hdf5, lineage, warehouse
 from steer_assets.storage.layout import partition_name
 from steer_assets.storage.schema import table_statements, view_statements
-from tests.e2e.conftest import MODEL, STUDY, TRAITS, World, run_smoke
+from tests.e2e.conftest import MODEL, STUDY, TRAITS, World
 
 pytestmark = pytest.mark.slow
 
@@ -189,88 +188,20 @@ def test_verdicts_trace_back_to_the_catalog(world: World) -> None:
     assert "traits/sentiment.yaml" in set(rows["input_partition"])
 
 
-def test_a_second_run_computes_nothing(world: World) -> None:
+def test_a_second_run_computes_nothing_and_shows_verdicts(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = versions(world)
-    again = run_smoke(world.layout)
-    assert again.made == []
+    traits = [f"--trait={trait}" for trait in TRAITS]
+    words = ["steer", "run", "--model", MODEL, *traits, "--study", STUDY, "--json"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    said = capsys.readouterr()
+    rows = [json.loads(line) for line in said.out.splitlines()]
+    assert sorted((row["trait"], row["layer"]) for row in rows) == [
+        (trait, layer) for trait in TRAITS for layer in (15, 20)
+    ]
+    assert "0 artifacts made" in said.err
     assert versions(world) == before
-
-
-def test_a_deleted_part_is_remade_alone_and_the_same(world: World) -> None:
-    before = versions(world)
-    key = {"model": MODEL, "trait": "sentiment"}
-    world.layout.part("logit_distances", key).unlink()
-    again = run_smoke(world.layout)
-    assert again.made == [("logit_distances", partition_name(key))]
-    assert versions(world) == before
-
-
-def test_a_damaged_input_is_named_and_then_mended(world: World) -> None:
-    before = versions(world)
-    path = world.layout.pair_file("moments", MODEL, "formality", ".h5")
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    path.write_bytes(content)
-    key = {"model": MODEL, "trait": "formality"}
-    status = plan.check(world.layout, STAGES["covariance_matrices"], key, catalog.study(STUDY))
-    assert "moments/smollm2-135m-instruct/formality.h5 is damaged" in status.reasons[0]
-    again = run_smoke(world.layout)
-    assert again.made == [("covariance_matrices", partition_name(key))]
-    assert versions(world) == before
-
-
-def test_a_setting_makes_stale_exactly_what_reads_it(world: World) -> None:
-    study = catalog.study(STUDY)
-    key = {"model": MODEL, "trait": "sentiment"}
-    stages = [stage for stage in STAGES.values() if stage.dimensions == ("model", "trait")]
-
-    def stale(**changes: object) -> set[str]:
-        other = study.model_validate({**study.model_dump(mode="json"), **changes})
-        return {s.name for s in stages if not plan.check(world.layout, s, key, other).fresh}
-
-    statistics = {**study.statistics.model_dump(mode="json"), "margin_sd": 0.3}
-    with_intervals = {"equivalence_reports", "protocol_comparison", "protocol_measures"}
-    assert stale(statistics=statistics) == with_intervals
-    generation = {**study.generation.model_dump(mode="json"), "temperature": 0.5}
-    assert stale(generation=generation) == {"generations", "equivalence_reports"}
-    logits = {**study.logits.model_dump(mode="json"), "alphas": [0.5]}
-    assert stale(logits=logits) == {"logit_distances"}
-    assert stale(title="another title") == set()
-
-
-def test_the_database_may_be_held_open_by_somebody_else(world: World) -> None:
-    key = {"model": MODEL, "trait": "sentiment"}
-    world.layout.part("logit_distances", key).unlink()
-    held = (
-        "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True);"
-        "sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", held, str(world.layout.database)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as analyst:
-        assert analyst.stdout is not None
-        assert analyst.stdout.readline() == "held\n"
-        outcome = run_smoke(world.layout)
-        assert outcome.synced is not None
-        assert outcome.synced.deferred
-        analyst.communicate("")
-    result = syncing.sync(world.layout)
-    assert any("logit_distances" in path for path in result.loaded)
-
-
-def test_the_command_line_shows_verdicts(world: World) -> None:
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "steer_assets.cli", "run",
-            "--model", MODEL, "--trait", "sentiment", "--study", STUDY, "--json",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )  # fmt: skip
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["layer"] for row in rows] == [15, 20]
-    assert "0 artifacts made" in done.stderr

@@ -1,9 +1,9 @@
+import shutil
 from pathlib import Path
 
 import pytest
 
 from steer_assets.storage.layout import Layout
-from tests.storage import synthetic
 
 
 @pytest.fixture
@@ -12,7 +12,14 @@ def layout(tmp_path: Path) -> Layout:
 
 
 @pytest.fixture
-def full(layout: Layout) -> Layout:
+def full(layout: Layout, parts: Layout) -> Layout:
     """Parquet parts of every table, not loaded yet."""
-    synthetic.write_warehouse(layout)
+    shutil.copytree(parts.root, layout.root)
+    return layout
+
+
+@pytest.fixture
+def loaded(layout: Layout, synced: Layout) -> Layout:
+    """The same parts with their database, to be asked; to a sync, the parts are new ones."""
+    shutil.copytree(synced.root, layout.root)
     return layout

@@ -59,10 +59,8 @@ def test_what_changed_since_last_week_names_the_inputs(layout: Layout):
     assert lineage.read_record(layout, asset, key) is not None
 
 
-def test_texts_stand_beside_each_other(layout: Layout):
-    synthetic.write_warehouse(layout)
-    sync(layout)
-    rows = query(layout, EXAMPLES["read_the_texts"])
+def test_texts_stand_beside_each_other(synced: Layout):
+    rows = query(synced, EXAMPLES["read_the_texts"])
     assert rows.height == len(synthetic.TRAITS)
     assert rows["unsteered_score"].null_count() == 0
 

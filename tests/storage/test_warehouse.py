@@ -153,12 +153,11 @@ def test_questions_and_answers(full):
         "DROP VIEW v_effects",
     ],
 )
-def test_questions_change_nothing(full, statement):
-    sync(full)
-    before = all_rows(full)
+def test_questions_change_nothing(loaded, statement):
+    before = all_rows(loaded)
     with pytest.raises(duckdb.Error, match="read-only"):
-        query(full, statement)
-    assert all_rows(full) == before
+        query(loaded, statement)
+    assert all_rows(loaded) == before
 
 
 def test_folders_with_odd_names(tmp_path):

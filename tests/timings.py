@@ -1,0 +1,88 @@
+"""Where the processor time of a test run went: the ten slowest tests, and a line per room.
+
+Processor seconds of the process and of the children that it waited for, not time on the clock: a
+busy machine, or a test beside another, does not change them. What a shared fixture costs is counted
+for the first test that asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+N_SLOWEST = 10
+_OVERHEAD = "(imports and collection)"
+
+
+def processor_seconds() -> float:
+    """User and system seconds of this process and of its finished children."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, who))
+
+
+def room(nodeid: str) -> str:
+    """The folder of `tests/` that a test lies in; `tests` for those that lie in none."""
+    parts = nodeid.partition("::")[0].split("/")
+    return parts[1] if len(parts) > 2 else parts[0]
+
+
+class Timings:
+    """Seconds per test, from the reports of this process or of its xdist workers."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.seconds: Counter[str] = Counter()
+        self.totals: list[float] = []
+        self._last = 0.0
+
+    @pytest.hookimpl
+    def pytest_runtest_logstart(self) -> None:
+        self._last = processor_seconds()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self):  # type: ignore[no-untyped-def]
+        report = yield
+        now = processor_seconds()
+        report.processor_seconds = now - self._last
+        self._last = now
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] += getattr(report, "processor_seconds", 0.0)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output["processor_seconds"] = processor_seconds()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        output = getattr(node, "workeroutput", {})
+        self.totals.append(output.get("processor_seconds", 0.0))
+
+    def by_room(self) -> dict[str, float]:
+        """Seconds per room, the dearest first; what belongs to no test stands last."""
+        rooms: Counter[str] = Counter()
+        for nodeid, seconds in self.seconds.items():
+            rooms[room(nodeid)] += seconds
+        total = sum(self.totals) or processor_seconds()
+        rest = max(0.0, total - sum(self.seconds.values()))
+        return {**dict(rooms.most_common()), _OVERHEAD: rest}
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self.seconds:
+            return
+        show = terminalreporter.write_line
+        terminalreporter.section("processor seconds")
+        for nodeid, seconds in self.seconds.most_common(N_SLOWEST):
+            show(f"{seconds:8.1f}  {nodeid}")
+        show("")
+        for name, seconds in self.by_room().items():
+            show(f"{seconds:8.1f}  {name}")
+        show(f"{sum(self.by_room().values()):8.1f}  all")
+        if self.path is not None:
+            self.path.write_text(json.dumps(dict(self.seconds.most_common()), indent=1))
