@@ -2,9 +2,8 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 import typer.core
 
@@ -20,7 +19,7 @@ db = typer.Typer(no_args_is_help=True, help="The DuckDB file.")
 class QueryCommand(typer.core.TyperCommand):
     """A command whose argument may begin with a comment of SQL, which looks like an option."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put such an argument behind `--`; an option of ours has no space before its `=`."""
         if "--" not in args:
             queries = [arg for arg in args if _is_commented(arg)]
