@@ -7,7 +7,7 @@ Rows that end are retired and the batch is compacted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.noise import NoiseKey, exponentials
 from steer_assets.lm.prefix import Prefix
 from steer_assets.lm.progress import Meter
-from steer_assets.lm.sampling import Sampling, greedy, race
+from steer_assets.lm.sampling import Drawn, Sampling, greedy, race
 from steer_assets.lm.stepping import Rows, prepare, start_rows, stepping
 
 
@@ -31,6 +31,14 @@ class Row(NamedTuple):
     prompt: int
     arm: int
     sample: int
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Token ids of one row so far, and the log-probability (nats) of each where it was drawn."""
+
+    ids: list[int] = field(default_factory=list)
+    log_p: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -45,14 +53,14 @@ class Job:
 
 
 @torch.inference_mode()
-def run_together(job: Job, batches: Sequence[Sequence[Row]], meter: Meter) -> dict[Row, list[int]]:
-    """Token ids of the rows of all batches, which run side by side over prefixes computed once."""
+def run_together(job: Job, batches: Sequence[Sequence[Row]], meter: Meter) -> dict[Row, Taken]:
+    """Tokens of the rows of all batches, which run side by side over prefixes computed once."""
     chosen = list(dict.fromkeys(row.prompt for rows in batches for row in rows))
     # Before any hook is set: a prefix is never steered.
     prefix = prepare(job.lm, [job.prompts[i] for i in chosen])
     place = {prompt: index for index, prompt in enumerate(chosen)}
     runs = [partial(_Batch(job, rows, prefix, place).run, meter) for rows in batches]
-    found: dict[Row, list[int]] = {}
+    found: dict[Row, Taken] = {}
     with stepping(job.lm), editing(job.lm, job.steering.edits()):
         for taken in side_by_side(runs):
             found |= taken
@@ -69,18 +77,19 @@ class _Batch:
         self._prefix, self._place = prefix, place
 
     @torch.inference_mode()  # of this thread
-    def run(self, meter: Meter) -> dict[Row, list[int]]:
-        """The token ids of every row."""
+    def run(self, meter: Meter) -> dict[Row, Taken]:
+        """The tokens of every row."""
         job, limit = self._job, self._job.sampling.max_new_tokens
         state = self._start(limit)
-        taken: list[list[int]] = [[] for _ in self._rows]
+        taken = [Taken() for _ in self._rows]
         live = list(range(len(self._rows)))
         tokens = job.lm.tensor([job.prompts[row.prompt][-1] for row in self._rows])
         arm_of_row = job.lm.tensor([row.arm for row in self._rows])
         job.steering.set_rows(arm_of_row)
         for step in range(limit):
-            tokens = self._choose(state.step(tokens), live, step)
-            kept = self._take(tokens.tolist(), live, taken, limit - step - 1, meter)
+            drawn = self._choose(state.step(tokens), live, step)
+            tokens = drawn.tokens
+            kept = self._take(drawn, live, taken, limit - step - 1, meter)
             if not kept:
                 break
             if _worth_retiring(len(live), len(kept), limit - step - 1):
@@ -93,9 +102,9 @@ class _Batch:
 
     def _take(
         self,
-        tokens: list[int],
+        drawn: Drawn,
         live: list[int],
-        taken: list[list[int]],
+        taken: list[Taken],
         n_left: int,
         meter: Meter,
     ) -> list[int]:
@@ -103,10 +112,13 @@ class _Batch:
         stop_ids = self._job.lm.stop_ids
         kept: list[int] = []
         n_taken = n_spared = 0
+        tokens, log_p = drawn.tokens.tolist(), drawn.log_p.tolist()
         for at, (row, token) in enumerate(zip(live, tokens, strict=True)):
-            if taken[row] and taken[row][-1] in stop_ids:
+            own = taken[row]
+            if own.ids and own.ids[-1] in stop_ids:
                 continue  # ended before, not yet retired
-            taken[row].append(token)
+            own.ids.append(token)
+            own.log_p.append(log_p[at])
             n_taken += 1
             if token in stop_ids:
                 n_spared += n_left
@@ -120,7 +132,7 @@ class _Batch:
         prompt_of_row = lm.tensor([self._place[row.prompt] for row in self._rows])
         return start_rows(lm, self._prefix, prompt_of_row, capacity)
 
-    def _choose(self, logits: Float[Tensor, "rows v"], live: list[int], step: int) -> Tensor:
+    def _choose(self, logits: Float[Tensor, "rows v"], live: list[int], step: int) -> Drawn:
         job = self._job
         if job.sampling.temperature == 0:
             return greedy(logits)

@@ -6,6 +6,7 @@ batches by the length of their prompts, and batches run side by side over the co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from steer_assets.lm.batch import Job, Row, run_together
+from steer_assets.lm.batch import Job, Row, Taken, run_together
 from steer_assets.lm.intervene import Arm, ArmTable, Steering
 from steer_assets.lm.memory import default_lanes, default_rows
 from steer_assets.lm.model import LanguageModel
@@ -30,6 +31,10 @@ class Generation:
     """One row's text. ``token_ids`` include the stop token where there is one; ``text`` does not.
 
     ``seed`` identifies the noise of (root seed, prompt, sample), the same for every arm.
+    ``log_probability`` (nats, all tokens) is that of the text where it was drawn from: the steered
+    model at the sampling's temperature, within its nucleus and normalised there; at temperature 0
+    the steered model itself. ``least_token_log_probability`` is that of the least likely token,
+    which is token number ``least_token`` of the text, from 0.
     """
 
     prompt: int
@@ -39,6 +44,9 @@ class Generation:
     text: str
     finish_reason: str
     seed: int
+    log_probability: float
+    least_token_log_probability: float
+    least_token: int
 
 
 def generate(
@@ -78,9 +86,9 @@ def generate(
     return [_generation(job, row, taken[row]) for row in rows]
 
 
-def _decode(job: Job, rows: list[Row], size: int, meter: Meter) -> dict[Row, list[int]]:
-    """Token ids of all rows, at most ``size`` rows at once."""
-    taken: dict[Row, list[int]] = {}
+def _decode(job: Job, rows: list[Row], size: int, meter: Meter) -> dict[Row, Taken]:
+    """Tokens of all rows, at most ``size`` rows at once."""
+    taken: dict[Row, Taken] = {}
     n_lanes = default_lanes(job.lm, min(size, len(rows)))
     waiting = _batches(rows, job.prompts, size // n_lanes, n_lanes)[::-1]
     while waiting:
@@ -93,8 +101,8 @@ def _decode(job: Job, rows: list[Row], size: int, meter: Meter) -> dict[Row, lis
     return taken
 
 
-def _run(job: Job, batches: list[list[Row]], meter: Meter) -> dict[Row, list[int]] | None:
-    """The rows' token ids; None where the device's memory did not hold them all at once.
+def _run(job: Job, batches: list[list[Row]], meter: Meter) -> dict[Row, Taken] | None:
+    """The rows' tokens; None where the device's memory did not hold them all at once.
 
     No row depends on its neighbours, so a batch may be split without changing a text.
     """
@@ -114,9 +122,19 @@ def _halves(rows: list[Row]) -> list[list[Row]]:
     return [half for half in (rows[:middle], rows[middle:]) if half]
 
 
-def _generation(job: Job, row: Row, ids: list[int]) -> Generation:
-    reason = "stop" if ids[-1] in job.lm.stop_ids else "length"
-    return Generation(*row, ids, job.lm.decode(ids), reason, job.keys[row.prompt, row.sample].seed)
+def _generation(job: Job, row: Row, taken: Taken) -> Generation:
+    ids, log_p = taken.ids, taken.log_p
+    least = min(range(len(log_p)), key=log_p.__getitem__)
+    return Generation(
+        *row,
+        token_ids=ids,
+        text=job.lm.decode(ids),
+        finish_reason="stop" if ids[-1] in job.lm.stop_ids else "length",
+        seed=job.keys[row.prompt, row.sample].seed,
+        log_probability=math.fsum(log_p),
+        least_token_log_probability=log_p[least],
+        least_token=least,
+    )
 
 
 def _name(prompt: Sequence[int]) -> str:

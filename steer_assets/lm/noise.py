@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
+
+_COARSE = np.uint32(1 << 12)  # below, a step of 1 in k is more than 2^-12 of the number
+_ABOVE_ZERO = 2.0**-54
+_BELOW_ONE = 1.0 - 2.0**-24  # the largest float32 below 1
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,32 @@ class NoiseKey:
 
 
 def exponentials(keys: Sequence[NoiseKey], step: int, size: int) -> Float[np.ndarray, "keys v"]:
-    """Standard exponential noise of each key at ``step``, float32, one number per token."""
+    """Standard exponential noise of each key at ``step``, float32, one number per token, never 0.
+
+    E = -log(1 - U), U = (k + 1/2) / 2^32 for 32 random bits k. A token of probability p wins the
+    race in about p of the draws because P(E < p) is about p, so U must be fine where it is small:
+    for k < 2^12 the 1/2 gives way to 53 more bits of a second stream. The lower tail is then
+    exponential down to 2^-85, where a float32 ziggurat has multiples of 2^-23 and an atom at 0. The
+    upper tail ends at 24 log 2 = 16.6; numbers as large lose to those of all other tokens.
+    """
     out = np.empty((len(keys), size), dtype=np.float32)
     for row, key in enumerate(keys):
-        # The step is the counter's highest word: steps cannot overlap.
-        bits = np.random.Philox(
-            key=np.array(key.words, dtype=np.uint64),
-            counter=np.array([0, 0, 0, step], dtype=np.uint64),
-        )
-        np.random.Generator(bits).standard_exponential(out=out[row], dtype=np.float32)
+        bits = _stream(key, step, 0).integers(0, 1 << 32, size=size, dtype=np.uint32)
+        out[row] = bits
+        out[row] += np.float32(0.5)
+        small = np.flatnonzero(bits < _COARSE)
+        if len(small):
+            out[row, small] = bits[small] + _stream(key, step, 1).random(len(small)) + _ABOVE_ZERO
+    uniform = torch.from_numpy(out).mul_(2.0**-32).clamp_max_(_BELOW_ONE)
+    uniform.neg_().log1p_().neg_()
     return out
+
+
+def _stream(key: NoiseKey, step: int, which: int) -> np.random.Generator:
+    # The step is the counter's highest word, the stream the next: neither can overlap another.
+    return np.random.Generator(
+        np.random.Philox(
+            key=np.array(key.words, dtype=np.uint64),
+            counter=np.array([0, 0, which, step], dtype=np.uint64),
+        )
+    )

@@ -8,10 +8,12 @@ Holtzman et al. 2020) is found by a partial sort, where asked for.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -38,9 +40,18 @@ class Sampling:
             )
 
 
-def greedy(logits: Float[Tensor, "rows v"]) -> Int[Tensor, " rows"]:
-    """The most likely token of each row."""
-    return logits.argmax(dim=-1)
+class Drawn(NamedTuple):
+    """One token per row, and its log-probability (nats, float64) where it was drawn from."""
+
+    tokens: Int[Tensor, " rows"]
+    log_p: Float[Tensor, " rows"]
+
+
+def greedy(logits: Float[Tensor, "rows v"]) -> Drawn:
+    """The most likely token of each row, with its probability under softmax(logits)."""
+    tokens = logits.argmax(dim=-1)
+    chosen = logits.gather(-1, tokens[:, None])[:, 0]
+    return Drawn(tokens, (chosen.float() - logits.float().logsumexp(dim=-1)).double())
 
 
 def race(
@@ -49,26 +60,59 @@ def race(
     key_of_row: Int[Tensor, " rows"],
     temperature: float,
     top_p: float,
-) -> Int[Tensor, " rows"]:
-    """Sample each row with the noise of its key; ``gumbel`` is -log of standard exponentials."""
+) -> Drawn:
+    """Sample each row with the noise of its key; ``gumbel`` is -log of standard exponentials.
+
+    Log-probabilities are those of the distribution that is sampled: softmax(logits / temperature),
+    within the nucleus and normalised there where ``top_p`` is below 1.
+    """
     if top_p < 1.0:
-        logits = within_nucleus(logits.float(), temperature, top_p)
+        return _race_in_nucleus(logits.float(), gumbel, key_of_row, temperature, top_p)
     if logits.device.type != "cpu":
-        return torch.add(logits.float(), gumbel[key_of_row], alpha=temperature).argmax(dim=-1)
+        scaled = logits.float() / temperature
+        tokens = gumbel[key_of_row].add_(scaled).argmax(dim=-1)
+        return Drawn(tokens, _log_p(scaled, tokens))
     # Row by row the scores stay in the processor's cache: half the time of the whole table.
     scores = torch.empty_like(gumbel[0])
     view = scores.numpy()  # whose argmax is eight times as fast as the tensor's
-    winners = torch.empty(len(logits), dtype=torch.int64)
+    winners, log_p = [], []
     for row, key in enumerate(key_of_row.tolist()):
-        torch.add(gumbel[key], logits[row], alpha=1 / temperature, out=scores)
-        winners[row] = int(view.argmax())
-    return winners
+        own = logits[row].float()
+        torch.add(gumbel[key], own, alpha=1 / temperature, out=scores)
+        winners.append(int(view.argmax()))
+        highest = float(own.numpy().max())
+        # The highest first, so that what counts most is not rounded at all.
+        total = torch.sub(own, highest, out=scores).mul_(1 / temperature).exp_().sum()
+        log_p.append((float(own[winners[-1]]) - highest) / temperature - math.log(float(total)))
+    return Drawn(torch.tensor(winners), torch.tensor(log_p, dtype=torch.float64))
 
 
-def within_nucleus(
+def _race_in_nucleus(
+    logits: Float[Tensor, "rows v"],
+    gumbel: Float[Tensor, "keys v"],
+    key_of_row: Int[Tensor, " rows"],
+    temperature: float,
+    top_p: float,
+) -> Drawn:
+    index, inside = nucleus(logits, temperature, top_p)
+    scaled = (logits.gather(-1, index) / temperature).masked_fill(~inside, -torch.inf)
+    # Masked after the noise is added: no noise whatever, not an infinite one, lets others win.
+    noise = gumbel[key_of_row[:, None], index]
+    winners = (scaled + noise).masked_fill(~inside, -torch.inf).argmax(dim=-1)
+    tokens = index.gather(-1, winners[:, None])[:, 0]
+    return Drawn(tokens, _log_p(scaled, winners))
+
+
+def _log_p(scaled: Float[Tensor, "rows v"], at: Int[Tensor, " rows"]) -> Float[Tensor, " rows"]:
+    chosen = scaled.gather(-1, at[:, None])[:, 0].double()
+    return chosen - scaled.logsumexp(dim=-1).double()
+
+
+def nucleus(
     logits: Float[Tensor, "rows v"], temperature: float, top_p: float
-) -> Float[Tensor, "rows v"]:
-    """Logits with minus infinity outside the smallest set of tokens that holds ``top_p``.
+) -> tuple[Int[Tensor, "rows n"], Bool[Tensor, "rows n"]]:
+    """The smallest set of tokens that holds ``top_p``: tokens by falling probability, and whether
+    each is inside; the first always is.
 
     A token belongs to the set while the more likely ones hold less than ``top_p``.
     """
@@ -78,7 +122,5 @@ def within_nucleus(
         top, index = probabilities.topk(size, dim=-1)
         before = top.cumsum(-1) - top
         if size == logits.shape[-1] or bool((before[:, -1] >= top_p).all()):
-            break
+            return index, before < top_p
         size = min(4 * size, logits.shape[-1])
-    kept = logits.gather(-1, index).masked_fill(before >= top_p, -torch.inf)
-    return torch.full_like(logits, -torch.inf).scatter(-1, index, kept)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from steer_assets.lm.decode import Sampling
+from steer_assets.lm.decode import Generation, Sampling
 from steer_assets.lm.intervene import Arm
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.noise import NoiseKey, exponentials
@@ -66,6 +67,45 @@ def last_logits(
     return logits[-1].numpy()
 
 
+def same_texts(rows: Sequence[Generation], others: Sequence[Generation]) -> None:
+    """The same texts; their probabilities differ by rounding alone."""
+    measured = ("log_probability", "least_token_log_probability")
+    rough = dict.fromkeys(measured, 0.0)
+    assert [replace(row, **rough) for row in rows] == [replace(row, **rough) for row in others]
+    for name in measured:
+        a, b = ([getattr(row, name) for row in found] for found in (rows, others))
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def sampled_from(logits: torch.Tensor, sampling: Sampling) -> np.ndarray:
+    """Probabilities [V] that a token is drawn from, float64; the model's own at temperature 0."""
+    z = logits.double().numpy() / (sampling.temperature or 1.0)
+    p = np.exp(z - z.max())
+    p /= p.sum()
+    if sampling.top_p < 1.0:
+        order = np.argsort(-p)
+        before = np.cumsum(p[order]) - p[order]
+        p[order[before >= sampling.top_p]] = 0.0
+    return p / p.sum()
+
+
+def token_log_probabilities(
+    lm: LanguageModel,
+    prompt: Sequence[int],
+    text: Sequence[int],
+    arm: Arm,
+    vectors: np.ndarray,
+    sampling: Sampling,
+) -> list[float]:
+    """Log-probability of every token of a text, by one whole forward."""
+    logits, _ = forward(lm, [*prompt, *text], arm, vectors, len(prompt) - 1)
+    at = range(len(prompt) - 1, len(prompt) + len(text) - 1)
+    return [
+        float(np.log(sampled_from(logits[i], sampling)[token]))
+        for i, token in zip(at, text, strict=True)
+    ]
+
+
 def sample(
     lm: LanguageModel,
     prompt: Sequence[int],
@@ -78,13 +118,7 @@ def sample(
     ids: list[int] = []
     for step in range(sampling.max_new_tokens):
         logits, _ = forward(lm, [*prompt, *ids], arm, vectors, len(prompt) - 1)
-        z = logits[-1].double().numpy() / (sampling.temperature or 1.0)
-        p = np.exp(z - z.max())
-        p /= p.sum()
-        if sampling.top_p < 1.0:
-            order = np.argsort(-p)
-            before = np.cumsum(p[order]) - p[order]
-            p[order[before >= sampling.top_p]] = 0.0
+        p = sampled_from(logits[-1], sampling)
         if sampling.temperature == 0:
             token = int(p.argmax())
         else:

@@ -6,6 +6,7 @@ import torch
 
 from steer_assets.lm.decode import Sampling, generate
 from steer_assets.lm.intervene import Addition
+from steer_assets.lm.likelihood import log_probabilities
 from steer_assets.lm.noise import NoiseKey
 
 from . import reference
@@ -45,16 +46,44 @@ def test_greedy_equals_transformers_generate(tiny, prompts, vectors):
         assert row.token_ids == ids[0, prompt.shape[1] :].tolist()
 
 
+@pytest.mark.parametrize(
+    ("temperature", "top_p"), [(0.8, 1.0), (1.0, 1.0), (1.7, 0.9), (0.6, 0.3), (0.0, 1.0)]
+)
+def test_log_probabilities_are_those_of_teacher_forcing(tiny, prompts, vectors, temperature, top_p):
+    """The sampler's distribution, by whole forwards over prompt and text, each token in float64."""
+    sampling = Sampling(max_new_tokens=10, temperature=temperature, top_p=top_p, seed=5)
+    for row in generate(tiny, prompts, ARMS, vectors, sampling):
+        each = reference.token_log_probabilities(
+            tiny, prompts[row.prompt], row.token_ids, ARMS[row.arm], vectors, sampling
+        )
+        assert row.log_probability == pytest.approx(sum(each), abs=1e-3)
+        assert row.least_token_log_probability == pytest.approx(min(each), abs=1e-3)
+        assert each[row.least_token] == pytest.approx(min(each), abs=1e-3)
+
+
+def test_log_probabilities_agree_with_likelihood(tiny, prompts, vectors):
+    """Unsteered at temperature 1 they are what `likelihood` says of the same tokens."""
+    for sampling in (Sampling(12, 2, 1.0, seed=3), Sampling(12, temperature=0.0)):
+        rows = generate(tiny, prompts, [()], vectors, sampling)
+        texts = [(row.prompt, row.token_ids) for row in rows]
+        for row, each in zip(rows, log_probabilities(tiny, prompts, texts), strict=True):
+            assert row.log_probability == pytest.approx(each.sum(), abs=1e-3)
+            assert row.least_token_log_probability == pytest.approx(each.min(), abs=1e-3)
+            assert len(each) == len(row.token_ids)
+
+
 @pytest.mark.parametrize("batch_rows", [4, 7])
 def test_batches_do_not_change_tokens(tiny, prompts, vectors, batch_rows):
     whole = generate(tiny, prompts, ARMS, vectors, SAMPLED)
-    assert generate(tiny, prompts, ARMS, vectors, SAMPLED, batch_rows=batch_rows) == whole
+    reference.same_texts(
+        generate(tiny, prompts, ARMS, vectors, SAMPLED, batch_rows=batch_rows), whole
+    )
 
 
 def test_rows_with_their_own_prefix_give_the_same_tokens(tiny, prompts, vectors, monkeypatch):
     shared = generate(tiny, prompts, ARMS, vectors, SAMPLED)
     monkeypatch.setattr(tiny, "_shares_prefixes", False, raising=False)
-    assert generate(tiny, prompts, ARMS, vectors, SAMPLED) == shared
+    reference.same_texts(generate(tiny, prompts, ARMS, vectors, SAMPLED), shared)
 
 
 def test_arms_of_a_prompt_and_sample_share_their_noise(llama, prompts, vectors):
@@ -80,7 +109,7 @@ def test_pairs_limit_the_rows(llama, prompts, vectors):
     whole = {_key(r): r for r in generate(llama, prompts, ARMS, vectors, SAMPLED)}
     rows = generate(llama, prompts, ARMS, vectors, SAMPLED, pairs=pairs)
     assert [_key(r) for r in rows] == [(0, 1, 0), (0, 1, 1), (3, 2, 0), (3, 2, 1)]
-    assert rows == [whole[_key(r)] for r in rows]
+    reference.same_texts(rows, [whole[_key(r)] for r in rows])
 
 
 def test_rows_stop_at_the_stop_token(llama, prompts, vectors, monkeypatch):
@@ -97,7 +126,7 @@ def test_rows_stop_at_the_stop_token(llama, prompts, vectors, monkeypatch):
             assert (row.token_ids, row.finish_reason) == (whole.token_ids[:end], "stop")
             assert row.text.split() == [f"w{t}" for t in whole.token_ids[: end - 1] if t > 2]
         else:
-            assert row == whole
+            reference.same_texts([row], [whole])
 
 
 @pytest.mark.parametrize("top_p", [0.05, 0.5, 0.95])

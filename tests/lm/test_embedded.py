@@ -10,6 +10,7 @@ from steer_assets.lm.capture import capture_last
 from steer_assets.lm.decode import Sampling, generate
 from steer_assets.lm.derivatives import prompt_forms
 from steer_assets.lm.intervene import Addition
+from steer_assets.lm.likelihood import log_probabilities
 from steer_assets.lm.loading import facts
 from steer_assets.lm.logits import next_token_logits
 from steer_assets.lm.noise import NoiseKey
@@ -68,6 +69,24 @@ def test_sampled_tokens_equal_whole_forwards(embedded, tokens, table):
         prompt = tokens[row.prompt]
         expected = reference.sample(embedded, prompt, ARMS[row.arm], table, sampling, key)
         assert row.token_ids == expected
+
+
+def test_log_probabilities_are_those_of_teacher_forcing(embedded, tokens, table):
+    for sampling in (Sampling(12, seed=4), Sampling(12, temperature=1.2, top_p=0.9, seed=4)):
+        rows = generate(embedded, tokens, ARMS, table, sampling, prompt_keys=TEXTS)
+        for row in rows[::4]:
+            each = reference.token_log_probabilities(
+                embedded, tokens[row.prompt], row.token_ids, ARMS[row.arm], table, sampling
+            )
+            assert row.log_probability == pytest.approx(sum(each), abs=1e-3)
+            assert row.least_token_log_probability == pytest.approx(min(each), abs=1e-3)
+
+
+def test_log_probabilities_agree_with_likelihood(embedded, tokens, table):
+    rows = generate(embedded, tokens, [()], table, Sampling(40, 2, 1.0, seed=4))
+    texts = [(row.prompt, row.token_ids) for row in rows]
+    for row, each in zip(rows, log_probabilities(embedded, tokens, texts), strict=True):
+        assert row.log_probability == pytest.approx(each.sum(), abs=1e-3)
 
 
 def test_greedy_equals_transformers_generate(embedded, tokens, table):
