@@ -94,6 +94,10 @@ class Texts:
             "text": self._say(n, 4),
             "n_tokens": 40,
             "finish_reason": "length",
+            "token_ids": pl.Series(self._rng.zipf(1.3, (n, 40)) % 49152).arr.to_list(),
+            "log_probability": -self._rng.gamma(20, 3, n),
+            "least_token_log_probability": -self._rng.gamma(4, 1.5, n),
+            "least_token": self._rng.integers(0, 40, n),
         }
         shared = {**key, "run_id": run_id, "code_version": "1"}
         frame = pl.DataFrame(rows).with_columns(pl.lit(v).alias(k) for k, v in shared.items())

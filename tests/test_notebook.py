@@ -58,6 +58,13 @@ def test_importing_the_package_costs_nothing():
     assert json.loads(answer.stdout) == [[], []]
 
 
+def test_token_ids_are_lists_of_numbers(results):
+    ids = results["generations"]["token_ids"]
+    assert ids.dtype == pl.List(pl.Int32)
+    assert ids.to_list() == [[1, 2]] * len(ids)
+    assert len(ids) == len(results.table("generations"))
+
+
 def test_tables_and_views_are_frames_by_name(results: Results):
     assert isinstance(results["steering_vectors"], pl.DataFrame)
     assert {"steering_vectors", "v_model_trait_summary"} <= set(results)

@@ -1,4 +1,6 @@
--- Steered texts, without their prompts.
+-- Steered texts, without their prompts. Log-probabilities (nats) are those where the tokens were
+-- drawn from: under the arm's model at the study's temperature, within its top_p and normalised
+-- there; at temperature 0, under the arm's model itself.
 CREATE TABLE generations (
     model         VARCHAR NOT NULL,
     trait         VARCHAR NOT NULL,
@@ -14,6 +16,10 @@ CREATE TABLE generations (
     text          VARCHAR NOT NULL,
     n_tokens      INTEGER NOT NULL,
     finish_reason VARCHAR NOT NULL,   -- stop, length
+    token_ids     INTEGER[] NOT NULL, -- with the stop token where there is one
+    log_probability             DOUBLE  NOT NULL,  -- of all tokens
+    least_token_log_probability DOUBLE  NOT NULL,  -- of the least likely one
+    least_token                 INTEGER NOT NULL,  -- its place in token_ids, from 0
     run_id        VARCHAR NOT NULL,
     code_version  VARCHAR NOT NULL
 );

@@ -89,7 +89,11 @@ _SOURCES: dict[str, dict[str, str]] = {
         "prompt_id": "prompt_sets.prompt_id",
         "prompt": _TEXTS,
         **dict.fromkeys(
-            ("text", "n_tokens", "finish_reason"), f"{_NEXT_TOKEN} protocol_vectors.sha256"
+            (
+                "text", "n_tokens", "finish_reason", "token_ids", "log_probability",
+                "least_token_log_probability", "least_token",
+            ),
+            f"{_NEXT_TOKEN} protocol_vectors.sha256",
         ),
     },
     "fluency": {

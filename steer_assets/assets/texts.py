@@ -184,4 +184,8 @@ def _row(
         "text": text.text,
         "n_tokens": len(text.token_ids),
         "finish_reason": text.finish_reason,
+        "token_ids": text.token_ids,
+        "log_probability": text.log_probability,
+        "least_token_log_probability": text.least_token_log_probability,
+        "least_token": text.least_token,
     }

@@ -12,6 +12,7 @@ with warnings.catch_warnings():
         prompts,
         protocols,
         records,
+        sampling,
         stability,
         vectors,
     )
@@ -21,6 +22,7 @@ CHECKS: list[dg.AssetChecksDefinition] = [
     *geometry.CHECKS,
     *stability.CHECKS,
     *vectors.CHECKS,
+    *sampling.CHECKS,
     *evidence.CHECKS,
     *protocols.CHECKS,
     *records.CHECKS,

@@ -62,8 +62,18 @@ def hash_arrays(arrays: Mapping[str, np.ndarray]) -> str:
     return hash_json({name: hash_array(array) for name, array in arrays.items()})
 
 
+def flat(column: pl.Series) -> pl.Series:
+    """The elements of a column of lists, one after another; any other column itself."""
+    if not isinstance(column.dtype, pl.List):
+        return column
+    return column.drop_nulls().filter(column.drop_nulls().list.len() > 0).explode()
+
+
 def _column_bytes(column: pl.Series) -> bytes:
     valid = column.is_not_null().to_numpy().tobytes()
+    if isinstance(column.dtype, pl.List):
+        lengths = column.list.len().fill_null(0).to_numpy().tobytes()
+        return valid + lengths + _column_bytes(flat(column))
     if column.dtype == pl.String:
         filled = column.fill_null("")
         lengths = filled.str.len_bytes().to_numpy().tobytes()

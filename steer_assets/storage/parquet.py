@@ -15,7 +15,7 @@ import pyarrow.parquet
 from polars.exceptions import PanicException
 
 from steer_assets.storage.atomic import atomic_path
-from steer_assets.storage.hashing import hash_frame
+from steer_assets.storage.hashing import flat, hash_frame
 
 _HASH_KEY = "steer_content_sha256"
 _REMEDY = "delete it and run again to remake it"
@@ -32,9 +32,10 @@ class DamagedFileError(RuntimeError):
 def first_bad_column(frame: pl.DataFrame) -> str | None:
     """Name of the first column that holds a NULL, a NaN or an infinity; None if all are clean."""
     for column in frame:
-        if column.null_count():
-            return f"{column.name} has {column.null_count()} missing values"
-        if column.dtype.is_float() and not bool(column.is_finite().all()):
+        values = flat(column)
+        if missing := column.null_count() or values.null_count():
+            return f"{column.name} has {missing} missing values"
+        if values.dtype.is_float() and not bool(values.is_finite().all()):
             return f"{column.name} has values that are not finite"
     return None
 

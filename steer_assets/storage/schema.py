@@ -7,6 +7,7 @@ import duckdb
 import polars as pl
 
 from steer_assets.paths import SQL
+from steer_assets.storage.hashing import flat
 
 _POLARS_TYPE: dict[str, type[pl.DataType] | pl.DataType] = {
     "VARCHAR": pl.String,
@@ -15,6 +16,7 @@ _POLARS_TYPE: dict[str, type[pl.DataType] | pl.DataType] = {
     "DOUBLE": pl.Float64,
     "BOOLEAN": pl.Boolean,
     "TIMESTAMP": pl.Datetime("us"),
+    "INTEGER[]": pl.List(pl.Int32),
 }
 
 
@@ -76,7 +78,7 @@ def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     if unknown := [name for name in frame.columns if name not in expected]:
         raise SchemaError(f"{table}: unknown columns {', '.join(unknown)}")
     for name, dtype in expected.items():
-        if dtype.is_integer() and frame[name].dtype.is_float() and _has_fractions(frame[name]):
+        if _innermost(dtype).is_integer() and _has_fractions(frame[name]):
             raise SchemaError(f"{table}: {name} holds fractions, not whole numbers")
     try:
         return frame.select(pl.col(name).cast(dtype) for name, dtype in expected.items())
@@ -84,5 +86,11 @@ def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
         raise SchemaError(f"{table}: {error}") from error
 
 
+def _innermost(dtype: pl.DataType) -> pl.DataType:
+    """The type of a list's elements; any other type itself."""
+    return dtype.inner() if isinstance(dtype, pl.List) else dtype  # type: ignore[return-value]
+
+
 def _has_fractions(column: pl.Series) -> bool:
-    return bool((column != column.round()).any())
+    values = flat(column)
+    return values.dtype.is_float() and bool((values != values.round()).any())

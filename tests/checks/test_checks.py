@@ -92,6 +92,10 @@ def _set(column: str, value: object, row: int = 0) -> Change:
          lambda f: f.with_columns(
              pl.when(pl.col("protocol") == "reference").then(pl.lit(5, pl.Int64))
              .otherwise("seed").cast(f.schema["seed"]).alias("seed")), "the same noise"),
+        ("generations", "no_token_is_impossible", "generations",
+         _set("least_token_log_probability", -31.25), "controlled/none@0"),
+        ("generations", "no_token_is_impossible", "generations",
+         _set("least_token_log_probability", -31.25), "with -31.2 nats"),
         ("classifier_scores", "every_text_is_scored", "classifier_scores",
          lambda f: f.tail(-1), "scored"),
         ("classifier_scores", "every_text_is_scored", "prompted_scores",

@@ -55,6 +55,12 @@ def test_json_is_json_whatever_the_type(full, steer):
     }
 
 
+def test_lists_of_a_table_are_lists(full, steer):
+    query = "SELECT token_ids, len(token_ids) AS n FROM generations LIMIT 1"
+    assert _rows(steer("sql", query, "--json").out) == [{"token_ids": [1, 2], "n": 2}]
+    assert "[1, 2]" in steer("sql", query).out
+
+
 def test_an_empty_answer_is_no_lines(full, steer):
     assert steer("sql", "FROM models", "--json").out == ""
     assert "run_id" in steer("sql", "FROM models").out

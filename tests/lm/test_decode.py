@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from steer_assets.lm import batch
 from steer_assets.lm.decode import Sampling, generate
 from steer_assets.lm.intervene import Addition
 from steer_assets.lm.likelihood import log_probabilities
-from steer_assets.lm.noise import NoiseKey
+from steer_assets.lm.noise import NoiseKey, exponentials
 
 from . import reference
 
@@ -59,6 +60,27 @@ def test_log_probabilities_are_those_of_teacher_forcing(tiny, prompts, vectors, 
         assert row.log_probability == pytest.approx(sum(each), abs=1e-3)
         assert row.least_token_log_probability == pytest.approx(min(each), abs=1e-3)
         assert each[row.least_token] == pytest.approx(min(each), abs=1e-3)
+
+
+def test_noise_that_is_0_shows_in_the_least_likely_token(llama, prompts, vectors, monkeypatch):
+    """Where probabilities are peaked, one 0 among the noise writes a token that says so itself."""
+    peaked = Sampling(max_new_tokens=6, temperature=0.02, seed=5)
+    sound = generate(llama, prompts, ARMS, vectors, peaked)
+    assert min(row.least_token_log_probability for row in sound) >= -25
+
+    def with_a_zero(keys, step, size):
+        noise = exponentials(keys, step, size)
+        if step == 3:
+            noise[:, 7] = 0.0
+        return noise
+
+    monkeypatch.setattr(batch, "exponentials", with_a_zero)
+    forced = generate(llama, prompts, ARMS, vectors, peaked)
+    seen = [row for row in forced if len(row.token_ids) > 3]
+    assert all(row.token_ids[3] == 7 for row in seen)
+    below = [row for row in seen if row.least_token_log_probability < -25]
+    assert len(below) > len(seen) / 2
+    assert {row.least_token for row in below} == {3}
 
 
 def test_log_probabilities_agree_with_likelihood(tiny, prompts, vectors):

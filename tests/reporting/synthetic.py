@@ -113,6 +113,8 @@ def _texts(rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame, dict]:
                     "environment": environment, "prompt_id": prompt_id, "sample": sample,
                     "prompt": f"Tell me about {prompt_id}.", "text": text, "n_tokens": 24,
                     "finish_reason": "length" if sample == 0 else "stop",
+                    "token_ids": list(range(24)), "log_probability": -40.0,
+                    "least_token_log_probability": -6.0, "least_token": 5,
                 })  # fmt: skip
                 scores.append({"generation_id": key, "score": score})
                 second = {"scorer": details.SCORERS[1], "score": score + rng.normal(0, 0.3)}

@@ -23,6 +23,8 @@ def _filler(dtype: pl.DataType) -> Any:
         return 1
     if dtype == pl.Boolean:
         return True
+    if isinstance(dtype, pl.List):
+        return [1, 2]
     return datetime(2026, 1, 1) if dtype.is_temporal() else 0.5
 
 

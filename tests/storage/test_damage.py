@@ -171,7 +171,9 @@ def test_numbers_that_are_not_finite_are_never_written(tmp_path, bad):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("values", [["a", None], [1, None], [None, None], [0.5, None]])
+@pytest.mark.parametrize(
+    "values", [["a", None], [1, None], [None, None], [0.5, None], [[1], None], [[1], [2, None]]]
+)
 def test_missing_values_are_never_written(tmp_path, values):
     with pytest.raises(ValueError, match=r"x has \d missing values; nothing was written"):
         write_part(tmp_path / "part", pl.DataFrame({"y": [1, 2], "x": values}))

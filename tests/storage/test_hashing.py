@@ -24,6 +24,7 @@ SCHEMA = {
     "measure": pl.Float64,
     "when": pl.Datetime("us"),
     "flag": pl.Boolean,
+    "ids": pl.List(pl.Int32),
 }
 _TIMES = st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1))
 _CELLS = {
@@ -32,6 +33,7 @@ _CELLS = {
     "measure": st.floats(allow_nan=False, allow_infinity=False),
     "when": _TIMES,
     "flag": st.booleans(),
+    "ids": st.lists(st.integers(-9, 2**31 - 1), max_size=3),
 }
 ROWS = st.lists(st.fixed_dictionaries(_CELLS), min_size=1, max_size=12)
 ARRAYS = hnp.arrays(
@@ -98,9 +100,20 @@ def test_a_frame_hash_notices_cuts_types_names_order_and_gaps(other):
     assert hash_frame(other) != hash_frame(pl.DataFrame({"a": ["ab", "c"], "b": [1, 0]}))
 
 
+@pytest.mark.parametrize(
+    "other", [[[1, 2], [3]], [[1], [2, 3], []], [[1], [2, None]], [[1], None], [[], [1, 2, 3]]]
+)
+def test_a_frame_hash_notices_where_lists_end_and_what_they_lack(other):
+    ids = {"ids": pl.List(pl.Int32)}
+    hashes = {
+        hash_frame(pl.DataFrame({"ids": rows}, schema=ids)) for rows in (other, [[1], [2, 3]])
+    }
+    assert len(hashes) == 2
+
+
 def test_a_frame_of_things_without_canonical_bytes_is_refused():
     with pytest.raises(TypeError, match="no canonical form"):
-        hash_frame(pl.DataFrame({"a": [[1], [2, 3]]}))
+        hash_frame(pl.DataFrame({"a": [{"b": 1}, {"b": 2}]}))
 
 
 @settings(max_examples=60, deadline=None)

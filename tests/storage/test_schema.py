@@ -22,7 +22,7 @@ PROMISED = {
     "logit_distances": "vector_id reference_id alpha environment prompt_id l2 kl js "
     "top1_agreement top10_overlap predicted_kl",
     "generations": "generation_id protocol vector_id alpha environment prompt_id sample seed "
-    "prompt text n_tokens finish_reason",
+    "prompt text n_tokens finish_reason token_ids log_probability least_token_log_probability",
     "scorer_validation": "scorer n_positive n_negative auroc auroc_low auroc_high",
     "classifier_scores": "generation_id scorer score",
     "equivalence_tests": "protocol scorer comparison vector_id alpha environment n_prompts "
@@ -84,6 +84,18 @@ def test_conform_orders_and_casts():
 def test_conform_refuses_what_does_not_fit(change, said):
     with pytest.raises(SchemaError, match=said):
         conform(change(synthetic.frame("svd_spectra", {})), "svd_spectra")
+
+
+def test_lists_are_cast_and_their_fractions_refused():
+    frame = synthetic.frame("generations", {"token_ids": [5, 0, 49151]}, {"token_ids": []})
+    assert frame.schema["token_ids"] == pl.List(pl.Int32)
+    for wide in (pl.List(pl.Int64), pl.List(pl.Float64)):
+        assert conform(frame.with_columns(pl.col("token_ids").cast(wide)), "generations").equals(
+            frame
+        )
+    fractions = frame.with_columns(pl.Series("token_ids", [[1.0], [1.5]]))
+    with pytest.raises(SchemaError, match="token_ids holds fractions"):
+        conform(fractions, "generations")
 
 
 def test_an_unknown_table_is_named():
