@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_assets.catalog import catalog
 from steer_assets.paths import PACKAGE
 from steer_assets.scoring.labelled import LabelledText, read_labelled
+from steer_assets.scoring.protocol import ScorerUnavailable
 from steer_assets.storage.hashing import hash_file, hash_json
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.parquet import DamagedFileError
@@ -35,6 +37,46 @@ def encoder() -> MiniLMEncoder:
     from steer_assets.scoring.encoder import MiniLMEncoder
 
     return MiniLMEncoder.load()
+
+
+@cache
+def _content(path: Path, size: int, changed_ns: int) -> str:
+    return hash_file(path)
+
+
+def encoder_version() -> str:
+    """Hash of what embeddings depend on: the packaged weights, configuration and tokenizer.
+
+    A file is read once per process, and again when its size or time changes; a few bytes say that
+    the package is not there.
+    """
+    from steer_assets.scoring.encoder import FILES, package_folder
+
+    try:
+        folder = package_folder()
+    except ScorerUnavailable:
+        return "absent"
+    stats = {folder / name: (folder / name).stat() for name in FILES}
+    return hash_json(
+        {path.name: _content(path, s.st_size, s.st_mtime_ns) for path, s in stats.items()}
+    )
+
+
+def anchors_version(trait: str) -> str:
+    """Hash of the anchors of a trait; of nothing where it has none."""
+    from steer_assets.scoring.anchors import ANCHORS
+
+    found = ANCHORS.get(trait)
+    return hash_json([found.positive, found.negative] if found else [])
+
+
+@cache
+def scoring_code() -> str:
+    """Hash of what the scoring library computes; anchors, which are data, are apart."""
+    from steer_assets.storage.source_code import code_hash
+
+    sources = sorted((PACKAGE / "scoring").rglob("*.py"))
+    return code_hash(path for path in sources if not path.stem.startswith("anchor"))
 
 
 def labelled_texts(trait: str) -> list[LabelledText]:
@@ -67,9 +109,9 @@ def _made_of(trait: str) -> str:
         {
             "trait": trait,
             "labelled": hash_file(catalog.labelled_path(trait)),
-            "encoder": encoder().sha256,
-            # Anchors too are code.
-            "code": {path.name: hash_file(path) for path in (PACKAGE / "scoring").glob("*.py")},
+            "encoder": encoder_version(),
+            "anchors": anchors_version(trait),
+            "code": scoring_code(),
             "libraries": {library: version(library) for library in _LIBRARIES},
         }
     )

@@ -110,6 +110,8 @@ def _versions(name: str, trait: str) -> dict[str, str]:
     if entry.kind == "minilm":
         path = catalog.labelled_path(trait)
         versions[f"labelled/{path.name}"] = hash_file(path)
+        versions["encoder"] = fitted.encoder_version()
+        versions[f"anchors/{trait}"] = fitted.anchors_version(trait)
     elif entry.model_id and entry.folder.is_dir():
         versions[f"weights/{name}"] = fingerprint(entry.folder)
     return versions
@@ -121,4 +123,5 @@ def sources(key: PartitionKey, study: Study) -> dict[str, str]:
     for name in study.scoring.scorers:
         versions |= _versions(name, key["trait"])
     path = catalog.labelled_path(key["trait"])  # scorers are validated on them
-    return {**versions, f"labelled/{path.name}": hash_file(path)}
+    labelled = {f"labelled/{path.name}": hash_file(path)}
+    return {**versions, **labelled, "code/scoring": fitted.scoring_code()}

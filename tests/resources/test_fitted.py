@@ -68,7 +68,7 @@ def test_other_texts_code_encoder_or_libraries_make_another_head(
     monkeypatch.setattr(fitted, "version", lambda library: "0.0")
     _scores(layout)
     assert len(fits) == 3
-    monkeypatch.setattr(fitted, "PACKAGE", labelled.parent)  # no code at all
+    monkeypatch.setattr(fitted, "scoring_code", lambda: "other")
     _scores(layout)
     assert len(fits) == 4
     _scores(layout)

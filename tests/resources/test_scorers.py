@@ -2,14 +2,19 @@
 
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from steer_assets.assets.stage import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import UnknownNameError
 from steer_assets.catalog.scorer_entries import ScorerEntry
-from steer_assets.resources import scorers
+from steer_assets.definitions import defs  # noqa: F401 - registers the stages
+from steer_assets.paths import PACKAGE
+from steer_assets.resources import fitted, scorers
+from steer_assets.scoring import anchors, encoder
 from steer_assets.scoring.protocol import ScorerUnavailable
 from steer_assets.storage.layout import Layout
 
@@ -60,6 +65,44 @@ def test_other_weights_in_the_folder_of_a_scorer_are_another_input(
     (folder / "model.safetensors").write_text("other")
     os.utime(folder / "model.safetensors", (1, 1))
     assert scorers._versions("own", "sentiment") != before
+
+
+@pytest.mark.parametrize("stage", ["classifier_scores", "scorer_validation"])
+@pytest.mark.parametrize("changed", ["encoder", "anchors", "code"])
+def test_other_weights_anchors_or_code_make_scores_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, changed: str
+) -> None:
+    """On files that are changed, and by what the stages name as their inputs."""
+    shutil.copytree(encoder.package_folder(), tmp_path / "model")
+    shutil.copytree(PACKAGE / "scoring", tmp_path / "scoring")
+    monkeypatch.setattr(encoder, "package_folder", lambda: tmp_path / "model")
+    monkeypatch.setattr(fitted, "PACKAGE", tmp_path)
+    study, key = catalog.study("quick"), {"model": "m", "trait": "sentiment"}
+
+    def inputs() -> dict[str, str]:
+        fitted.scoring_code.cache_clear()
+        found = STAGES[stage].outside_inputs(key, study)
+        return {one.partition: one.data_version for one in found}
+
+    before = inputs()
+    assert inputs() == before
+    (tmp_path / "scoring" / "heads.py").open("a").write("\n# a comment\n")
+    assert inputs() == before
+    if changed == "encoder":
+        path = tmp_path / "model" / "model.safetensors"
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        name = "encoder"
+    elif changed == "anchors":
+        other = {**anchors.ANCHORS, "sentiment": anchors.Anchors(("good",), ("bad",))}
+        monkeypatch.setattr(anchors, "ANCHORS", other)
+        name = "anchors/sentiment"
+    else:
+        (tmp_path / "scoring" / "heads.py").open("a").write("\nANOTHER = 1\n")
+        name = "code/scoring"
+    after = inputs()
+    fitted.scoring_code.cache_clear()
+    assert {part for part in before if before[part] != after[part]} == {name}
 
 
 def test_every_entry_is_complete_for_every_trait_it_names() -> None:
