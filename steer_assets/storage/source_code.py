@@ -32,7 +32,7 @@ class _Plain(ast.NodeTransformer):
 
 
 def code_of(node: ast.AST) -> str:
-    """Hash of a syntax tree, which is changed by it; of its text, as trees differ by Python version."""
+    """Hash of a syntax tree as text, which differs less between Python versions; it is changed."""
     return hashlib.sha256(ast.unparse(_Plain().visit(node)).encode()).hexdigest()
 
 
