@@ -88,7 +88,7 @@ def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
 
 def _innermost(dtype: pl.DataType) -> pl.DataType:
     """The type of a list's elements; any other type itself."""
-    return dtype.inner() if isinstance(dtype, pl.List) else dtype  # type: ignore[return-value]
+    return flat(pl.Series([], dtype=dtype)).dtype
 
 
 def _has_fractions(column: pl.Series) -> bool:
