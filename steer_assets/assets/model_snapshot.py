@@ -38,7 +38,7 @@ def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
     dimensions=("model",),
     group="inputs",
     kinds={"pytorch", "huggingface"},
-    code_version="1",
+    code_version="2",
     sources=_sources,
 )
 def model_snapshot(run: StageRun) -> Produced:

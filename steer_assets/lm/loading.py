@@ -7,7 +7,6 @@ weights are read.
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,21 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import gguf
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from steer_assets.lm.errors import LanguageModelError, SnapshotError, SourceError
-from steer_assets.lm.layout import find_layout
+from steer_assets.lm.errors import LanguageModelError, SnapshotError
 from steer_assets.lm.model import DTYPES, LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.reading import pretrained, read
+from steer_assets.lm.self_test import require_causal
 from steer_assets.lm.snapshots import SnapshotFacts, facts
 from steer_assets.lm.sources import Source, check_folder, locate
 from steer_assets.lm.stepping import shares_prefixes
-
-_UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, SafetensorError)
+from steer_assets.lm.tokenizers import read_tokenizer
 
 __all__ = ["SnapshotFacts", "Source", "facts", "load", "snapshot"]
 
@@ -39,7 +35,8 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
 
     Written to a temporary sibling, read back and compared bit by bit, then renamed: a folder that
     exists is whole. GGUF weights are dequantised to float32. Raises SourceError, RemoteCodeError,
-    PickledWeightsError, UnknownLayoutError or SnapshotError, leaving ``destination`` as it was.
+    PickledWeightsError, QuantisedWeightsError, WeightsError, TokenizerError, UnknownLayoutError,
+    SelfTestError or SnapshotError, leaving ``destination`` as it was.
     """
     meter = Meter(on_progress, 4, "stages")
     destination.parent.mkdir(parents=True, exist_ok=True)
@@ -51,8 +48,8 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
     work.mkdir()
     try:
         with _without_bars():
-            model, tokenizer = _read(path)
-            find_layout(model)
+            model, tokenizer = read(path)
+            require_causal(LanguageModel(model, tokenizer), source.location)
             meter.advance(1)
             model.save_pretrained(work)
             tokenizer.save_pretrained(work)
@@ -86,8 +83,8 @@ def load(
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     check_folder(folder)
     with _without_bars():
-        model = _pretrained(folder, dtype=DTYPES[dtype])
-    lm = LanguageModel(model.to(place), _tokenizer(folder))
+        model = pretrained(folder, dtype=DTYPES[dtype])
+    lm = LanguageModel(model.to(place), read_tokenizer(folder))
     shares_prefixes(lm)  # tried now: its probe must not run inside anybody's hooks
     return lm
 
@@ -104,56 +101,8 @@ def _without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-@contextmanager
-def _parsed_once() -> Iterator[None]:
-    """A GGUF's fields are parsed once, and not for configuration, weights and tokenizer each.
-
-    Parsing a vocabulary takes seconds; transformers looks the reader up whenever it needs one.
-    """
-    reader = gguf.GGUFReader
-    vars(gguf)["GGUFReader"] = functools.cache(reader)
-    try:
-        yield
-    finally:
-        vars(gguf)["GGUFReader"] = reader
-
-
-def _read(path: Path) -> tuple[Any, Any]:
-    if path.is_dir():
-        return _pretrained(path, dtype="auto"), _tokenizer(path)
-    with _parsed_once():
-        return _read_gguf(path)
-
-
-def _read_gguf(path: Path) -> tuple[Any, Any]:
-    model = _pretrained(path.parent, dtype=torch.float32, gguf_file=path.name)
-    # Dequantised weights are plain ones: what calls them quantised would refuse to save or reload.
-    model.hf_quantizer = None
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    return model, _tokenizer(path.parent, gguf_file=path.name)
-
-
-def _pretrained(folder: Path, **kwargs: Any) -> Any:
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, **kwargs
-        )
-    except _UNREADABLE as error:
-        raise SourceError(f"{folder} cannot be read as a causal language model: {error}") from error
-
-
-def _tokenizer(folder: Path, **kwargs: Any) -> Any:
-    try:
-        return AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, **kwargs
-        )
-    except _UNREADABLE as error:
-        raise SourceError(f"{folder} holds no tokenizer that can be read: {error}") from error
-
-
 def _verify(model: Any, folder: Path) -> None:
-    again = _pretrained(folder, dtype="auto")
+    again = pretrained(folder, dtype="auto")
     written, read = model.state_dict(), again.state_dict()
     wrong = [
         name

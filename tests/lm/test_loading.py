@@ -87,6 +87,7 @@ def test_text_round_trip(llama):
 def test_remote_code_is_refused(tmp_path, folder):
     config = json.loads((folder / "config.json").read_text())
     config["auto_map"] = {"AutoModelForCausalLM": "evil.Model"}
+    config["model_type"] = "evil"
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(errors.RemoteCodeError, match="never run"):
         snapshot(Source("folder", str(folder)), tmp_path / "copy")
@@ -130,7 +131,7 @@ def test_a_failed_snapshot_leaves_nothing(tmp_path, folder, monkeypatch):
 def test_a_write_that_does_not_read_back_is_refused(tmp_path, folder, monkeypatch):
     from steer_assets.lm import loading
 
-    read = loading._pretrained
+    read = loading.pretrained
 
     def damaged(path, **kwargs):
         model = read(path, **kwargs)
@@ -138,7 +139,7 @@ def test_a_write_that_does_not_read_back_is_refused(tmp_path, folder, monkeypatc
             model.get_output_embeddings().weight.data[0, 0] += 1
         return model
 
-    monkeypatch.setattr(loading, "_pretrained", damaged)
+    monkeypatch.setattr(loading, "pretrained", damaged)
     with pytest.raises(errors.SnapshotError, match="did not read back"):
         snapshot(Source("folder", str(folder)), tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
@@ -180,3 +181,105 @@ def test_progress_counts_stages(tmp_path, folder):
     seen = []
     snapshot(Source("folder", str(folder)), tmp_path / "copy", on_progress=seen.append)
     assert [(report.done, report.total) for report in seen] == [(i, 4) for i in range(1, 5)]
+
+
+def _rewritten(folder, change):
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    save_file(change(tensors), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _dropped(tensors, part):
+    return {name: tensor for name, tensor in tensors.items() if part not in name}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: _dropped(t, "layers.2."), "9 tensors are missing .*layers.2.input_layernorm"),
+        (lambda t: {f"base.model.x.{k}": v for k, v in t.items()}, "missing .* belong to nothing"),
+        (lambda t: t | {"model.extra": torch.zeros(3)}, r"1 tensor belongs to nothing \(.*extra\)"),
+        (
+            lambda t: t | {"model.norm.weight": torch.zeros(5)},
+            r"1 tensor has another shape \(model.norm.weight 5 for 32\)",
+        ),
+    ],
+)
+def test_no_weight_is_ever_random(tmp_path, folder, change, message):
+    _rewritten(folder, change)
+    with pytest.raises(errors.WeightsError, match=message):
+        snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    with pytest.raises(errors.WeightsError):
+        load(folder)
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"num_hidden_layers": LAYERS + 1}, errors.WeightsError, "missing"),
+        ({"num_hidden_layers": LAYERS - 1}, errors.WeightsError, "belong to nothing"),
+        (
+            {"quantization_config": {"quant_method": "gptq", "bits": 4}},
+            errors.QuantisedWeightsError,
+            r"quantised \(gptq, 4 bits\)",
+        ),
+        ({"is_encoder_decoder": True}, errors.SourceError, "encoder-decoder"),
+    ],
+)
+def test_a_config_that_is_not_the_weights_own_is_refused(tmp_path, folder, change, error, message):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(error, match=message):
+        snapshot(Source("folder", str(folder)), tmp_path / "copy")
+
+
+def test_an_encoder_is_refused(tmp_path, folder):
+    import transformers as tf
+
+    config = tf.BertConfig(
+        vocab_size=VOCAB, hidden_size=HIDDEN, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=48, initializer_range=0.25,
+    )  # fmt: skip
+    tf.BertForMaskedLM(config).save_pretrained(folder)
+    with pytest.raises(errors.SelfTestError, match="later tokens change earlier positions"):
+        snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_stop_ids_are_part_of_the_hash(folder):
+    before = facts(folder).sha256
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": [2, 7]}))
+    assert facts(folder).sha256 != before
+
+
+def test_a_native_architecture_needs_no_code_of_its_own(tmp_path, folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "evil.Model"}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "evil.py").write_text("raise SystemExit('run')")
+    snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    assert "auto_map" not in json.loads((tmp_path / "copy" / "config.json").read_text())
+
+
+def test_todays_date_is_pinned(llama):
+    llama.tokenizer.chat_template = "w{{ strftime_now('%d') | int + 4 }} w{{ 9 }}"
+    try:
+        assert llama.encode(["w5"]) == [[5, 9]]
+    finally:
+        llama.tokenizer.chat_template = None
+
+
+def test_nothing_follows_the_prompt(folder):
+    from tokenizers import processors
+
+    tokenizer = load(folder).tokenizer
+    tokenizer._tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A <eos>", special_tokens=[("<bos>", 1), ("<eos>", 2)]
+    )
+    from steer_assets.lm.model import LanguageModel
+
+    lm = LanguageModel(cached_build("llama").model, tokenizer)
+    assert lm.encode(["w5 w9"]) == [[1, 5, 9]]
