@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +19,37 @@ import torch
 from transformers.utils import logging
 
 from steer_assets.lm.errors import LanguageModelError, SnapshotError
+from steer_assets.lm.layout import find_layout
 from steer_assets.lm.model import DTYPES, LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
 from steer_assets.lm.reading import pretrained, read
-from steer_assets.lm.self_test import require_causal
+from steer_assets.lm.self_test import SelfTest, require_sound
 from steer_assets.lm.snapshots import SnapshotFacts, facts
 from steer_assets.lm.sources import Source, check_folder, locate
 from steer_assets.lm.stepping import shares_prefixes
 from steer_assets.lm.tokenizers import read_tokenizer
 
-__all__ = ["SnapshotFacts", "Source", "facts", "load", "snapshot"]
+__all__ = ["SelfTest", "Snapshot", "SnapshotFacts", "Source", "facts", "load", "snapshot"]
 
 
-def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = None) -> SnapshotFacts:
+@dataclass(frozen=True)
+class Snapshot:
+    """What was taken, and how it did in the self-test."""
+
+    facts: SnapshotFacts
+    self_test: SelfTest
+
+
+def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = None) -> Snapshot:
     """Write config, safetensors and tokenizer of ``source`` to the folder ``destination``.
 
-    Written to a temporary sibling, read back and compared bit by bit, then renamed: a folder that
-    exists is whole. GGUF weights are dequantised to float32. Raises SourceError, RemoteCodeError,
-    PickledWeightsError, QuantisedWeightsError, WeightsError, TokenizerError, UnknownLayoutError,
-    SelfTestError or SnapshotError, leaving ``destination`` as it was.
+    Written to a temporary sibling, read back, compared bit by bit and tested, then renamed: a
+    folder that exists is whole and has passed. GGUF weights are dequantised to float32. Raises
+    SourceError, RemoteCodeError, PickledWeightsError, QuantisedWeightsError, WeightsError,
+    TokenizerError, UnknownLayoutError, SelfTestError or SnapshotError, leaving ``destination`` as
+    it was.
     """
-    meter = Meter(on_progress, 4, "stages")
+    meter = Meter(on_progress, 5, "stages")
     destination.parent.mkdir(parents=True, exist_ok=True)
     path = locate(source)
     meter.advance(1)
@@ -49,12 +60,15 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
     try:
         with _without_bars():
             model, tokenizer = read(path)
-            require_causal(LanguageModel(model, tokenizer), source.location)
+            find_layout(model)
             meter.advance(1)
             model.save_pretrained(work)
             tokenizer.save_pretrained(work)
             meter.advance(1)
             _verify(model, work)
+            del model
+        meter.advance(1)
+        tested = require_sound(lambda dtype: _opened(work, "auto", dtype), source.location)
         found = facts(work)
         work.chmod(0o755)
         for part in work.iterdir():
@@ -65,7 +79,7 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
         meter.advance(1)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return found
+    return Snapshot(found, tested)
 
 
 def load(
@@ -80,13 +94,17 @@ def load(
         raise LanguageModelError(f'dtype "{dtype}" is not one of {", ".join(sorted(DTYPES))}')
     if threads is not None:
         torch.set_num_threads(threads)
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     check_folder(folder)
-    with _without_bars():
-        model = pretrained(folder, dtype=DTYPES[dtype])
-    lm = LanguageModel(model.to(place), read_tokenizer(folder))
+    lm = _opened(folder, device, dtype)
     shares_prefixes(lm)  # tried now: its probe must not run inside anybody's hooks
     return lm
+
+
+def _opened(folder: Path, device: str, dtype: str) -> LanguageModel:
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    with _without_bars():
+        model = pretrained(folder, dtype=DTYPES[dtype])
+    return LanguageModel(model.to(place), read_tokenizer(folder))
 
 
 @contextmanager

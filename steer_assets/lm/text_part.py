@@ -7,7 +7,7 @@ logits for a text.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -99,8 +99,8 @@ def _assembled(wrapper: Any, config: Any, kind: Any, name: str) -> Any:
 @torch.inference_mode()
 def _check_same(wrapper: nn.Module, model: nn.Module, name: str) -> None:
     """Both give the same logits for a text, up to rounding."""
-    first = next(model.parameters())
-    size = min(model.config.vocab_size, 1000)  # type: ignore[union-attr]
+    first, config = next(model.parameters()), cast("Any", model.config)
+    size = min(config.vocab_size, 1000)
     ids = torch.tensor([[(7 * i + 3) % size for i in range(8)]], device=first.device)
     try:
         whole, part = (

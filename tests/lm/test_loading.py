@@ -25,7 +25,7 @@ def folder(tmp_path, llama):
 
 
 def test_a_snapshot_loads_as_it_was(tmp_path, folder, llama, prompts, vectors):
-    found = snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    found = snapshot(Source("folder", str(folder)), tmp_path / "copy").facts
     again = load(tmp_path / "copy", device="cpu")
     for index, logits in next_token_logits(again, prompts, [()], vectors):
         (_, expected) = list(next_token_logits(llama, prompts, [()], vectors))[index]
@@ -39,21 +39,21 @@ def test_a_snapshot_loads_as_it_was(tmp_path, folder, llama, prompts, vectors):
 def test_every_architecture_can_be_taken(tmp_path, tiny):
     tiny.model.save_pretrained(tmp_path / "origin")
     tiny.tokenizer.save_pretrained(tmp_path / "origin")
-    found = snapshot(Source("folder", str(tmp_path / "origin")), tmp_path / "copy")
+    found = snapshot(Source("folder", str(tmp_path / "origin")), tmp_path / "copy").facts
     assert (found.n_layers, found.hidden_size) == (LAYERS, HIDDEN)
     assert load(tmp_path / "copy", dtype="bfloat16", device="cpu").dtype == "bfloat16"
 
 
 def test_the_hash_is_of_the_content(tmp_path, folder):
     source = Source("folder", str(folder))
-    first = snapshot(source, tmp_path / "a")
-    assert first == snapshot(source, tmp_path / "b")
-    assert first == snapshot(source, tmp_path / "b")  # replaces a folder that is there
+    first = snapshot(source, tmp_path / "a").facts
+    assert first == snapshot(source, tmp_path / "b").facts
+    assert first == snapshot(source, tmp_path / "b").facts  # replaces a folder that is there
     other = tmp_path / "other"
     cached_build("qwen2").model.save_pretrained(other)
     shutil.copy(folder / "tokenizer.json", other)
     shutil.copy(folder / "tokenizer_config.json", other)
-    second = snapshot(Source("folder", str(other)), tmp_path / "c")
+    second = snapshot(Source("folder", str(other)), tmp_path / "c").facts
     assert second.sha256 != first.sha256
     (tmp_path / "a" / "tokenizer.json").write_text("{}")
     assert facts(tmp_path / "a").sha256 == first.sha256
@@ -180,7 +180,7 @@ def test_a_package_is_found_without_importing_it():
 def test_progress_counts_stages(tmp_path, folder):
     seen = []
     snapshot(Source("folder", str(folder)), tmp_path / "copy", on_progress=seen.append)
-    assert [(report.done, report.total) for report in seen] == [(i, 4) for i in range(1, 5)]
+    assert [(report.done, report.total) for report in seen] == [(i, 5) for i in range(1, 6)]
 
 
 def _rewritten(folder, change):
