@@ -15,15 +15,6 @@ from steer_assets.lm.logits import next_token_logits
 from .conftest import EMBEDDED, HIDDEN, LAYERS, VOCAB, cached_build
 
 
-@pytest.fixture
-def folder(tmp_path, llama):
-    """A hub-like folder of a tiny model."""
-    path = tmp_path / "origin"
-    llama.model.save_pretrained(path)
-    llama.tokenizer.save_pretrained(path)
-    return path
-
-
 def test_a_snapshot_loads_as_it_was(tmp_path, folder, llama, prompts, vectors):
     found = snapshot(Source("folder", str(folder)), tmp_path / "copy").facts
     again = load(tmp_path / "copy", device="cpu")
@@ -120,7 +111,7 @@ def test_damage_is_named(tmp_path, folder):
 
 
 def test_a_failed_snapshot_leaves_nothing(tmp_path, folder, monkeypatch):
-    kept = snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    kept = snapshot(Source("folder", str(folder)), tmp_path / "copy").facts
     (folder / "model.safetensors").write_bytes(b"")
     with pytest.raises(errors.SourceError):
         snapshot(Source("folder", str(folder)), tmp_path / "copy")
@@ -181,71 +172,6 @@ def test_progress_counts_stages(tmp_path, folder):
     seen = []
     snapshot(Source("folder", str(folder)), tmp_path / "copy", on_progress=seen.append)
     assert [(report.done, report.total) for report in seen] == [(i, 5) for i in range(1, 6)]
-
-
-def _rewritten(folder, change):
-    from safetensors.torch import load_file, save_file
-
-    tensors = load_file(folder / "model.safetensors")
-    save_file(change(tensors), folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def _dropped(tensors, part):
-    return {name: tensor for name, tensor in tensors.items() if part not in name}
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda t: _dropped(t, "layers.2."), "9 tensors are missing .*layers.2.input_layernorm"),
-        (lambda t: {f"base.model.x.{k}": v for k, v in t.items()}, "missing .* belong to nothing"),
-        (lambda t: t | {"model.extra": torch.zeros(3)}, r"1 tensor belongs to nothing \(.*extra\)"),
-        (
-            lambda t: t | {"model.norm.weight": torch.zeros(5)},
-            r"1 tensor has another shape \(model.norm.weight 5 for 32\)",
-        ),
-    ],
-)
-def test_no_weight_is_ever_random(tmp_path, folder, change, message):
-    _rewritten(folder, change)
-    with pytest.raises(errors.WeightsError, match=message):
-        snapshot(Source("folder", str(folder)), tmp_path / "copy")
-    with pytest.raises(errors.WeightsError):
-        load(folder)
-    assert not (tmp_path / "copy").exists()
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        ({"num_hidden_layers": LAYERS + 1}, errors.WeightsError, "missing"),
-        ({"num_hidden_layers": LAYERS - 1}, errors.WeightsError, "belong to nothing"),
-        (
-            {"quantization_config": {"quant_method": "gptq", "bits": 4}},
-            errors.QuantisedWeightsError,
-            r"quantised \(gptq, 4 bits\)",
-        ),
-        ({"is_encoder_decoder": True}, errors.SourceError, "encoder-decoder"),
-    ],
-)
-def test_a_config_that_is_not_the_weights_own_is_refused(tmp_path, folder, change, error, message):
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | change))
-    with pytest.raises(error, match=message):
-        snapshot(Source("folder", str(folder)), tmp_path / "copy")
-
-
-def test_an_encoder_is_refused(tmp_path, folder):
-    import transformers as tf
-
-    config = tf.BertConfig(
-        vocab_size=VOCAB, hidden_size=HIDDEN, num_hidden_layers=2, num_attention_heads=4,
-        intermediate_size=48, initializer_range=0.25,
-    )  # fmt: skip
-    tf.BertForMaskedLM(config).save_pretrained(folder)
-    with pytest.raises(errors.SelfTestError, match="later tokens change earlier positions"):
-        snapshot(Source("folder", str(folder)), tmp_path / "copy")
-    assert not (tmp_path / "copy").exists()
 
 
 def test_stop_ids_are_part_of_the_hash(folder):
