@@ -11,6 +11,12 @@ CREATE TABLE models (
     vocab_size       INTEGER NOT NULL,
     n_parameters     BIGINT  NOT NULL,
     dtype            VARCHAR NOT NULL,   -- of the stored weights
+    self_test_causal DOUBLE  NOT NULL,   -- change of earlier logits by later tokens, share of the largest
+    self_test_batch  DOUBLE  NOT NULL,   -- change of a row's block outputs by the rows beside it
+    self_test_hook   DOUBLE  NOT NULL,   -- steering at first, middle and last block, and what it should give
+    self_test_prefix DOUBLE  NOT NULL,   -- logits and text likelihoods over cached prefixes, and plain ones
+    self_test_tokens INTEGER NOT NULL,   -- of the longest row tried, beyond the smallest attention window
+    finite_dtypes    VARCHAR NOT NULL,   -- number types whose block outputs and logits were all finite
     path             VARCHAR NOT NULL,   -- relative to the data folder
     run_id           VARCHAR NOT NULL,
     code_version     VARCHAR NOT NULL

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -38,30 +39,39 @@ def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
     dimensions=("model",),
     group="inputs",
     kinds={"pytorch", "huggingface"},
-    code_version="1",
+    code_version="2",
     sources=_sources,
 )
 def model_snapshot(run: StageRun) -> Produced:
     """Weights as safetensors with their tokenizer, converted once from wherever they come.
 
-    Refuses models that need remote code or have only pickled weights. The row in `models` holds
-    the content hash that every later artifact can be traced to.
+    Refuses models that need remote code, have only pickled weights, lack a tensor, or fail the
+    self-test: no position sees later tokens, no row those beside it, hooks are exact, cached
+    prefixes equal plain forwards. The row in `models` holds the content hash that every later
+    artifact can be traced to, the largest errors, and the number types with finite values.
     """
     from steer_assets.lm import loading
 
     source = catalog.model_entry(run.model).source
     folder = run.layout.model(run.model)
     sweep_temporaries(folder.parent, folder.name)
-    facts = loading.snapshot(
+    taken = loading.snapshot(
         loading.Source(source.kind, source.location, source.revision or None),
         folder,
         on_progress=run.progress("converting"),
     )
+    facts, tested = taken.facts, taken.self_test
     relative = run.layout.relative(folder)
     row = {
         "source": source.location,
         "revision": source.revision,
         **dataclasses.asdict(facts),
+        "self_test_causal": tested.causal,
+        "self_test_batch": tested.batch,
+        "self_test_hook": tested.hook,
+        "self_test_prefix": tested.prefix,
+        "self_test_tokens": tested.n_tokens,
+        "finite_dtypes": tested.finite_dtypes,
         "path": relative,
     }
     version = hash_json([facts.sha256, facts.tokenizer_sha256])
@@ -74,6 +84,21 @@ def model_snapshot(run: StageRun) -> Produced:
             "blocks": facts.n_layers,
             "hidden size": facts.hidden_size,
             "parameters": facts.n_parameters,
+            "largest error in the self-test": max(
+                tested.causal, tested.batch, tested.hook, tested.prefix
+            ),
+            "finite in": tested.finite_dtypes,
         },
         metrics={"n_parameters": facts.n_parameters},
+    )
+
+
+def dtype_refusal(facts: Mapping[str, object], dtype: str) -> str | None:
+    """Why a study in ``dtype`` cannot use the model whose row of `models` is ``facts``; or None."""
+    finite = str(facts["finite_dtypes"]).split(",")
+    if dtype in finite:
+        return None
+    return (
+        f"{facts['model']} gives values that are not finite in {dtype}; set numerics.dtype of the "
+        f"study to {' or '.join(finite)}"
     )

@@ -19,6 +19,22 @@ class PickledWeightsError(LanguageModelError):
     """The model has only pickled weights, which can run code when they are read."""
 
 
+class WeightsError(LanguageModelError):
+    """The file's tensors are not those of the model that its config describes."""
+
+
+class QuantisedWeightsError(LanguageModelError):
+    """The weights are stored quantised; derivatives and comparisons need the plain ones."""
+
+
+class TokenizerError(LanguageModelError):
+    """The tokenizer cannot be read, for want of a file or of a package."""
+
+
+class SelfTestError(LanguageModelError):
+    """The model does not do what every measurement relies on; it is not used."""
+
+
 class UnknownLayoutError(LanguageModelError):
     """The residual stream was not found: no single list of blocks whose outputs are its states."""
 

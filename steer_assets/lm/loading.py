@@ -7,41 +7,49 @@ weights are read.
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gguf
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from steer_assets.lm.errors import LanguageModelError, SnapshotError, SourceError
+from steer_assets.lm.errors import LanguageModelError, SnapshotError
 from steer_assets.lm.layout import find_layout
 from steer_assets.lm.model import DTYPES, LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.reading import pretrained, read
+from steer_assets.lm.self_test import SelfTest, require_sound
 from steer_assets.lm.snapshots import SnapshotFacts, facts
 from steer_assets.lm.sources import Source, check_folder, locate
 from steer_assets.lm.stepping import shares_prefixes
+from steer_assets.lm.tokenizers import read_tokenizer
 
-_UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, SafetensorError)
-
-__all__ = ["SnapshotFacts", "Source", "facts", "load", "snapshot"]
+__all__ = ["SelfTest", "Snapshot", "SnapshotFacts", "Source", "facts", "load", "snapshot"]
 
 
-def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = None) -> SnapshotFacts:
+@dataclass(frozen=True)
+class Snapshot:
+    """What was taken, and how it did in the self-test."""
+
+    facts: SnapshotFacts
+    self_test: SelfTest
+
+
+def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = None) -> Snapshot:
     """Write config, safetensors and tokenizer of ``source`` to the folder ``destination``.
 
-    Written to a temporary sibling, read back and compared bit by bit, then renamed: a folder that
-    exists is whole. GGUF weights are dequantised to float32. Raises SourceError, RemoteCodeError,
-    PickledWeightsError, UnknownLayoutError or SnapshotError, leaving ``destination`` as it was.
+    Written to a temporary sibling, read back, compared bit by bit and tested, then renamed: a
+    folder that exists is whole and has passed. GGUF weights are dequantised to float32. Raises
+    SourceError, RemoteCodeError, PickledWeightsError, QuantisedWeightsError, WeightsError,
+    TokenizerError, UnknownLayoutError, SelfTestError or SnapshotError, leaving ``destination`` as
+    it was.
     """
-    meter = Meter(on_progress, 4, "stages")
+    meter = Meter(on_progress, 5, "stages")
     destination.parent.mkdir(parents=True, exist_ok=True)
     path = locate(source)
     meter.advance(1)
@@ -51,13 +59,16 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
     work.mkdir()
     try:
         with _without_bars():
-            model, tokenizer = _read(path)
+            model, tokenizer = read(path)
             find_layout(model)
             meter.advance(1)
             model.save_pretrained(work)
             tokenizer.save_pretrained(work)
             meter.advance(1)
             _verify(model, work)
+            del model
+        meter.advance(1)
+        tested = require_sound(lambda dtype: _opened(work, "auto", dtype), source.location)
         found = facts(work)
         work.chmod(0o755)
         for part in work.iterdir():
@@ -68,7 +79,7 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
         meter.advance(1)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return found
+    return Snapshot(found, tested)
 
 
 def load(
@@ -83,13 +94,17 @@ def load(
         raise LanguageModelError(f'dtype "{dtype}" is not one of {", ".join(sorted(DTYPES))}')
     if threads is not None:
         torch.set_num_threads(threads)
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     check_folder(folder)
-    with _without_bars():
-        model = _pretrained(folder, dtype=DTYPES[dtype])
-    lm = LanguageModel(model.to(place), _tokenizer(folder))
+    lm = _opened(folder, device, dtype)
     shares_prefixes(lm)  # tried now: its probe must not run inside anybody's hooks
     return lm
+
+
+def _opened(folder: Path, device: str, dtype: str) -> LanguageModel:
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    with _without_bars():
+        model = pretrained(folder, dtype=DTYPES[dtype])
+    return LanguageModel(model.to(place), read_tokenizer(folder))
 
 
 @contextmanager
@@ -104,56 +119,8 @@ def _without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-@contextmanager
-def _parsed_once() -> Iterator[None]:
-    """A GGUF's fields are parsed once, and not for configuration, weights and tokenizer each.
-
-    Parsing a vocabulary takes seconds; transformers looks the reader up whenever it needs one.
-    """
-    reader = gguf.GGUFReader
-    vars(gguf)["GGUFReader"] = functools.cache(reader)
-    try:
-        yield
-    finally:
-        vars(gguf)["GGUFReader"] = reader
-
-
-def _read(path: Path) -> tuple[Any, Any]:
-    if path.is_dir():
-        return _pretrained(path, dtype="auto"), _tokenizer(path)
-    with _parsed_once():
-        return _read_gguf(path)
-
-
-def _read_gguf(path: Path) -> tuple[Any, Any]:
-    model = _pretrained(path.parent, dtype=torch.float32, gguf_file=path.name)
-    # Dequantised weights are plain ones: what calls them quantised would refuse to save or reload.
-    model.hf_quantizer = None
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    return model, _tokenizer(path.parent, gguf_file=path.name)
-
-
-def _pretrained(folder: Path, **kwargs: Any) -> Any:
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, **kwargs
-        )
-    except _UNREADABLE as error:
-        raise SourceError(f"{folder} cannot be read as a causal language model: {error}") from error
-
-
-def _tokenizer(folder: Path, **kwargs: Any) -> Any:
-    try:
-        return AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, **kwargs
-        )
-    except _UNREADABLE as error:
-        raise SourceError(f"{folder} holds no tokenizer that can be read: {error}") from error
-
-
 def _verify(model: Any, folder: Path) -> None:
-    again = _pretrained(folder, dtype="auto")
+    again = pretrained(folder, dtype="auto")
     written, read = model.state_dict(), again.state_dict()
     wrong = [
         name
@@ -161,10 +128,15 @@ def _verify(model: Any, folder: Path) -> None:
         if name not in written
         or name not in read
         or written[name].dtype != read[name].dtype
-        or not torch.equal(written[name], read[name])
+        or not torch.equal(_bytes(written[name]), _bytes(read[name]))
     ]
     if wrong:
         raise SnapshotError(
             f"{len(wrong)} tensors did not read back as written, {sorted(wrong)[0]} first; "
             "check the disk and take the snapshot again"
         )
+
+
+def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+    """Its bytes: NaN, which equals nothing, equals itself here."""
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8)

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steer_assets.lm.chat import DEFAULT_DATE, templated
 from steer_assets.lm.errors import PromptError
 from steer_assets.lm.layout import Layout, find_layout
+from steer_assets.lm.tokenizers import appended
 
 DTYPES = {
     "float32": torch.float32,
@@ -31,6 +33,8 @@ class LanguageModel:
     def __init__(self, model: nn.Module, tokenizer: Any) -> None:
         self.model: Any = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
+        # The last prompt token is the prompt's, not an end of text that the tokenizer puts there.
+        self._n_appended = appended(tokenizer)
         self.layout: Layout = find_layout(model)
         self.n_layers = len(self.layout.blocks)
         self.hidden_size = self.layout.hidden_size
@@ -46,17 +50,11 @@ class LanguageModel:
         """Token ids of each text; a user turn with generation prompt where there is a template."""
         if chat_template and getattr(self.tokenizer, "chat_template", None):
             return [
-                list(
-                    self.tokenizer.apply_chat_template(
-                        [{"role": "user", "content": text}],
-                        add_generation_prompt=True,
-                        tokenize=True,
-                        return_dict=False,
-                    )
-                )
+                templated(self.tokenizer, [{"role": "user", "content": text}], DEFAULT_DATE)
                 for text in texts
             ]
-        return [list(self.tokenizer(text)["input_ids"]) for text in texts]
+        whole = [list(self.tokenizer(text)["input_ids"]) for text in texts]
+        return [ids[: len(ids) - self._n_appended] for ids in whole]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, special and stop tokens skipped."""

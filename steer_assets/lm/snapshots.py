@@ -24,7 +24,8 @@ _TOKENIZER = ("tokenizer*", "*.jinja", "vocab*", "merges.txt", "special_tokens_m
 class SnapshotFacts:
     """What identifies a model.
 
-    ``sha256`` covers weights and config; ``n_parameters`` counts tied weights once.
+    ``sha256`` covers weights, config and generation config; ``n_parameters`` counts tied weights
+    once.
     """
 
     sha256: str
@@ -47,6 +48,10 @@ def facts(folder: Path) -> SnapshotFacts:
     content = hashlib.sha256()
     kept = {key: value for key, value in declared.items() if key not in _NOT_CONTENT}
     content.update(json.dumps(kept, sort_keys=True).encode())
+    generation = folder / "generation_config.json"
+    if generation.is_file():  # the tokens that end a text come from it
+        settings = {k: v for k, v in _json(generation).items() if k not in _NOT_CONTENT}
+        content.update(json.dumps(settings, sort_keys=True).encode())
     n_parameters, dtypes = 0, Counter[str]()
     tensors = [t for path in folder.glob("*.safetensors") for t in _tensors(path)]
     for tensor in sorted(tensors, key=lambda t: t.name):
@@ -64,6 +69,14 @@ def facts(folder: Path) -> SnapshotFacts:
         n_parameters=n_parameters,
         dtype=_DTYPES.get(dtypes.most_common(1)[0][0], "mixed"),
     )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise SnapshotError(f"{path} is damaged ({error}); take the snapshot again") from error
+    return found
 
 
 _DTYPES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from steer_assets.lm.errors import PickledWeightsError, RemoteCodeError, SourceError
+from steer_assets.lm.errors import (
+    PickledWeightsError,
+    QuantisedWeightsError,
+    RemoteCodeError,
+    SourceError,
+)
 
 Kind = Literal["package", "hub", "folder", "gguf"]
 
@@ -45,32 +51,109 @@ def locate(source: Source) -> Path:
     if source.kind == "gguf" or path.suffix == ".gguf":
         if not path.is_file():
             raise SourceError(f"there is no GGUF file {path}")
-        return path
+        return first_part(path)
     check_folder(path)
     return path
 
 
+_PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+
+
+def parts_of(path: Path) -> list[Path]:
+    """All files of the GGUF that ``path`` belongs to, in order: itself where it is not split.
+
+    A split GGUF is named ``NAME-00001-of-00003.gguf``; parts need not exist.
+    """
+    found = _PART.search(path.name)
+    if found is None:
+        return [path]
+    stem, n = path.name[: found.start()], int(found[2])
+    return [path.with_name(f"{stem}-{i:05d}-of-{n:05d}.gguf") for i in range(1, n + 1)]
+
+
+def first_part(path: Path) -> Path:
+    """The first of a split GGUF's files, which holds what is said of them all."""
+    parts = parts_of(path)
+    if missing := [part.name for part in parts if not part.is_file()]:
+        raise SourceError(
+            f"{path} is one of {len(parts)} parts and {', '.join(missing[:3])} "
+            f"{'is' if len(missing) == 1 else 'are'} missing; put all parts into one folder"
+        )
+    return parts[0]
+
+
 def check_folder(folder: Path) -> None:
-    """Raise where ``folder`` is no model, needs its own code, or has only pickled weights."""
+    """Raise where ``folder`` is no model, or one whose weights or code may not be read.
+
+    Reads the config and the names of files; neither weights nor, for most, transformers.
+    """
     config = folder / "config.json"
     if not config.is_file():
+        if (folder / "adapter_config.json").is_file():
+            raise SourceError(
+                f"{folder} is an adapter; merge it into its base model and save that as safetensors"
+            )
         raise SourceError(f"{folder} has no config.json; name a folder of config and safetensors")
     try:
         declared = json.loads(config.read_text())
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{config} is not JSON ({error}); fetch the model again") from error
-    if "auto_map" in declared:
+    if not isinstance(declared, dict):
+        raise SourceError(f"{config} does not hold a JSON object; fetch the model again")
+    _check_code(folder, declared)
+    _check_plain(folder, declared)
+    _check_files(folder)
+
+
+def _check_code(folder: Path, declared: dict[str, Any]) -> None:
+    """Code of the model's own (``auto_map``) is not needed where transformers has the model."""
+    if "auto_map" not in declared:
+        return
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    if declared.get("model_type") not in CONFIG_MAPPING_NAMES:
         raise RemoteCodeError(
             f"{folder} asks for code of its own (auto_map in config.json), which is never run; "
             "take a model whose architecture transformers has"
         )
-    if not any(folder.glob("*.safetensors")):
+
+
+def _check_plain(folder: Path, declared: dict[str, Any]) -> None:
+    parts = [declared, *(part for part in declared.values() if isinstance(part, dict))]
+    for part in parts:
+        found = part.get("quantization_config") or part.get("compression_config")
+        if isinstance(found, dict):
+            method = found.get("quant_method") or found.get("format") or "an unnamed method"
+            bits = next((n for n in (4, 8) if found.get(f"load_in_{n}bit")), found.get("bits"))
+            how = f"{method}, {bits} bits" if bits else str(method)
+            raise QuantisedWeightsError(
+                f"{folder} is quantised ({how}); take the plain weights of the same model"
+            )
+
+
+def _check_files(folder: Path) -> None:
+    index = folder / "model.safetensors.index.json"
+    if index.is_file() and not (folder / "model.safetensors").is_file():
+        missing = [name for name in _shards(index) if not (folder / name).is_file()]
+        if missing:
+            raise SourceError(
+                f"{folder} lacks {len(missing)} of the files that {index.name} names "
+                f"({', '.join(missing[:3])}); fetch the model again"
+            )
+    elif not any(folder.glob("*.safetensors")):
         if any(any(folder.glob(pattern)) for pattern in _PICKLED):
             raise PickledWeightsError(
                 f"{folder} has only pickled weights, which can run code when read; convert them to "
                 "safetensors first"
             )
         raise SourceError(f"{folder} has no *.safetensors; fetch the weights")
+
+
+def _shards(index: Path) -> list[str]:
+    try:
+        return sorted({str(name) for name in json.loads(index.read_text())["weight_map"].values()})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SourceError(f"{index} names no weights; fetch the model again") from error
 
 
 def _in_package(location: str) -> Path:

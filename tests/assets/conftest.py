@@ -109,6 +109,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
         "model": MODEL, "source": "test", "revision": "", "sha256": "0", "tokenizer_sha256": "0",
         "architecture": "LlamaForCausalLM", "n_layers": LAYERS, "hidden_size": HIDDEN,
         "vocab_size": VOCAB, "n_parameters": 1, "dtype": "float32", "path": "", "run_id": "",
+        "self_test_causal": 0.0, "self_test_batch": 0.0, "self_test_hook": 0.0,
+        "self_test_prefix": 0.0, "self_test_tokens": 24,
+        "finite_dtypes": "float32,bfloat16,float16",
         "code_version": "",
     }  # fmt: skip
     write_part(layout.part("models", {"model": MODEL}), pl.DataFrame([facts]))

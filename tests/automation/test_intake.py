@@ -182,7 +182,7 @@ def test_what_a_manifest_refuses(whole: Path, tmp_path: Path) -> None:
 
     cases: dict[str, Path] = {}
     cases["code of its own"] = folder("code")
-    config(cases["code of its own"], auto_map={"AutoModel": "evil.Model"})
+    config(cases["code of its own"], model_type="evil", auto_map={"AutoModel": "evil.Model"})
     cases["num_hidden_layers"] = folder("layers")
     config(cases["num_hidden_layers"], num_hidden_layers=-3)
     cases["vocab_size"] = folder("vocabulary")

