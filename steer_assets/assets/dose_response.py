@@ -86,7 +86,7 @@ def _frames(
     norms: np.ndarray,
     base_norm: float,
 ) -> Iterator[pl.DataFrame]:
-    model = run.language_model()
+    model = run.derivative_model()
     steps = curves.steps
     lengths = np.array([step.scale for step in steps])
     identity = curves.identity[[step.direction for step in steps]]
