@@ -119,7 +119,7 @@ def behavioral_spectra(run: StageRun) -> Produced:
         )
         space_rows[kind] += null_space_rows(
             spectrum,
-            heldout.form_energies(stacked),
+            heldout.form_energies(stacked) if len(stacked) > 1 else {},
             covariance=False,
             layer=layer,
             environment="pooled",

@@ -55,7 +55,7 @@ def angle_rows(run: StageRun, layer: int, bases: Bases) -> Iterator[Row]:
     forms = {"covariance": read_array(path, f"covariance/{layer}/{POOLED}")}
     forms |= {k: read_form(run, k, "unsteered", layer) for k in ("jacobian", "fisher")}
     fitted = [
-        Fitted(kind, POOLED, *bases[kind], float(_space(run, layer, kind)["heldout_null_energy"]))
+        Fitted(kind, POOLED, *bases[kind], _space(run, layer, kind)["heldout_null_energy"])
         for kind in bases
     ]
     return kind_rows(layer, fitted, forms)
