@@ -14,7 +14,7 @@ CREATE TABLE null_spaces (
     null_dim            INTEGER NOT NULL,
     null_fraction       DOUBLE  NOT NULL,
     sampling_floor      DOUBLE  NOT NULL,   -- null fraction that n samples give any model
-    heldout_null_energy DOUBLE  NOT NULL,   -- 1: the null space holds as much of a new prompt as a random one
+    heldout_null_energy DOUBLE,             -- 1: the null space holds as much of a new prompt as a random one; null: too few prompts to hold any out
     n_samples           INTEGER NOT NULL,
     run_id              VARCHAR NOT NULL,
     code_version        VARCHAR NOT NULL

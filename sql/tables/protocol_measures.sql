@@ -8,11 +8,12 @@ CREATE TABLE protocol_measures (
     quantity     VARCHAR NOT NULL,
     setting      VARCHAR NOT NULL,   -- as_published, without (one switch off alone), controlled
     switch       VARCHAR NOT NULL,   -- the one that is off, or empty
-    value        DOUBLE  NOT NULL,
-    low          DOUBLE  NOT NULL,
-    high         DOUBLE  NOT NULL,
+    value        DOUBLE,             -- null with low and high where it could not be measured
+    low          DOUBLE,
+    high         DOUBLE,
     by_itself    DOUBLE  NOT NULL,   -- what the method gives any model
-    n_prompts    INTEGER NOT NULL,
+    n_prompts    INTEGER NOT NULL,   -- that the trait has for it
+    reason       VARCHAR NOT NULL,   -- why there is no number, or empty
     run_id       VARCHAR NOT NULL,
     code_version VARCHAR NOT NULL
 );

@@ -36,7 +36,7 @@ def _forms(run: StageRun) -> Forms:
     from steer_assets.lm import derivatives
     from steer_assets.lm.intervene import Addition
 
-    model = run.language_model()
+    model = run.derivative_model()
     tests = selection.generation_tests(run.rows("prompt_sets"), run.study)
     chosen = selection.spread_over_environments(tests, run.study.behaviour.prompts)
     ids = model.encode(chosen["text"].to_list())
@@ -79,7 +79,7 @@ def _forms(run: StageRun) -> Forms:
     dimensions=("model", "trait"),
     group="geometry",
     kinds={"pytorch", "hdf5", "duckdb"},
-    code_version="2",
+    code_version="3",
     needs=("model_snapshot", "prompt_sets", "activation_caches"),
     settings=("numerics", "layers", "prompts.test", "behaviour"),
 )
@@ -119,7 +119,7 @@ def behavioral_spectra(run: StageRun) -> Produced:
         )
         space_rows[kind] += null_space_rows(
             spectrum,
-            heldout.form_energies(stacked),
+            heldout.form_energies(stacked) if len(stacked) > 1 else {},
             covariance=False,
             layer=layer,
             environment="pooled",
@@ -137,5 +137,5 @@ def behavioral_spectra(run: StageRun) -> Produced:
             *(Rows("effective_dimension", pl.DataFrame(dimensions[k]), {"kind": k}) for k in KINDS),
         ],
         files={run.layout.relative(path): content},
-        metadata={"prompts": run.study.behaviour.prompts, "forms": len(arrays)},
+        metadata={"prompts": len(next(iter(forms.values()))), "forms": len(arrays)},
     )

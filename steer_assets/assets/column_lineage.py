@@ -69,7 +69,8 @@ _SOURCES: dict[str, dict[str, str]] = {
         "layer": "protocol_vectors.layer",
         "n_prompts": "prompt_sets.prompt_id",
         **dict.fromkeys(
-            ("value", "low", "high", "by_itself"), f"{_WEIGHTS} {_TEXTS} protocol_vectors.sha256"
+            ("value", "low", "high", "by_itself", "reason"),
+            f"{_WEIGHTS} {_TEXTS} protocol_vectors.sha256",
         ),
     },
     "logit_distances": {

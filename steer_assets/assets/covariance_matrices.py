@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from steer_assets.geometry.moments import Moments
 
 POOLED = "pooled"
+#: Fewest prompts of an environment that a spectrum is taken of.
+_FEWEST = 3
 
 
 def samples(prompts: pl.DataFrame) -> dict[str, np.ndarray]:
     """Rows of the cache by environment: contrast prompts, each test environment, and both pooled.
 
-    The control trait's prompts are no sample of the trait's distribution and are left out.
+    The control trait's prompts are no sample of the trait's distribution and are left out, and so
+    are environments of fewer than 3 prompts, which have no spectrum.
     """
     own = prompts.filter(pl.col("role") != "control")
     groups = {POOLED: own["row"].to_numpy()}
@@ -36,7 +39,7 @@ def samples(prompts: pl.DataFrame) -> dict[str, np.ndarray]:
     tests = own.filter(pl.col("role") == "test")
     for environment in ENVIRONMENTS:
         rows = tests.filter(pl.col("environment") == environment)["row"].to_numpy()
-        if len(rows) >= 2:
+        if len(rows) >= _FEWEST:
             groups[environment] = rows
     return groups
 
@@ -70,7 +73,7 @@ def _moments(run: StageRun, layer: int) -> Iterator[tuple[str, Moments]]:
     dimensions=("model", "trait"),
     group="geometry",
     kinds={"numpy", "hdf5"},
-    code_version="3",
+    code_version="4",
     needs=("prompt_sets", "activation_caches"),
 )
 def covariance_matrices(run: StageRun) -> Produced:

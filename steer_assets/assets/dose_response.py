@@ -17,6 +17,7 @@ from steer_assets.assets.activation_caches import read_activations
 from steer_assets.assets.next_tokens import Step, measure
 from steer_assets.assets.stage import StageRun
 from steer_assets.assets.vector_families import NONE_ID
+from steer_assets.storage.schema import columns
 
 #: Families that are v + |v| u with u in a null space or its complement.
 _ADDED = ("base_plus_null", "base_plus_range")
@@ -86,7 +87,7 @@ def _frames(
     norms: np.ndarray,
     base_norm: float,
 ) -> Iterator[pl.DataFrame]:
-    model = run.language_model()
+    model = run.derivative_model()
     steps = curves.steps
     lengths = np.array([step.scale for step in steps])
     identity = curves.identity[[step.direction for step in steps]]
@@ -121,6 +122,12 @@ def rows(
     identity = chosen.select("vector_id", "family", "null_space")
     base = table[chosen["vector_id"].to_list().index(f"L{layer}.base")]
     norms = _residual_norms(run, layer, prompts)
+    if not (moving := norms > 0).all():
+        # No step is a share of nothing.
+        run.log.warning(f"left out: {(~moving).sum()} prompts with a zero state at block {layer}")
+        prompts, norms = prompts.filter(pl.Series(moving)), norms[moving]
+    if not len(norms):
+        return pl.DataFrame(schema=_own_columns("dose_response"))
     # The harmonic mean: the mean of |e|/|h| over prompts is then the share that was asked for.
     size = float(1.0 / (1.0 / norms).mean())
     curves = [_from_unsteered(run, identity, table, size)]
@@ -128,7 +135,23 @@ def rows(
         curves.append(around)
     base_norm = float(np.linalg.norm(base))
     parts = [f for c in curves for f in _frames(run, layer, c, prompts, norms, base_norm)]
-    return pl.concat(parts).sort("reference_id", "vector_id", "step_norm", "prompt_id")
+    found = pl.concat(parts).sort("reference_id", "vector_id", "step_norm", "prompt_id")
+    return _finite(run, layer, found)
+
+
+def _finite(run: StageRun, layer: int, found: pl.DataFrame) -> pl.DataFrame:
+    """Without the steps whose divergence, or its prediction, is not finite at some prompt."""
+    finite = pl.all_horizontal(pl.col("kl", "predicted_kl").is_finite())
+    kept = found.filter(finite.all().over(*_ARM, "step_norm"))
+    if n := len(found) - len(kept):
+        run.log.warning(f"left out: {n} rows of steps that overflow at block {layer}")
+    return kept
+
+
+def _own_columns(table: str) -> dict[str, pl.DataType]:
+    """Columns of a table but for those that every row of a part shares."""
+    shared = ("model", "trait", "run_id", "code_version")
+    return {name: kind for name, kind in columns(table).items() if name not in shared}
 
 
 def radii(doses: pl.DataFrame, tolerances: tuple[float, ...]) -> pl.DataFrame:
@@ -160,4 +183,4 @@ def radii(doses: pl.DataFrame, tolerances: tuple[float, ...]) -> pl.DataFrame:
                     "quadratic_limit": limit,
                 }
             )
-    return pl.DataFrame(found)
+    return pl.DataFrame(found, schema=_own_columns("equivalence_radius"))

@@ -25,7 +25,7 @@ from steer_assets.storage import lineage, syncing, warehouse
 from steer_assets.storage.hashing import hash_frame, hash_json
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 from steer_assets.storage.parquet import write_part
-from steer_assets.storage.schema import conform
+from steer_assets.storage.schema import conform, nullable
 from steer_assets.storage.shards import Shards
 
 FORCE_TAG = "steer/force"
@@ -73,7 +73,7 @@ def _write_rows(
     for rows in produced.rows:
         path = layout.part(rows.table, {**key, **rows.extra})
         frame = _complete(rows, stage, key, run_id)
-        write_part(path, frame)
+        write_part(path, frame, nullable(rows.table))
         hashes[layout.relative(path)] = hash_frame(frame)
     return hashes
 

@@ -24,7 +24,7 @@ def _frames(
     origin: np.ndarray | None,
 ) -> Iterator[pl.DataFrame]:
     """Rows of every vector at every alpha, prompt by prompt, against one reference."""
-    model = run.language_model()
+    model = run.derivative_model()
     steps = [Step(row, alpha) for row in range(len(ids)) for alpha in alphas]
     for found in measure(
         model,
@@ -69,7 +69,7 @@ def _layer_rows(
     dimensions=("model", "trait"),
     group="vectors",
     kinds={"pytorch", "duckdb"},
-    code_version="2",
+    code_version="3",
     needs=("model_snapshot", "prompt_sets", "activation_caches", "vector_families"),
     settings=(
         "numerics",

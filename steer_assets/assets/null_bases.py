@@ -37,14 +37,14 @@ def null_bases(run: StageRun, layer: int) -> Bases:
     from steer_assets.geometry.spectra import form_spectrum
     from steer_assets.geometry.subspaces import leading, null
 
-    ranks = {kind: _space(run, layer, kind)["rank"] for kind in run.study.spectra.estimator}
+    spaces = {kind: _space(run, layer, kind) for kind in run.study.spectra.estimator}
+    ranks = {kind: space["rank"] for kind, space in spaces.items()}
     path = run.layout.pair_file("bases", run.model, run.trait, ".covariance.h5")
     axes = read_array(path, f"basis/{layer}")
     bases: Bases = {"covariance": (axes[:, : ranks["covariance"]], axes[:, ranks["covariance"] :])}
     for kind in ("jacobian", "fisher"):
-        spectrum = form_spectrum(
-            read_form(run, kind, "unsteered", layer), run.study.behaviour.prompts
-        )
+        form = read_form(run, kind, "unsteered", layer)
+        spectrum = form_spectrum(form, spaces[kind]["n_samples"])
         bases[kind] = (leading(spectrum, ranks[kind]), null(spectrum, ranks[kind]))
     return bases
 
@@ -55,7 +55,7 @@ def angle_rows(run: StageRun, layer: int, bases: Bases) -> Iterator[Row]:
     forms = {"covariance": read_array(path, f"covariance/{layer}/{POOLED}")}
     forms |= {k: read_form(run, k, "unsteered", layer) for k in ("jacobian", "fisher")}
     fitted = [
-        Fitted(kind, POOLED, *bases[kind], float(_space(run, layer, kind)["heldout_null_energy"]))
+        Fitted(kind, POOLED, *bases[kind], _space(run, layer, kind)["heldout_null_energy"])
         for kind in bases
     ]
     return kind_rows(layer, fitted, forms)

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 def null_space_rows(
     spectrum: Spectrum, heldout: Mapping[str, float], *, covariance: bool, **identity: object
 ) -> list[dict[str, object]]:
-    """One row per rank estimator; `identity` holds layer, environment and point."""
+    """One row per rank estimator; `identity` holds layer, environment and point.
+
+    heldout: energy by estimator, nothing of those that could not be held out.
+    """
     from steer_assets.geometry.ranks import null_spaces
 
     return [
@@ -26,7 +29,7 @@ def null_space_rows(
             "null_dim": space.null_dim,
             "null_fraction": space.null_fraction,
             "sampling_floor": space.sampling_floor,
-            "heldout_null_energy": heldout[space.estimator],
+            "heldout_null_energy": heldout.get(space.estimator),
             "n_samples": spectrum.n_samples,
         }
         for space in null_spaces(spectrum, sampling_floor=covariance)

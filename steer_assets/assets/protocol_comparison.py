@@ -81,11 +81,16 @@ def _of_texts(
 
 def _of_measures(
     run: StageRun, measures: pl.DataFrame, protocol: Protocol, asked: tuple[str, str]
-) -> Iterator[tuple[Found, Row]]:
-    """Every setting of one conclusion that needs no text."""
+) -> Iterator[tuple[Found, Row | None]]:
+    """Every setting of one conclusion that needs no text, with its row where there is a number."""
     on = {(s.name, s.switch): s.on for s in settings(protocol, *asked, run.trait)}
     wanted = (pl.col("conclusion") == asked[0]) & (pl.col("quantity") == asked[1])
     for measured in measures.filter(wanted).iter_rows(named=True):
+        if reason := measured.pop("reason"):
+            setting, switch = measured["setting"], measured["switch"]
+            run.log.info(f"{asked[0]} ({asked[1]}), {setting} {switch}: {reason}")
+            yield Found(setting, switch, NOT_MEASURED, "", 0.0), None
+            continue
         number = Estimate(measured["value"], measured["low"], measured["high"])
         of_any = measured["by_itself"] or None
         finding = reading(
@@ -123,7 +128,7 @@ def _compare(run: StageRun) -> Iterator[tuple[Row, list[Row], Row]]:
             for asked in (a for a in TOUCHED if a not in OF_TEXTS):
                 found = list(_of_measures(run, own, protocol, asked))
                 identity: Row = {"protocol": protocol.name, "scorer": NO_SCORER, "layer": layer}
-                rows = [row for _, row in found]
+                rows = [row for _, row in found if row is not None]
                 yield identity, rows, finding_row(asked, [f for f, _ in found])
             for (scorer,), of_scorer in scored.group_by("scorer", maintain_order=True):
                 data = ProtocolScores(of_scorer, run.study, protocol, run.trait)
@@ -138,7 +143,7 @@ def _compare(run: StageRun) -> Iterator[tuple[Row, list[Row], Row]]:
     dimensions=("model", "trait"),
     group="protocols",
     kinds={"scipy", "duckdb"},
-    code_version="3",
+    code_version="4",
     needs=(
         "model_snapshot",
         "generations",

@@ -87,7 +87,8 @@ def finding_row(asked: tuple[str, str], settings: Sequence[Found]) -> dict[str, 
 
 
 def _only(found: Sequence[Found], setting: str) -> Found:
-    return next(f for f in found if f.setting == setting)
+    nothing = Found(setting, "", NOT_MEASURED, "", 0.0)
+    return next((f for f in found if f.setting == setting), nothing)
 
 
 def _is_finding(finding: str) -> bool:

@@ -4,15 +4,20 @@
 orthonormal random directions u (at most as many as there are), at one prompt: the mean over several
 such prompts is shown, with its interval. Otherwise the exact derivative, its Gram averaged over
 prompts. Directions that were not probed count as null, which is the floor of the method.
+
+A residual stream beyond 65,504 overflows float16, and a step of 0.01 may be below its rounding:
+such a model has no finite differences, and that is what its row says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
 from steer_assets.assets import seeds, selection
+from steer_assets.assets.measured import Measured
 from steer_assets.assets.protocol_sites import Site
 from steer_assets.assets.protocol_vectors import read_contrast
 from steer_assets.assets.stage import StageRun
@@ -23,8 +28,10 @@ from steer_assets.stats.stratified import Estimate
 _CHUNK = 64
 #: Groups of prompts that are left out in turn.
 _GROUPS = 10
-#: By (site, block, kind): the number, and the null fraction that the method gives any model.
-Fractions = dict[tuple[Site, int, str], tuple[Estimate, float]]
+#: With one pair left out, a spectrum needs three prompts of the others.
+_FEWEST_PAIRS = 3
+#: By (site, block, kind): the null fraction, beside the one that the method gives any model.
+Fractions = dict[tuple[Site, int, str], Measured]
 
 
 def _null_fraction(gram: np.ndarray, n_samples: int, ambient: int, estimator: str) -> float:
@@ -45,7 +52,10 @@ def _probes(run: StageRun, d: int) -> np.ndarray:
 def _finite_differences(
     run: StageRun, prompts: list[list[int]], layer: int
 ) -> Iterator[np.ndarray]:
-    """Gram [n, n] of the probed Jacobian at every prompt, from a model in float16."""
+    """Gram [n, n] of the probed Jacobian at every prompt, from a model in float16.
+
+    It is not finite where the forward overflows.
+    """
     from steer_assets.lm.intervene import Addition
     from steer_assets.lm.logits import next_token_logits
     from steer_assets.lm.progress import Progress
@@ -65,9 +75,11 @@ def _finite_differences(
                 for sign in (1, -1)
             ]
             logits = next(iter(next_token_logits(model, [prompt], arms, chosen)))[1]
-            columns.append((logits[::2] - logits[1::2]) / np.float32(2 * step))
-        j = np.concatenate(columns)
-        yield (j @ j.T).astype(np.float64)
+            with np.errstate(invalid="ignore"):
+                columns.append((logits[::2] - logits[1::2]) / np.float32(2 * step))
+        with np.errstate(invalid="ignore", over="ignore"):
+            j = np.concatenate(columns).astype(np.float64)
+            yield j @ j.T
         report(Progress(done, len(prompts), "prompts", None))
 
 
@@ -86,7 +98,7 @@ def jacobian(run: StageRun, chosen: list[Site], layer: int, *, finite: bool) -> 
     for raw in sorted({site.raw for site in chosen}):
         sites = [site for site in chosen if site.raw == raw]
         layers = sorted({site.read_layer(layer) for site in sites})
-        model = run.language_model("float16" if finite else "")
+        model = run.language_model("float16") if finite else run.derivative_model()
         ids = model.encode(texts, chat_template=not raw)
         grams: dict[int, list[np.ndarray]] = {at: [] for at in layers}
         if finite:
@@ -101,12 +113,27 @@ def jacobian(run: StageRun, chosen: list[Site], layer: int, *, finite: bool) -> 
             own = grams[site.read_layer(layer)]
             number = _finite_number if finite else _exact_number
             floor = 1 - len(own[0]) / d
-            found[site, layer, kind] = number(run, own, d, estimator), floor
+            taken = partial(number, run, own, d, estimator)
+            found[site, layer, kind] = _measured(taken, floor, len(own))
     return found
+
+
+def _measured(take: Callable[[], Estimate], by_itself: float, n_prompts: int) -> Measured:
+    """What `take` gives, or the reason that it raised."""
+    try:
+        return Measured(take(), by_itself, n_prompts)
+    except ValueError as error:
+        return Measured(None, by_itself, n_prompts, str(error))
 
 
 def _finite_number(run: StageRun, grams: list[np.ndarray], d: int, estimator: str) -> Estimate:
     """Mean over prompts of what one prompt gives."""
+    broken = sum(not np.isfinite(gram).all() for gram in grams)
+    if broken:
+        raise ValueError(
+            f"the forward pass in float16 overflows at {broken} of {len(grams)} prompts"
+        )
+    _require_prompts(len(grams))
     values = np.array([_null_fraction(gram, 1, d, estimator) for gram in grams])
     statistics = run.study.statistics
     interval = bootstrap.mean(
@@ -122,10 +149,16 @@ def _exact_number(run: StageRun, grams: list[np.ndarray], d: int, estimator: str
     """Null fraction of the averaged Gram, with its interval by leaving out prompts."""
     stacked = np.stack(grams)
     n = len(stacked)
+    _require_prompts(n)
     value = _null_fraction(stacked.mean(axis=0), n, d, estimator)
     total = stacked.sum(axis=0)
     left = [_null_fraction((total - one) / (n - 1), n - 1, d, estimator) for one in stacked]
     return _share(value, left, run.study.statistics.confidence)
+
+
+def _require_prompts(n: int) -> None:
+    if n < 2:
+        raise ValueError(f"an interval over prompts needs 2 prompts or more, not {n}")
 
 
 def covariance(run: StageRun, chosen: list[Site], layer: int) -> Fractions:
@@ -134,19 +167,27 @@ def covariance(run: StageRun, chosen: list[Site], layer: int) -> Fractions:
     from steer_assets.geometry.spectra import activation_spectrum
 
     estimator = run.study.spectra.estimator["covariance"]
+    level = run.study.statistics.confidence
+
+    def fraction(rows: np.ndarray) -> float:
+        return 1 - rank(activation_spectrum(rows), estimator) / rows.shape[1]
+
+    def number(x: np.ndarray) -> Estimate:
+        # Prompts come in pairs, which stay together; groups of pairs are left out.
+        n_pairs = len(x) // 2
+        if n_pairs < _FEWEST_PAIRS:
+            raise ValueError(
+                f"an interval over pairs needs {_FEWEST_PAIRS} pairs or more, not {n_pairs}"
+            )
+        group = np.arange(len(x)) // 2 % _GROUPS
+        left = [fraction(x[group != g]) for g in range(min(_GROUPS, n_pairs))]
+        return _share(fraction(x), left, level)
+
     found: Fractions = {}
     for site in chosen:
         x = read_contrast(run, site, layer).astype(np.float64)
-        n, d = x.shape
-
-        def fraction(rows: np.ndarray, d: int = d) -> float:
-            return 1 - rank(activation_spectrum(rows), estimator) / d
-
-        # Prompts come in pairs, which stay together; groups of pairs are left out.
-        group = np.arange(n) // 2 % _GROUPS
-        left = [fraction(x[group != g]) for g in range(min(_GROUPS, n // 2))]
-        number = _share(fraction(x), left, run.study.statistics.confidence)
-        found[site, layer, "covariance"] = number, covariance_floor(n, d)
+        floor = covariance_floor(*x.shape)
+        found[site, layer, "covariance"] = _measured(partial(number, x), floor, len(x))
     return found
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import polars as pl
 
 from steer_assets.assets import protocol_jacobians, protocol_sites, seeds, selection
+from steer_assets.assets.measured import Measured
 from steer_assets.assets.protocol_settings import Setting, settings
 from steer_assets.assets.protocol_sites import MATCHED, UNMATCHED, Site, site_of
 from steer_assets.assets.protocol_vectors import read_site
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.catalog.protocols import Protocol
-from steer_assets.stats.stratified import Arms, Estimate, estimate
+from steer_assets.stats.stratified import Arms, estimate
 from steer_assets.storage.schema import columns
 
 _LOGITS = ("logit_equivalence", "kl_share")
@@ -24,12 +25,12 @@ Divergences = dict[tuple[Site, bool], tuple[np.ndarray, np.ndarray]]
 
 
 def _divergences(run: StageRun, layer: int) -> Divergences:
-    """KL of next-token distributions from that of v, at every site."""
+    """KL of next-token distributions from that of v, at every site, in float32 or better."""
     from steer_assets.geometry.kl import distances
     from steer_assets.lm.intervene import Addition
     from steer_assets.lm.logits import next_token_logits
 
-    model = run.language_model()
+    model = run.derivative_model()
     prompts = selection.protocol_tests(run.rows("prompt_sets"), run.study)["text"].to_list()
     dose = protocol_sites.headline_dose(run.study)
     families = (UNMATCHED, MATCHED)
@@ -50,45 +51,47 @@ def _divergences(run: StageRun, layer: int) -> Divergences:
     return found
 
 
-def _kl_share(run: StageRun, divergences: Divergences, setting: Setting) -> Estimate:
+def _kl_share(run: StageRun, divergences: Divergences, setting: Setting) -> Measured:
     """KL from v to v + v_perp over KL from v to the unsteered model."""
     to_perp, to_nothing = divergences[site_of(setting.on), "unmatched_norm" not in setting.on]
 
     def share(arms: list[np.ndarray]) -> np.ndarray:
         return np.asarray(arms[0].mean(axis=(1, 2)) / arms[1].mean(axis=(1, 2)))
 
-    statistics = run.study.statistics
-    return estimate(
-        [Arms([to_perp, to_nothing[:, None]])],
-        share,  # type: ignore[arg-type]
-        clustered=True,
-        level=statistics.confidence,
-        n_boot=statistics.n_boot,
-        rng=seeds.generator(run.study, "logit equivalence", run.model, run.trait),
-    )
+    statistics, n = run.study.statistics, len(to_nothing)
+    if n < 2:
+        return Measured(None, 0.0, n, f"an interval over prompts needs 2 prompts or more, not {n}")
+    try:
+        number = estimate(
+            [Arms([to_perp, to_nothing[:, None]])],
+            share,  # type: ignore[arg-type]
+            clustered=True,
+            level=statistics.confidence,
+            n_boot=statistics.n_boot,
+            rng=seeds.generator(run.study, "logit equivalence", run.model, run.trait),
+        )
+    except ValueError as error:
+        return Measured(None, 0.0, n, str(error))
+    return Measured(number, 0.0, n)
 
 
-def _fractions(run: StageRun, layer: int) -> protocol_jacobians.Fractions:
-    """Every null fraction that some setting needs."""
+def _fractions(run: StageRun, layers: list[int]) -> protocol_jacobians.Fractions:
+    """Every null fraction that some setting needs; those of the float16 model last."""
     wanted: dict[bool, set[Site]] = {False: set(), True: set()}
     for protocol in run.study.switched_protocols:
         for setting in settings(protocol, *_JACOBIAN, run.trait):
             wanted["finite_difference" in setting.on].add(site_of(setting.on))
-    found = protocol_jacobians.covariance(run, protocol_sites.sites(run.study), layer)
+    found: protocol_jacobians.Fractions = {}
+    for layer in layers:
+        found |= protocol_jacobians.covariance(run, protocol_sites.sites(run.study), layer)
     for finite, sites in wanted.items():
-        if sites:
+        for layer in layers if sites else ():
             found |= protocol_jacobians.jacobian(run, sorted(sites), layer, finite=finite)
     return found
 
 
 def _row(
-    protocol: Protocol,
-    layer: int,
-    asked: tuple[str, str],
-    setting: Setting,
-    number: Estimate,
-    by_itself: float,
-    n_prompts: int,
+    protocol: Protocol, layer: int, asked: tuple[str, str], setting: Setting, measured: Measured
 ) -> dict[str, object]:
     return {
         "protocol": protocol.name,
@@ -97,39 +100,33 @@ def _row(
         "quantity": asked[1],
         "setting": setting.name,
         "switch": setting.switch,
-        "value": number.value,
-        "low": number.low,
-        "high": number.high,
-        "by_itself": by_itself,
-        "n_prompts": n_prompts,
+        **measured.columns(),
     }
 
 
-def _rows(run: StageRun, layer: int) -> Iterator[dict[str, object]]:
-    texts = run.study.protocol_texts
-    assert texts is not None
-    divergences, fractions = _divergences(run, layer), _fractions(run, layer)
-    n_tests = sum(texts.prompts.values())
-    for protocol in run.study.switched_protocols:
-        for setting in settings(protocol, *_LOGITS, run.trait):
-            number = _kl_share(run, divergences, setting)
-            yield _row(protocol, layer, _LOGITS, setting, number, 0.0, n_tests)
-        for setting in settings(protocol, *_JACOBIAN, run.trait):
-            kind = "finite" if "finite_difference" in setting.on else "exact"
-            number, floor = fractions[site_of(setting.on), layer, kind]
-            n = texts.jacobian_prompts
-            yield _row(protocol, layer, _JACOBIAN, setting, number, floor, n)
-        for setting in settings(protocol, *_COVARIANCE, run.trait):
-            number, floor = fractions[site_of(setting.on), layer, "covariance"]
-            n = 2 * run.study.prompts.contrast_pairs
-            yield _row(protocol, layer, _COVARIANCE, setting, number, floor, n)
+def _rows(run: StageRun, layers: list[int]) -> Iterator[dict[str, object]]:
+    # One model is held at a time: all that needs float32 comes before what needs float16.
+    divergences = {layer: _divergences(run, layer) for layer in layers}
+    fractions = _fractions(run, layers)
+    for layer in layers:
+        for protocol in run.study.switched_protocols:
+            for setting in settings(protocol, *_LOGITS, run.trait):
+                measured = _kl_share(run, divergences[layer], setting)
+                yield _row(protocol, layer, _LOGITS, setting, measured)
+            for setting in settings(protocol, *_JACOBIAN, run.trait):
+                kind = "finite" if "finite_difference" in setting.on else "exact"
+                measured = fractions[site_of(setting.on), layer, kind]
+                yield _row(protocol, layer, _JACOBIAN, setting, measured)
+            for setting in settings(protocol, *_COVARIANCE, run.trait):
+                measured = fractions[site_of(setting.on), layer, "covariance"]
+                yield _row(protocol, layer, _COVARIANCE, setting, measured)
 
 
 @stage(
     dimensions=("model", "trait"),
     group="protocols",
     kinds={"pytorch", "scipy", "duckdb"},
-    code_version="1",
+    code_version="2",
     needs=("model_snapshot", "prompt_sets", "protocol_vectors"),
     settings=(
         "seed",
@@ -148,13 +145,21 @@ def protocol_measures(run: StageRun) -> Produced:
 
     `kl_share`: KL from v to v + v_perp as a share of KL from v to the unsteered model. Null
     fractions of the Jacobian, by finite differences in float16 or exact, and of the covariance.
-    `by_itself` is what the method gives any model.
+    `by_itself` is what the method gives any model. Logits and exact derivatives are in float32 or
+    better, whatever the study's precision. A number that this model or so few prompts do not give
+    is null, and `reason` says why.
     """
     layers = protocol_sites.layers(run.study, run.model_facts()["n_layers"])
-    rows = [row for layer in layers for row in _rows(run, layer)]
+    rows = list(_rows(run, layers))
+    for reason in sorted({str(row["reason"]) for row in rows if row["reason"]}):
+        run.log.warning(f"not measured: {reason}")
     names = set(columns("protocol_measures")) - {"model", "trait", "run_id", "code_version"}
     schema = {n: t for n, t in columns("protocol_measures").items() if n in names}
     return Produced(
         rows=[Rows("protocol_measures", pl.DataFrame(rows, schema=schema))],
-        metadata={"layers": str(layers), "numbers": len(rows)},
+        metadata={
+            "layers": str(layers),
+            "numbers": sum(not row["reason"] for row in rows),
+            "not measured": sum(bool(row["reason"]) for row in rows),
+        },
     )

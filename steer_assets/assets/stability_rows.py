@@ -25,6 +25,7 @@ Row = dict[str, object]
 class Fitted:
     """A null space: where it comes from, both bases, and what its own held-out prompts have in it.
 
+    own_null_energy: None where too few prompts leave none to hold out.
     samples: activations [n, d] of the environment, for comparisons between environments.
     """
 
@@ -32,7 +33,7 @@ class Fitted:
     environment: str
     leading: np.ndarray
     null: np.ndarray
-    own_null_energy: float
+    own_null_energy: float | None
     samples: np.ndarray | None = None
 
     @classmethod
@@ -54,7 +55,7 @@ class Fitted:
             environment,
             leading(spectrum, size),
             null(spectrum, size),
-            energies[estimator],
+            energies.get(estimator),
             samples,
         )
 

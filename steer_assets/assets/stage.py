@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Versions of what a stage reads from outside the graph, by name.
 Sources = Callable[[PartitionKey, Study], dict[str, str]]
+#: Number types of fewer than four bytes.
+_HALF_PRECISION = ("bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,12 @@ class StageRun:
             device=numerics.device,
             dtype=dtype or numerics.dtype,
         )
+
+    def derivative_model(self) -> LanguageModel:
+        """The loaded model for derivatives and what they predict: in float32 where the study's
+        precision has fewer digits, which would be differences of rounding."""
+        dtype = self.study.numerics.dtype
+        return self.language_model("float32" if dtype in _HALF_PRECISION else dtype)
 
 
 def no_sources(key: PartitionKey, study: Study) -> dict[str, str]:

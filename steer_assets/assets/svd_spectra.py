@@ -27,7 +27,7 @@ from steer_assets.storage.hdf5 import read_array, write_arrays
 if TYPE_CHECKING:
     from steer_assets.geometry.spectra import Spectrum
 
-#: Fewest prompts that a curve of effective dimension begins with.
+#: Fewest prompts that a curve of effective dimension begins with, where there are more.
 _SMALLEST = 8
 
 
@@ -74,23 +74,17 @@ class _Layer:
     bands: list[pl.DataFrame] = field(default_factory=list)
     dimensions: list[Row] = field(default_factory=list)
     fitted: list[Fitted] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     basis: np.ndarray | None = None
 
     def last_tokens(self) -> None:
         """Environments of last prompt tokens, and all of them pooled."""
-        from steer_assets.geometry import heldout
-
         study = self.run.study
         prompts, activations = read_activations(self.run, self.layer)
         for environment, rows in samples(prompts).items():
             spectrum = _stored_spectrum(self.run, self.layer, environment, len(rows))
             groups = _groups(prompts, rows)
-            energies = heldout.covariance_energies(
-                activations[rows],
-                n_splits=min(study.spectra.heldout_splits, len(rows)),
-                seed=seeds.integer(study, "heldout", self.run.trait),
-                groups=groups,
-            )
+            energies = self._energies(environment, activations[rows], groups)
             self._add(spectrum, environment, energies)
             if environment == POOLED:
                 self.basis = spectrum.basis
@@ -100,6 +94,25 @@ class _Layer:
                 self.fitted.append(
                     Fitted.of(spectrum, estimator, energies, environment, activations[rows])
                 )
+
+    def _energies(self, environment: str, x: np.ndarray, groups: np.ndarray) -> dict[str, float]:
+        """Held-out null energies; none where too few prompts leave nothing to fit on."""
+        from steer_assets.geometry import heldout
+        from steer_assets.geometry.errors import DegenerateError, TooFewSamplesError
+
+        n_groups = int(groups.max()) + 1
+        try:
+            return heldout.covariance_energies(
+                x,
+                n_splits=min(self.run.study.spectra.heldout_splits, n_groups),
+                seed=seeds.integer(self.run.study, "heldout", self.run.trait),
+                groups=groups,
+            )
+        except (TooFewSamplesError, DegenerateError) as error:
+            left_out = f"held-out null energy of {environment} at block {self.layer}: {error}"
+            self.run.log.warning(f"left out: {left_out}")
+            self.left_out.append(left_out)
+            return {}
 
     def all_tokens(self) -> None:
         """All prompt tokens, where their moments were streamed."""
@@ -124,7 +137,7 @@ class _Layer:
     def _pooled(self, activations: np.ndarray, groups: np.ndarray) -> None:
         from steer_assets.geometry import bands, saturation
 
-        study, layer = self.run.study, self.layer
+        study, layer, n = self.run.study, self.layer, len(activations)
         n_boot = study.spectra.resamples
         purpose = (self.run.model, self.run.trait, str(layer))
         band = bands.spectrum_band(
@@ -137,7 +150,7 @@ class _Layer:
         self.bands.append(band_rows(layer, POOLED, band, n_boot))
         curve = saturation.covariance_curve(
             activations,
-            saturation.doubling_sizes(len(activations), smallest=_SMALLEST),
+            saturation.doubling_sizes(n, smallest=min(n, _SMALLEST)),
             rng=seeds.generator(study, "effective dimension", *purpose),
         )
         self.dimensions += dimension_rows(layer, curve)
@@ -147,7 +160,7 @@ class _Layer:
     dimensions=("model", "trait"),
     group="geometry",
     kinds={"numpy", "hdf5", "duckdb"},
-    code_version="2",
+    code_version="3",
     needs=("prompt_sets", "activation_caches", "covariance_matrices"),
     settings=("seed", "spectra", "statistics.confidence"),
 )
@@ -189,5 +202,8 @@ def svd_spectra(run: StageRun) -> Produced:
     return Produced(
         rows=produced,
         files={run.layout.relative(path): content},
-        metadata={"null spaces": len(spaces)},
+        metadata={
+            "null spaces": len(spaces),
+            "left out": "; ".join(line for g in layers for line in g.left_out) or "nothing",
+        },
     )

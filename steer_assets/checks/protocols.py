@@ -105,10 +105,13 @@ def _numbers(rows: pl.DataFrame) -> str | None:
 
 @check("protocol_measures", blocking=True)
 def measures_are_whole(stored: StageRun) -> Finding:
-    """Every protocol and block as published and controlled; numbers in their intervals."""
+    """Every protocol and block as published and controlled; numbers in intervals, or why not."""
     rows, study = stored.rows("protocol_measures"), stored.study
     if wrong := _numbers(rows):
         return Finding(False, wrong)
+    absent = pl.any_horizontal(pl.col("value", "low", "high").is_null())
+    if len(bare := rows.filter(absent & (pl.col("reason") == ""))):
+        return Finding(False, f"{len(bare)} numbers are missing without a reason")
     for protocol in study.switched_protocols:
         for layer in _protocol_layers(stored):
             own = rows.filter((pl.col("protocol") == protocol.name) & (pl.col("layer") == layer))
@@ -117,7 +120,9 @@ def measures_are_whole(stored: StageRun) -> Finding:
                     return Finding(False, f"{quantity} of {protocol.name} lacks {min(lacking)}")
             if own.is_empty():
                 return Finding(False, f"{protocol.name} has no number at block {layer}")
-    return Finding(True, f"{len(rows)} numbers", {"numbers": len(rows)})
+    n, lacking = len(rows.filter(~absent)), len(rows.filter(absent))
+    words = f"{n} numbers" + (f", and why {lacking} could not be measured" if lacking else "")
+    return Finding(True, words, {"numbers": n, "not measured": lacking})
 
 
 @check("protocol_comparison", blocking=True)

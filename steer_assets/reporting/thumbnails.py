@@ -113,7 +113,8 @@ def _medians(column: str, by: str) -> Draw:
     """Median of a column for each kind of row."""
 
     def draw(axes: Axes, frame: pl.DataFrame) -> None:
-        found = frame.group_by(by).agg(pl.col(column).median()).sort(column).tail(_MOST_BARS)
+        medians = frame.group_by(by).agg(pl.col(column).median()).drop_nulls(column)
+        found = medians.sort(column).tail(_MOST_BARS)
         y = range(found.height)
         axes.plot(found[column], y, "o", color=BLUE)
         axes.set_yticks(y, [plain(str(kind)) for kind in found[by]])

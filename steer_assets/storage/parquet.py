@@ -8,6 +8,7 @@ read with Arrow, which answers a damaged file with an error; polars may abort th
 """
 
 import io
+from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
@@ -29,24 +30,28 @@ class DamagedFileError(RuntimeError):
         self.path = path
 
 
-def first_bad_column(frame: pl.DataFrame) -> str | None:
-    """Name of the first column that holds a NULL, a NaN or an infinity; None if all are clean."""
+def first_bad_column(frame: pl.DataFrame, nullable: Collection[str] = ()) -> str | None:
+    """Name of the first column that holds a NULL, a NaN or an infinity; None if all are clean.
+
+    Columns in `nullable` may hold NULL: what could not be measured.
+    """
     for column in frame:
         values = flat(column)
-        if missing := column.null_count() or values.null_count():
+        missing = column.null_count() or values.null_count()
+        if missing and column.name not in nullable:
             return f"{column.name} has {missing} missing values"
         if values.dtype.is_float() and not bool(values.is_finite().all()):
             return f"{column.name} has values that are not finite"
     return None
 
 
-def write_part(path: Path, frame: pl.DataFrame) -> None:
+def write_part(path: Path, frame: pl.DataFrame, nullable: Collection[str] = ()) -> None:
     """Write `frame` as one Parquet part, atomically and read back.
 
     Raises:
-        ValueError: a column holds NULL, NaN or infinity.
+        ValueError: a column holds NaN or infinity, or NULL and is not in `nullable`.
     """
-    if bad := first_bad_column(frame):
+    if bad := first_bad_column(frame, nullable):
         raise ValueError(f"{path.parent}: {bad}; nothing was written")
     expected = hash_frame(frame, without=())
 

@@ -42,6 +42,17 @@ def view_statements() -> dict[str, str]:
 
 
 @cache
+def nullable(table: str) -> frozenset[str]:
+    """Columns of `table` that may hold NULL: what could not be measured."""
+    with duckdb.connect() as connection:
+        connection.execute(table_statements()[table])
+        rows = connection.execute(
+            "SELECT column_name FROM duckdb_columns() WHERE NOT internal AND is_nullable"
+        ).fetchall()
+    return frozenset(name for (name,) in rows)
+
+
+@cache
 def _all_columns() -> dict[str, dict[str, pl.DataType]]:
     with duckdb.connect() as connection:
         for statement in table_statements().values():

@@ -20,6 +20,7 @@ from steer_assets.storage.schema import (
     SchemaError,
     columns,
     conform,
+    nullable,
     table_statements,
     view_statements,
 )
@@ -94,7 +95,7 @@ def _read(part: Part) -> pl.DataFrame:
     if unknown := [name for name in part.key if name not in columns(part.table)]:
         raise SchemaError(f"the table {part.table} has no column {unknown[0]!r}")
     frame = conform(read_part(part.path), part.table)
-    if bad := first_bad_column(frame):
+    if bad := first_bad_column(frame, nullable(part.table)):
         raise ValueError(f"{part.path}: {bad}")
     for dimension, value in part.key.items():
         if not (frame[dimension] == value).all():

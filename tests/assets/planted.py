@@ -135,6 +135,7 @@ def measures(study: Study, trait: str) -> pl.DataFrame:
                     "high": value + 0.02,
                     "by_itself": floor,
                     "n_prompts": 4,
+                    "reason": "",
                     "run_id": "",
                     "code_version": "1",
                 }
@@ -161,6 +162,7 @@ def as_run(table: pl.DataFrame, study: Study, trait: str, auroc_low: float = 0.9
         trait=trait,
         key={"model": "toy", "trait": trait},
         log=SimpleNamespace(info=print, warning=print),
+        frames=frames,
         rows=lambda name: frames[name],
         model_facts=lambda: {"n_layers": 30, "hidden_size": 8},
     )

@@ -260,3 +260,28 @@ def test_a_study_without_protocols_compares_nothing() -> None:
         as_run(scored(World(STEERS), planted_study(), "sentiment"), study, "sentiment")
     )
     assert all(rows.frame.is_empty() for rows in made.rows)
+
+
+def test_numbers_that_could_not_be_measured_are_said_and_keep_nothing_back() -> None:
+    study = planted_study()
+    run = as_run(scored(World(STEERS), study, "sentiment"), study, "sentiment")
+    whole = run.rows("protocol_measures")
+    # As on a model whose residual stream overflows float16: no finite difference is a number.
+    asked = pl.col("quantity") == "jacobian_null_fraction"
+    exact = (pl.col("switch") == "finite_difference") | (pl.col("setting") == "controlled")
+    missing = asked & ~exact
+    run.frames["protocol_measures"] = whole.with_columns(
+        *(pl.when(~missing).then(pl.col(n)).alias(n) for n in ("value", "low", "high")),
+        reason=pl.when(missing).then(pl.lit("float16 overflows")).otherwise(pl.lit("")),
+    )
+    made = {rows.table: rows.frame for rows in protocol_comparison.make(run).rows}
+    numbers = made["protocol_comparison"].filter(asked)
+    assert set(numbers.select("setting", "switch").iter_rows()) == {
+        ("without", "finite_difference"),
+        ("controlled", ""),
+    }
+    said = finding(made["protocol_findings"], "null_space_size", "jacobian_null_fraction")
+    assert (said["as_published"], said["controlled"]) == ("not measured", "fails")
+    assert said["deciding"] == ""
+    assert "was not measured as published and fails (null fraction 0.30" in said["sentence"]
+    assert len(made["protocol_findings"].filter(pl.col("scorer") == "none")) == 3

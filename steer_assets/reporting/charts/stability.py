@@ -135,7 +135,9 @@ def persistence(evidence: Evidence) -> Figure | Absent:
         figure.legend(handles, labels, loc="outside upper left", ncols=2)
         return figure
 
-    own, other = (float(rows[c].to_numpy().mean()) for c in ("own_null_energy", "null_energy"))
+    other = f"{rows['null_energy'].to_numpy().mean():.2f}"
+    held_out = rows["own_null_energy"].drop_nulls().to_numpy()
+    own = f"{held_out.mean():.2f}" if len(held_out) else "not measured"
     return make(
         name,
         title,
@@ -145,12 +147,12 @@ def persistence(evidence: Evidence) -> Figure | Absent:
             "subspace of the same size; hollow: held-out prompts of its own kind, which it "
             "cannot beat by much. Zero would be a null space that holds exactly, one (the line) "
             "is no better than a random subspace. Filled marks near their hollow one mean that "
-            f"the null space carries over. Mean: {other:.2f} for other prompts, {own:.2f} for its "
+            f"the null space carries over. Mean: {other} for other prompts, {own} for its "
             "own. That activations leave directions empty does not mean that the output would "
             "ignore them."
         ),
         alt=f"Energy in null spaces of {len(kinds)} kinds of prompts at layer {listed(layers)}: "
-        f"mean {other:.2f} for others, {own:.2f} for their own.",
+        f"mean {other} for others, {own} for their own.",
         data=rows,
         draw=draw,
     )
@@ -166,7 +168,7 @@ def _held(axes: Axes, rows: pl.DataFrame, kinds: list[str]) -> None:
         part = rows.filter(pl.col("environment") == kind)
         y = [kinds.index(kind) + dodge(k, part.height, 0.4) for k in range(part.height)]
         axes.plot(part["null_energy"], y, ls="", marker="o", color=BLUE, ms=3.6)
-        own = part["own_null_energy"][:1]
+        own = part["own_null_energy"][:1].drop_nulls()
         axes.plot(own, [kinds.index(kind)] * len(own), "D", color=BLUE, mfc=PAPER, ms=4.4)
     axes.plot([], [], "o", color=BLUE, ms=3.6, label="other kinds")
     axes.plot([], [], "D", color=BLUE, mfc=PAPER, ms=4.4, label="its own, held out")
