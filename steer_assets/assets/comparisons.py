@@ -17,7 +17,7 @@ from steer_assets.assets import multi_layer, seeds
 from steer_assets.assets.arms import UNSTEERED, Arm
 from steer_assets.catalog.studies import Study
 from steer_assets.catalog.traits import ENVIRONMENTS
-from steer_assets.stats import margins
+from steer_assets.stats import equivalence, margins, spread
 from steer_assets.stats.compare import Comparison, compare
 from steer_assets.stats.multiplicity import holm
 from steer_assets.stats.power import tost_sample_size
@@ -138,11 +138,15 @@ class Scores:
 
 
 def _margins(
-    a: np.ndarray, b: np.ndarray, efficacy: np.ndarray | None, study: Study
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Margins by kind; a share of an effect that is exactly zero is left out."""
+    unsteered: np.ndarray, chosen: np.ndarray, efficacy: np.ndarray | None, study: Study
+) -> Iterator[tuple[str, equivalence.AnyMargin]]:
+    """Margins by kind; a share of an effect that is exactly zero is left out.
+
+    In standard deviations it is that of the unsteered texts of the environment, the same for every
+    comparison there, also for one that has some of the prompts (`chosen`).
+    """
     settings = study.statistics
-    yield "sd", margins.standardised(a, b, settings.margin_sd)
+    yield "sd", margins.standardised(unsteered, settings.margin_sd, chosen=chosen)
     if efficacy is not None and efficacy.mean() != 0:
         yield "efficacy", margins.relative(efficacy, settings.margin_efficacy)
 
@@ -162,19 +166,26 @@ def _compare_all(
         a, b = scores.paired(subject.arms, reference, environment)
         if len(a) < 2 or (a.std() == 0 and b.std() == 0):
             continue  # without any spread there is no unit and no test
+        everywhere = scores.shared([UNSTEERED], environment)
+        own = set(scores.shared([*subject.arms, reference], environment))
+        chosen = np.array([prompt in own for prompt in everywhere])
+        unsteered = scores.table(UNSTEERED, everywhere) if everywhere else np.empty((0, 0))
+        if chosen.sum() != len(a) or unsteered.std() == 0:
+            continue  # without spread of unsteered texts of these prompts there is no unit
         efficacy = None
         if reference != UNSTEERED:
-            v, unsteered = scores.paired((reference,), UNSTEERED, environment)
-            efficacy = (v - unsteered).mean(axis=1)
+            v, plain = scores.paired((reference,), UNSTEERED, environment)
+            efficacy = (v - plain).mean(axis=1)
             if len(efficacy) != len(a):
                 efficacy = None  # v has unsteered texts on other prompts than these
-        for kind, margin in _margins(a, b, efficacy, study):
+        for kind, margin in _margins(unsteered, chosen, efficacy, study):
             # Prompts are resampled alike for all vectors: equal texts have equal intervals.
             key = (*purpose, reference.vector_id, f"{subject.alpha}")
             result = compare(
                 a,
                 b,
                 margin=margin,
+                unit=spread.single(unsteered),
                 level=settings.confidence,
                 n_boot=settings.n_boot,
                 rng=seeds.generator(study, *key, environment, kind),
