@@ -6,8 +6,8 @@ CREATE TABLE equivalence_reports (
     scorer                VARCHAR NOT NULL,
     layer                 INTEGER NOT NULL,
     efficacy              DOUBLE,             -- of v over unsteered, in standard deviations of one unsteered text's score; null: could not be measured
-    efficacy_low          DOUBLE,
-    efficacy_high         DOUBLE,
+    efficacy_low          DOUBLE,             -- null: could not be measured
+    efficacy_high         DOUBLE,             -- null: could not be measured
     verdict               VARCHAR NOT NULL,   -- of v + v_perp against v, all seeds (family_tests)
     reason                VARCHAR NOT NULL,
     null_fraction_fisher  DOUBLE  NOT NULL,

@@ -16,7 +16,7 @@ CREATE TABLE family_tests (
     share_low              DOUBLE  NOT NULL,   -- Clopper-Pearson over seeds
     share_high             DOUBLE  NOT NULL,
     rms_effect             DOUBLE,             -- root mean square over seeds, less its noise, in standard deviations; null: no prompts in common
-    rms_upper              DOUBLE,             -- its upper bound, bootstrap over prompts
+    rms_upper              DOUBLE,             -- its upper bound, bootstrap over prompts; null: no prompts in common
     p_equivalence          DOUBLE  NOT NULL,   -- the largest of the seeds (intersection-union)
     p_difference           DOUBLE  NOT NULL,   -- the smallest of the seeds, Holm-adjusted over them
     p_equivalence_adjusted DOUBLE  NOT NULL,   -- in the gatekept order of the block

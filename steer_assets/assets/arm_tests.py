@@ -165,8 +165,9 @@ def _groups(
             names = ("null_space", "layer", "alpha", "environment", "margin_kind", "reference_id")
             key = (alone or row["family"], *(row[name] for name in names))
             together.setdefault(key, []).append(at)
-    for (family, null_space, layer, alpha, environment, kind, reference), at in together.items():
-        arms = tuple(Arm(tests[i]["vector_id"], alpha) for i in at)
+    for key, places in together.items():
+        family, null_space, layer, alpha, environment, kind, reference = key
+        arms = tuple(Arm(tests[at]["vector_id"], alpha) for at in places)
         pair = _pair(scores, arms, Arm(reference, alpha), environment, study)
         named = {
             "family": family,
@@ -177,7 +178,7 @@ def _groups(
             "margin_kind": kind,
         }
         if pair is None or kind not in pair.margins:
-            yield Group(named, reference, tuple(at), None, None)
+            yield Group(named, reference, tuple(places), None, None)
             continue
         each = (pair.a - pair.b).reshape(len(pair.a), len(arms), -1).mean(axis=2)
         rms = seed_effects.root_mean_square(
@@ -187,4 +188,4 @@ def _groups(
             rng=seeds.generator(study, "rms", *purpose, reference, f"{alpha}", environment),
         )
         design = joint_power.design(each, pair.margins[kind])
-        yield Group(named, reference, tuple(at), design, rms)
+        yield Group(named, reference, tuple(places), design, rms)

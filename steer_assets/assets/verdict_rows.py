@@ -1,7 +1,8 @@
 """Adjusted p-values, power and verdicts: rows of `equivalence_tests` and `family_tests`.
 
 Whether v acts, and by more than the margin, is asked in the environment and at the dose of each
-comparison. That it does is a condition, which holds together with the claim and needs no adjustment.
+comparison. That it does is a condition that has to hold together with the claim, and needs no
+adjustment.
 """
 
 import math
