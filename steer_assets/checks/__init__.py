@@ -8,6 +8,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.PreviewWarning)  # checks with partitions are new in Dagster
     from steer_assets.checks import (
         evidence,
+        families,
         geometry,
         prompts,
         protocols,
@@ -22,6 +23,7 @@ CHECKS: list[dg.AssetChecksDefinition] = [
     *stability.CHECKS,
     *vectors.CHECKS,
     *evidence.CHECKS,
+    *families.CHECKS,
     *protocols.CHECKS,
     *records.CHECKS,
 ]

@@ -6,11 +6,13 @@ import pytest
 
 from steer_assets.assets.arm_tests import compare_arms
 from steer_assets.assets.effect_details import spanning
-from steer_assets.assets.evidence_rows import families_guarded, report_row
+from steer_assets.assets.evidence_rows import VERDICTS, families_guarded, report_row
 from steer_assets.assets.verdict_rows import Judged, with_verdicts
 from steer_assets.catalog.studies import Study
+from tests import sizes
 from tests.assets.planted import planted_study
 
+STUDIES = 200 if sizes.FULL else 25
 PLUS = "L15.base_plus_orthogonal.s"
 FISHER: dict[str, object] = {"null_fraction": 0.5, "sampling_floor": 0.0}
 ENVIRONMENTS = ["in_distribution"] * 24 + ["topic_shift"] * 16
@@ -91,18 +93,18 @@ def test_a_report_does_not_call_opposite_seeds_equivalent(study: Study, k: int) 
     ).row(0, named=True)
     assert mean["p_equivalence"] < 0.05
     assert mean["verdict"] == "descriptive"
-    counted = sum(report(found, study)[f"n_{v}"] for v in ("equivalent", "different",
-                                                            "inconclusive", "untestable"))  # fmt: skip
+    counts = report(found, study)
+    counted = sum(counts[f"n_{verdict}"] for verdict in VERDICTS)
     assert counted == 2 * k
 
 
 def test_seeds_that_agree_are_equivalent_as_often_as_the_power_says(study: Study) -> None:
     effects = {"L15.base": 2.0} | {f"{PLUS}{j}": 2.0 for j in range(3)}
-    rows = [family(judge(world(effects, seed, noise=0.3), study)) for seed in range(60)]
+    rows = [family(judge(world(effects, seed, noise=0.3), study)) for seed in range(STUDIES)]
     called = np.mean([row["verdict"] == "equivalent" for row in rows])
     stated = np.mean([row["power"] for row in rows])
     assert 0.3 < stated < 0.95
-    assert called == pytest.approx(stated, abs=3 * np.sqrt(stated * (1 - stated) / 60))
+    assert called == pytest.approx(stated, abs=3 * np.sqrt(stated * (1 - stated) / STUDIES))
 
 
 def test_one_margin_holds_for_all_and_no_erratic_arm_moves_it(study: Study) -> None:

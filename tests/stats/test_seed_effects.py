@@ -1,4 +1,4 @@
-"""A claim on a family of seeds: opposite seeds cannot cancel in it, and it comes when it is true."""
+"""A claim on a family of seeds: opposite seeds cannot cancel, and it comes where it is true."""
 
 import numpy as np
 import pytest

@@ -100,15 +100,14 @@ def forest(evidence: Evidence) -> Figure | Absent:
         _TITLE,
         caption=(
             "Each row is the mean difference in trait score between texts steered by that vector "
-            "and by v, same prompts and same random numbers, in standard deviations of the unsteered "
-            "texts' scores "
+            "and by v, same prompts and same random numbers, in standard deviations of the "
+            "unsteered texts' scores "
             f"at dose α = {evidence.headline_alpha:g}; bars are {evidence.confidence} intervals "
             f"over prompts. The band is the margin of ±{evidence.margin:g} standard deviations "
             "inside which a difference counts as none; the small ticks mark the other margin, a "
             "share of v's own effect. Shape and colour give the verdict of the test with the "
-            "band, after adjustment: seeds of one kind are shown equivalent together or not at all. The "
-            "test asks for more than a bar that ends inside "
-            "the band, and a bar that crosses the line at zero is not evidence of equality. "
+            "band, after adjustment: seeds of one kind are shown equivalent together or not at "
+            "all. The test asks for more than a bar that ends inside the band, and a bar that crosses the line at zero is not evidence of equality. "
             "What steers several blocks at once has the same dose in all, in equal shares; v + v⊥ "
             "there is compared with v there. Vectors that generated no text are not here: the "
             "next-token figures cover them." + layers_missing(evidence, layers)
