@@ -107,7 +107,8 @@ def forest(evidence: Evidence) -> Figure | Absent:
             "inside which a difference counts as none; the small ticks mark the other margin, a "
             "share of v's own effect. Shape and colour give the verdict of the test with the "
             "band, after adjustment: seeds of one kind are shown equivalent together or not at "
-            "all. The test asks for more than a bar that ends inside the band, and a bar that crosses the line at zero is not evidence of equality. "
+            "all. The test asks for more than a bar that ends inside the band, and a bar that "
+            "crosses the line at zero is not evidence of equality. "
             "What steers several blocks at once has the same dose in all, in equal shares; v + v⊥ "
             "there is compared with v there. Vectors that generated no text are not here: the "
             "next-token figures cover them." + layers_missing(evidence, layers)
