@@ -33,11 +33,16 @@ TABLES = (
 )
 
 
+def unfiltered(table: str, rows: list[Row]) -> pl.DataFrame:
+    """Rows in the schema of their table, but for the columns that a whole report shares."""
+    schema = {name: kind for name, kind in columns(table).items() if name not in SHARED}
+    return pl.DataFrame(rows, schema=schema)
+
+
 def frame_of(table: str, rows: list[Row]) -> pl.DataFrame:
     """Rows in the schema of their table; those with a number that is not finite are left out."""
-    schema = {name: kind for name, kind in columns(table).items() if name not in SHARED}
-    frame = pl.DataFrame(rows, schema=schema)
-    measures = [pl.col(name).is_finite() for name, kind in schema.items() if kind.is_float()]
+    frame = unfiltered(table, rows)
+    measures = [pl.col(name).is_finite() for name, kind in frame.schema.items() if kind.is_float()]
     return frame.filter(pl.all_horizontal(measures)) if measures else frame
 
 

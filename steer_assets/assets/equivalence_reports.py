@@ -59,12 +59,16 @@ def _tests_and_rows(
             fisher = _fisher_row(run, spaces, layer)
             row = report_row(tests, families, fisher, layer, run.study)
             reports.append({**identity, **row, "report_path": report_path})
-    families = pl.concat(all_families)
+    # Also of no scores at all there are tables, with no rows.
+    tests, families = (
+        pl.concat([effect_details.frame_of(name, []), *found], how="diagonal")
+        for name, found in (("equivalence_tests", all_tests), ("family_tests", all_families))
+    )
     behind["spanning"] = effect_details.spanning(families)
     behind["scorer_agreement"] = effect_details.scorer_agreement(scored, run.study)
     return {
-        "equivalence_reports": pl.DataFrame(reports),
-        "equivalence_tests": pl.concat(all_tests),
+        "equivalence_reports": effect_details.unfiltered("equivalence_reports", reports),
+        "equivalence_tests": tests,
         "family_tests": families,
         **{table: effect_details.frame_of(table, rows) for table, rows in behind.items()},
     }
