@@ -5,10 +5,10 @@ CREATE TABLE equivalence_reports (
     protocol              VARCHAR NOT NULL,
     scorer                VARCHAR NOT NULL,
     layer                 INTEGER NOT NULL,
-    efficacy              DOUBLE  NOT NULL,   -- of v over unsteered, in standard deviations of the score (Hedges' g)
-    efficacy_low          DOUBLE  NOT NULL,
-    efficacy_high         DOUBLE  NOT NULL,
-    verdict               VARCHAR NOT NULL,   -- of v + v_perp against v
+    efficacy              DOUBLE,             -- of v over unsteered, in standard deviations of one unsteered text's score; null: could not be measured
+    efficacy_low          DOUBLE,             -- null: could not be measured
+    efficacy_high         DOUBLE,             -- null: could not be measured
+    verdict               VARCHAR NOT NULL,   -- of v + v_perp against v, all seeds (family_tests)
     reason                VARCHAR NOT NULL,
     null_fraction_fisher  DOUBLE  NOT NULL,
     sampling_floor_fisher DOUBLE  NOT NULL,

@@ -6,9 +6,9 @@ CREATE TABLE identifiability_summary (
     scorer                    VARCHAR NOT NULL,
     layer                     INTEGER NOT NULL,
     verdict                   VARCHAR NOT NULL,
-    efficacy                  DOUBLE  NOT NULL,
-    efficacy_low              DOUBLE  NOT NULL,
-    efficacy_high             DOUBLE  NOT NULL,
+    efficacy                  DOUBLE,             -- null: could not be measured
+    efficacy_low              DOUBLE,             -- null: could not be measured
+    efficacy_high             DOUBLE,             -- null: could not be measured
     null_fraction_covariance  DOUBLE  NOT NULL,
     sampling_floor_covariance DOUBLE  NOT NULL,
     null_fraction_fisher      DOUBLE  NOT NULL,

@@ -1,4 +1,4 @@
--- Every pooled comparison with both margins in one row: the effect, its interval and the verdicts.
+-- Every pooled comparison with both margins in one row: the effect, its interval, both in standard deviations of the unsteered texts, too, and the verdicts.
 CREATE VIEW v_effects AS
 SELECT
     model, trait, protocol, scorer, comparison, vector_id, reference_id, family, layer, alpha,
@@ -6,6 +6,9 @@ SELECT
     any_value(effect) AS effect,
     any_value(ci_low) AS ci_low,
     any_value(ci_high) AS ci_high,
+    any_value(cohens_d) AS cohens_d,
+    any_value(d_low) AS d_low,
+    any_value(d_high) AS d_high,
     any_value(hedges_g) AS hedges_g,
     max(verdict) FILTER (margin_kind = 'sd') AS verdict_sd,
     max(verdict) FILTER (margin_kind = 'efficacy') AS verdict_efficacy,

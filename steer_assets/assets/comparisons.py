@@ -1,39 +1,25 @@
-"""Which arms are compared with which, and the rows of `equivalence_tests` that come of it.
+"""Which arms are compared with which, and their scores side by side.
 
 Prompts are the units: all samples of a prompt are averaged within it. Every arm is compared with
 the unsteered one (`efficacy`), and every other arm with v at the same dose and layer
 (`against_base`); v + v_perp at several blocks with v at those. Arms that differ only in the seed of
-v_perp are also compared together.
+v_perp are a family; their signed mean is compared, too, but no verdict rests on it.
 """
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from steer_assets.assets import multi_layer, seeds
+from steer_assets.assets import multi_layer
 from steer_assets.assets.arms import UNSTEERED, Arm
-from steer_assets.catalog.studies import Study
 from steer_assets.catalog.traits import ENVIRONMENTS
-from steer_assets.stats import margins
-from steer_assets.stats.compare import Comparison, compare
-from steer_assets.stats.multiplicity import holm
-from steer_assets.stats.power import tost_sample_size
-from steer_assets.stats.verdicts import verdict
 
 POOLED = "pooled"
 ALL_SEEDS = "all_seeds"
 #: Fewest prompts of one environment that are worth a test of their own.
 _FEWEST_PROMPTS = 4
-#: Within these columns p-values are adjusted together. v's own efficacy is the primary hypothesis
-#: that the others depend on, and forms a family by itself.
-_FAMILY_OF_TESTS = ["protocol", "scorer", "comparison", "margin_kind", "environment", "primary"]
-
-
-#: Whose efficacy that is.
-_PRIMARY = ("base", multi_layer.FAMILY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,127 +121,3 @@ class Scores:
         present = list(self.environment.values())
         several = [e for e in ENVIRONMENTS if present.count(e) >= _FEWEST_PROMPTS]
         return [POOLED, *(several if len(set(present)) > 1 else [])]
-
-
-def _margins(
-    a: np.ndarray, b: np.ndarray, efficacy: np.ndarray | None, study: Study
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Margins by kind; a share of an effect that is exactly zero is left out."""
-    settings = study.statistics
-    yield "sd", margins.standardised(a, b, settings.margin_sd)
-    if efficacy is not None and efficacy.mean() != 0:
-        yield "efficacy", margins.relative(efficacy, settings.margin_efficacy)
-
-
-def _needed(comparison: Comparison) -> int:
-    try:
-        return tost_sample_size(comparison.sd_difference, comparison.margin)
-    except ValueError:  # an empty margin, or a share of next to nothing: more than ten million
-        return 2**31 - 1
-
-
-def _compare_all(
-    scores: Scores, subject: Subject, reference: Arm, study: Study, purpose: tuple[str, ...]
-) -> Iterator[dict[str, object]]:
-    settings = study.statistics
-    for environment in scores.environments():
-        a, b = scores.paired(subject.arms, reference, environment)
-        if len(a) < 2 or (a.std() == 0 and b.std() == 0):
-            continue  # without any spread there is no unit and no test
-        efficacy = None
-        if reference != UNSTEERED:
-            v, unsteered = scores.paired((reference,), UNSTEERED, environment)
-            efficacy = (v - unsteered).mean(axis=1)
-            if len(efficacy) != len(a):
-                efficacy = None  # v has unsteered texts on other prompts than these
-        for kind, margin in _margins(a, b, efficacy, study):
-            # Prompts are resampled alike for all vectors: equal texts have equal intervals.
-            key = (*purpose, reference.vector_id, f"{subject.alpha}")
-            result = compare(
-                a,
-                b,
-                margin=margin,
-                level=settings.confidence,
-                n_boot=settings.n_boot,
-                rng=seeds.generator(study, *key, environment, kind),
-            )
-            measured = asdict(result)
-            for extra in ("d_z", "se", "sd_difference"):
-                del measured[extra]
-            yield {
-                "comparison": "efficacy" if reference == UNSTEERED else "against_base",
-                "vector_id": subject.vector_id,
-                "reference_id": reference.vector_id,
-                "family": subject.family,
-                "layer": subject.layer,
-                "alpha": subject.alpha,
-                "environment": environment,
-                "margin_kind": kind,
-                "primary": reference == UNSTEERED and subject.family in _PRIMARY,
-                **measured,
-                "n_prompts_needed": _needed(result),
-            }
-
-
-def compare_arms(
-    scored: pl.DataFrame, vectors: pl.DataFrame, study: Study, *purpose: str
-) -> pl.DataFrame:
-    """Unadjusted comparisons of one protocol and scorer.
-
-    scored: generations joined with their scores. `purpose` keys the random numbers.
-    """
-    scores = Scores(scored)
-    rows: list[dict[str, object]] = []
-    for subject in subjects(vectors, scores.arms):
-        for reference in references(subject, scores.arms):
-            rows += _compare_all(scores, subject, reference, study, purpose)
-    return pl.DataFrame(rows, infer_schema_length=None)
-
-
-def _adjusted(rows: pl.DataFrame) -> pl.DataFrame:
-    parts = [
-        group.with_columns(
-            pl.Series("p_difference_adjusted", holm(group["p_difference"].to_numpy())),
-            pl.Series("p_equivalence_adjusted", holm(group["p_equivalence"].to_numpy())),
-        )
-        for _, group in rows.group_by(_FAMILY_OF_TESTS, maintain_order=True)
-    ]
-    return pl.concat(parts)
-
-
-def _least(low: float, high: float) -> float:
-    """The smallest size of an effect that its interval allows."""
-    return max(0.0, low, -high)
-
-
-def with_verdicts(rows: pl.DataFrame, auroc_low: float, study: Study) -> pl.DataFrame:
-    """Adjust p-values by Holm within families of tests and add verdicts with their reasons."""
-    level = study.statistics.significance
-    adjusted = _adjusted(rows)
-    steering = adjusted.filter(pl.col("primary") & (pl.col("environment") == POOLED))
-    works = {
-        (row["vector_id"], row["alpha"]): _least(row["ci_low"], row["ci_high"])
-        for row in steering.iter_rows(named=True)
-        if row["p_difference_adjusted"] < level
-    }
-    values, reasons = [], []
-    for row in adjusted.iter_rows(named=True):
-        v = (row["reference_id"], row["alpha"])
-        of_itself = row["comparison"] == "efficacy"
-        stated = verdict(
-            p_difference_adjusted=row["p_difference_adjusted"],
-            p_equivalence_adjusted=row["p_equivalence_adjusted"],
-            ci_low=row["ci_low"],
-            ci_high=row["ci_high"],
-            margin=row["margin"],
-            reference_significant=of_itself or v in works,
-            reference_least=math.inf if of_itself else works.get(v, 0.0),
-            scorer_auroc_low=auroc_low,
-            alpha=level,
-            auroc_floor=study.scoring.auroc_floor,
-        )
-        values.append(stated.value)
-        reasons.append(stated.reason)
-    return adjusted.with_columns(pl.Series("verdict", values), pl.Series("reason", reasons)).drop(
-        "primary"
-    )

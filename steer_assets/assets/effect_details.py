@@ -14,7 +14,7 @@ import polars as pl
 
 from steer_assets.assets import protocol_sites, seeds
 from steer_assets.assets.arms import UNSTEERED, Arm
-from steer_assets.assets.comparisons import ALL_SEEDS, POOLED, Scores, Subject, references, subjects
+from steer_assets.assets.comparisons import POOLED, Scores, Subject, references, subjects
 from steer_assets.catalog.studies import Study
 from steer_assets.stats import agreement, bootstrap, ceiling, pairing
 from steer_assets.stats.heterogeneity import heterogeneity
@@ -33,11 +33,16 @@ TABLES = (
 )
 
 
+def unfiltered(table: str, rows: list[Row]) -> pl.DataFrame:
+    """Rows in the schema of their table, but for the columns that a whole report shares."""
+    schema = {name: kind for name, kind in columns(table).items() if name not in SHARED}
+    return pl.DataFrame(rows, schema=schema)
+
+
 def frame_of(table: str, rows: list[Row]) -> pl.DataFrame:
     """Rows in the schema of their table; those with a number that is not finite are left out."""
-    schema = {name: kind for name, kind in columns(table).items() if name not in SHARED}
-    frame = pl.DataFrame(rows, schema=schema)
-    measures = [pl.col(name).is_finite() for name, kind in schema.items() if kind.is_float()]
+    frame = unfiltered(table, rows)
+    measures = [pl.col(name).is_finite() for name, kind in frame.schema.items() if kind.is_float()]
     return frame.filter(pl.all_horizontal(measures)) if measures else frame
 
 
@@ -154,19 +159,16 @@ _BETWEEN_ARMS: dict[str, Maker] = {"heterogeneity": _spread, "sampling_noise": _
 _BESIDE_V: dict[str, Maker] = {"efficacy_ratios": _ratio, "effect_correlations": _correlation}
 
 
-def spanning(tests: pl.DataFrame) -> list[Row]:
-    """Where equivalence with v ends, by block and dose. `tests`: rows with verdicts."""
+def spanning(families: pl.DataFrame) -> list[Row]:
+    """Where equivalence with v ends, by block and dose. `families`: rows of `family_tests`."""
     rows = (
-        tests.filter(
-            (pl.col("comparison") == "against_base")
-            & (pl.col("margin_kind") == "sd")
+        families.filter(
+            (pl.col("margin_kind") == "sd")
             & (pl.col("environment") == POOLED)
             & pl.col("family").str.starts_with("subspace_")
         )
         .with_columns(size=pl.col("family").str.strip_prefix("subspace_").cast(pl.Int32))
-        # All draws together where there are several, else the one there is.
-        .sort("size", ~pl.col("vector_id").str.ends_with(ALL_SEEDS), "vector_id")
-        .unique(["protocol", "scorer", "layer", "alpha", "size"], keep="first", maintain_order=True)
+        .sort("size")
     )
     keys = ["protocol", "scorer", "layer", "alpha"]
     found = []

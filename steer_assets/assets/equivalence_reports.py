@@ -27,8 +27,9 @@ def _tests_and_rows(
     run: StageRun, spaces: pl.DataFrame, report_path: str
 ) -> dict[str, pl.DataFrame]:
     """Frames by table: tests with verdicts, one row per block, and what stands behind them."""
-    from steer_assets.assets.comparisons import compare_arms, with_verdicts
-    from steer_assets.assets.evidence_rows import report_row
+    from steer_assets.assets.arm_tests import compare_arms
+    from steer_assets.assets.evidence_rows import families_guarded, report_row
+    from steer_assets.assets.verdict_rows import with_verdicts
 
     vectors = with_multi_layer(run.rows("steering_vectors"), run.study, run.steer_layers())
     trust = dict(read_validation(run).select("scorer", "auroc_low").iter_rows())
@@ -39,31 +40,36 @@ def _tests_and_rows(
         on="generation_id",
         validate="1:m",
     )
-    all_tests, reports = [], []
+    all_tests, all_families, reports = [], [], []
     behind: dict[str, list[dict[str, object]]] = {table: [] for table in effect_details.TABLES}
     for (protocol, scorer), rows in scored.group_by("protocol", "scorer", maintain_order=True):
         identity = {"protocol": str(protocol), "scorer": str(scorer)}
         columns = [pl.lit(value).alias(name) for name, value in identity.items()]
         compared = compare_arms(rows, vectors, run.study, run.model, run.trait, *identity.values())
         # A scorer that was not validated is not believed.
-        named = with_verdicts(
-            compared.with_columns(columns), trust.get(str(scorer), 0.0), run.study
-        )
-        tests = guarded(named, broken)
+        judged = with_verdicts(compared, trust.get(str(scorer), 0.0), run.study)
+        tests = guarded(judged.tests.with_columns(columns), broken)
+        families = families_guarded(judged.families.with_columns(columns), tests)
         all_tests.append(tests)
+        all_families.append(families)
         found = effect_details.details(rows, vectors, run.study, identity)
         for table, more in found.items():
             behind[table] += more
         for layer in run.steer_layers():
             fisher = _fisher_row(run, spaces, layer)
-            row = report_row(rows, tests, fisher, layer, run.study)
+            row = report_row(tests, families, fisher, layer, run.study)
             reports.append({**identity, **row, "report_path": report_path})
-    tests = pl.concat(all_tests)
-    behind["spanning"] = effect_details.spanning(tests)
+    # Also of no scores at all there are tables, with no rows.
+    tests, families = (
+        pl.concat([effect_details.frame_of(name, []), *found], how="diagonal")
+        for name, found in (("equivalence_tests", all_tests), ("family_tests", all_families))
+    )
+    behind["spanning"] = effect_details.spanning(families)
     behind["scorer_agreement"] = effect_details.scorer_agreement(scored, run.study)
     return {
-        "equivalence_reports": pl.DataFrame(reports),
+        "equivalence_reports": effect_details.unfiltered("equivalence_reports", reports),
         "equivalence_tests": tests,
+        "family_tests": families,
         **{table: effect_details.frame_of(table, rows) for table, rows in behind.items()},
     }
 
@@ -85,7 +91,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
     dimensions=("model", "trait"),
     group="reports",
     kinds={"scipy", "html", "duckdb"},
-    code_version="5",
+    code_version="7",
     needs=(
         "model_snapshot",
         "prompt_sets",
@@ -116,9 +122,10 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
 def equivalence_reports(run: StageRun) -> Produced:
     """Paired equivalence and difference tests, verdicts, and one self-contained HTML page.
 
-    Units are prompts; two one-sided tests with margins in standard deviations and in shares of v's
-    own efficacy; Holm within a report. Verdicts are equivalent, different, inconclusive or
-    untestable; failing to find a difference is never called equivalence.
+    Units are prompts; two one-sided tests with margins in standard deviations of the unsteered
+    texts and in shares of v's own efficacy; one gatekept order of hypotheses. A family of seeds is
+    equivalent where every seed is, different where any is. Verdicts are equivalent, different,
+    inconclusive or untestable; failing to find a difference is never called equivalence.
     """
     tables = read_tables(run.layout, run.key, INPUTS)
     path = run.layout.relative(run.layout.pair_file("reports", run.model, run.trait, ".html"))
@@ -129,7 +136,8 @@ def equivalence_reports(run: StageRun) -> Produced:
     for name, frame in made.items():
         tables[name] = conform(frame.with_columns(complete), name)
     path, files = _page(run, tables)
-    counted = dict(tests.group_by("verdict").len().sort("verdict").iter_rows())
+    told = tests.filter(pl.col("verdict") != "descriptive")
+    counted = dict(told.group_by("verdict").len().sort("verdict").iter_rows())
     return Produced(
         rows=[Rows(name, frame) for name, frame in made.items()],
         files=files,
@@ -137,6 +145,10 @@ def equivalence_reports(run: StageRun) -> Produced:
             **{f"block {r['layer']}": f"{r['verdict']}: {r['reason']}" for r in reports.to_dicts()},
             **{f"tests {name}": n for name, n in counted.items()},
         },
-        metrics={f"efficacy_{r['layer']}": r["efficacy"] for r in reports.to_dicts()},
+        metrics={
+            f"efficacy_{r['layer']}": r["efficacy"]
+            for r in reports.to_dicts()
+            if r["efficacy"] is not None
+        },
         attachments=[run.layout.root / path],
     )

@@ -46,6 +46,7 @@ INPUTS = (
 MADE = (
     REPORTS,
     "equivalence_tests",
+    "family_tests",
     "efficacy_ratios",
     "heterogeneity",
     "crossed_intervals",

@@ -8,6 +8,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.PreviewWarning)  # checks with partitions are new in Dagster
     from steer_assets.checks import (
         evidence,
+        families,
         geometry,
         prompts,
         protocols,
@@ -24,6 +25,7 @@ CHECKS: list[dg.AssetChecksDefinition] = [
     *vectors.CHECKS,
     *sampling.CHECKS,
     *evidence.CHECKS,
+    *families.CHECKS,
     *protocols.CHECKS,
     *records.CHECKS,
 ]

@@ -169,12 +169,16 @@ def intervals_hold_their_estimates(stored: StageRun) -> Finding:
         return Finding(False, f"{n} efficacies lie outside their intervals")
     if n := _outside(tests, "effect", "ci_low", "ci_high"):
         return Finding(False, f"{n} effects lie outside their intervals")
-    for name in ("p_difference", "p_equivalence"):
-        raw, adjusted = tests[name], tests[f"{name}_adjusted"]
-        if not (raw.is_between(0, 1).all() and adjusted.is_between(0, 1).all()):
-            return Finding(False, f"{name} is not a probability")
-        if (adjusted < raw - 1e-12).any():
-            return Finding(False, f"{name} gets smaller by adjustment")
+    families = stored.rows("family_tests")
+    for frame in (tests, families):
+        for name in ("p_difference", "p_equivalence"):
+            raw, adjusted = frame[name], frame[f"{name}_adjusted"]
+            if not (raw.is_between(0, 1).all() and adjusted.is_between(0, 1).all()):
+                return Finding(False, f"{name} is not a probability")
+            if (adjusted < raw - 1e-12).any():
+                return Finding(False, f"{name} gets smaller by adjustment")
+    if n := _outside(families, "share_inside", "share_low", "share_high"):
+        return Finding(False, f"{n} shares of seeds lie outside their intervals")
     return Finding(
         True,
         f"{len(reports)} efficacies and {len(tests)} comparisons, all inside their intervals",

@@ -117,27 +117,33 @@ class Evidence:
     def tests(self, comparison: str, margin_kind: str = "sd") -> pl.DataFrame:
         """Comparisons of the deciding scorer, with columns in standard deviations of the score.
 
-        Adds `effect_sd`, `low_sd`, `high_sd` and `margin_in_sd`. The standard deviation is the
-        pooled one of both arms: the margin of kind `sd` over its share.
+        Adds `effect_sd`, `low_sd`, `high_sd` and `margin_in_sd`. The standard deviation is that of
+        one unsteered text's score in the environment, `unit_sd`: one unit for all comparisons.
         """
-        rows = self.deciding("equivalence_tests").filter(pl.col("comparison") == comparison)
-        key = ["vector_id", "reference_id", "alpha", "environment"]
-        units = (
-            rows.filter(pl.col("margin_kind") == "sd", pl.col("margin") > 0)
-            .unique(key, keep="first", maintain_order=True)
-            .select(*key, unit=pl.col("margin") / self.margin)
-        )
-        # A comparison with both margins has two rows with the same effect: take one of them.
-        chosen = rows.filter(pl.col("margin_kind") == margin_kind)
         return (
-            chosen.join(units, on=key, how="inner", maintain_order="left")
+            self.deciding("equivalence_tests")
+            .filter(pl.col("comparison") == comparison, pl.col("margin_kind") == margin_kind)
             .with_columns(
-                effect_sd=pl.col("effect") / pl.col("unit"),
-                low_sd=pl.col("ci_low") / pl.col("unit"),
-                high_sd=pl.col("ci_high") / pl.col("unit"),
-                margin_in_sd=pl.col("margin") / pl.col("unit"),
+                unit="unit_sd",
+                effect_sd="cohens_d",
+                low_sd="d_low",
+                high_sd="d_high",
+                margin_in_sd=pl.col("margin") / pl.col("unit_sd"),
             )
             .sort("layer", "family", "vector_id", "alpha", "environment")
+        )
+
+    @property
+    def families(self) -> pl.DataFrame:
+        """What all seeds of a family show against v, pooled, at the headline dose."""
+        return (
+            self.deciding("family_tests")
+            .filter(
+                pl.col("margin_kind") == "sd",
+                pl.col("environment") == POOLED,
+                self.at_headline_dose,
+            )
+            .sort("layer", "family", "null_space")
         )
 
     @property

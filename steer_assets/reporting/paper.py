@@ -80,6 +80,19 @@ def _effects(evidence: Evidence) -> pl.DataFrame:
     )  # fmt: skip
 
 
+def _families(evidence: Evidence) -> pl.DataFrame:
+    return evidence.families.select(
+        "layer", "family", "null_space", "n_seeds", "n_inside", "share_inside",
+        "verdict", share_inside_low="share_low", share_inside_high="share_high",
+        rms="rms_effect", rms_at_most="rms_upper", p_difference="p_difference_adjusted",
+        p_equivalence="p_equivalence_adjusted", power="power", n_prompts_needed="n_prompts_needed",
+    ).select(
+        "layer", "family", "null_space", "n_seeds", "n_inside", "share_inside", "share_inside_low",
+        "share_inside_high", "rms", "rms_at_most", "p_difference", "p_equivalence", "power",
+        "n_prompts_needed", "verdict",
+    )  # fmt: skip
+
+
 def _over_unsteered(rows: pl.DataFrame) -> pl.DataFrame:
     return _named(rows).select(
         "layer", "vector", "alpha", "n_prompts", **_EFFECT, p_difference="p_difference_adjusted"
@@ -195,6 +208,7 @@ def _vectors(evidence: Evidence) -> pl.DataFrame:
 PAPER_TABLES = {
     "verdicts": PaperTable("Does v + v⊥ act like v, and how large are the null spaces?", _verdicts),
     "effects": PaperTable("Every vector against v, with both tests", _effects),
+    "families": PaperTable("Families of seeds against v: is every seed inside?", _families),
     "efficacy": PaperTable(
         "How far does each vector move the trait?", lambda e: _over_unsteered(efficacy_rows(e))
     ),

@@ -114,10 +114,12 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
          f"{generation['max_new_tokens']} tokens, temperature {generation['temperature']:g}"),
         ("Scorer", _scorers(evidence)),
         ("Common random numbers", _noise(evidence)),
-        ("Margins", f"±{statistics['margin_sd']:g} standard deviations of the score; beside it "
+        ("Margins", f"±{statistics['margin_sd']:g} SD, standard deviations of one unsteered text's "
+         "score, the unit of every effect on this page; beside it "
          f"{100 * statistics['margin_efficacy']:g}% of v's own effect"),
-        ("Tests", f"two one-sided tests and a test of difference over prompts, Holm's adjustment "
-         f"within the report, level {statistics['significance']:g}"),
+        ("Tests", "two one-sided tests and a test of difference over prompts, in one order: v + v⊥ "
+         "with all its seeds, its doses and environments, then the other vectors; Holm's "
+         f"adjustment at each step, level {statistics['significance']:g}"),
         ("Study", f"{study['study']}, root seed {study['seed']}"),
     ]  # fmt: skip
 

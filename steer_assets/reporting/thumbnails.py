@@ -96,7 +96,7 @@ def _intervals(names: tuple[str, ...], value: str, low: str, high: str) -> Draw:
     """One bar for each row."""
 
     def draw(axes: Axes, frame: pl.DataFrame) -> None:
-        shown = frame.head(_MOST_BARS)
+        shown = frame.drop_nulls(value).head(_MOST_BARS)
         y = range(shown.height)
         axes.hlines(y, shown[low], shown[high], color=BLUE)
         axes.plot(shown[value], y, "o", color=BLUE)

@@ -11,18 +11,20 @@ import polars as pl
 
 from steer_assets.reporting.charts.forest import comparisons
 from steer_assets.reporting.charts.nullspaces import ESTIMATORS
-from steer_assets.reporting.charts.parts import extent, listed
+from steer_assets.reporting.charts.parts import listed
 from steer_assets.reporting.evidence import POOLED, Evidence
-from steer_assets.reporting.style import ALL_SEEDS
 
+#: Stored where no number of prompts would do.
+NEVER = 2**31 - 1
 VERDICTS = ("equivalent", "different", "inconclusive", "untestable")
 SYMBOLS = {"equivalent": "≈", "different": "≠", "inconclusive": "?", "untestable": "∅"}
 MEANINGS = {
     "equivalent": "the equivalence test is significant: the difference is shown to be inside the "
-    "margin",
-    "different": "the difference is significant and its interval is not inside the margin",
+    "margin, for every seed",
+    "different": "the difference is significant and its interval is not inside the margin, for at "
+    "least one seed",
     "inconclusive": "neither a difference nor equivalence is shown",
-    "untestable": "v shows no effect of its own, or none that exceeds the margin (what does "
+    "untestable": "v shows no effect of its own there, or none that exceeds the margin (what does "
     "nothing would be equivalent, too), or the scorer cannot be believed",
 }
 
@@ -37,8 +39,10 @@ class LayerVerdict:
     reason: str
 
 
-def number(value: float, digits: int = 2) -> str:
-    """Fixed digits and a true minus sign; what rounds to zero has no sign."""
+def number(value: float | None, digits: int = 2) -> str:
+    """Fixed digits and a true minus sign; what rounds to zero has no sign, a dash for none."""
+    if value is None:
+        return "–"
     text = f"{value:.{digits}f}"
     if float(text) == 0:
         text = text.removeprefix("-")
@@ -79,6 +83,8 @@ def _where(rows: pl.DataFrame, verdict: str) -> str:
     found = rows.filter(pl.col("verdict") == verdict)
     effects = [
         f"layer {r['layer']} (v moves the score by {_interval(r, 'efficacy')} SD)"
+        if r["efficacy"] is not None
+        else f"layer {r['layer']} (what v does could not be measured)"
         for r in found.iter_rows(named=True)
     ]
     return f"at {listed(effects)}"
@@ -110,6 +116,8 @@ def _layer(evidence: Evidence, layer: int, row: dict[str, Any]) -> LayerVerdict:
 
 def _steers(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
     """Does v steer at all?"""
+    if row["efficacy"] is None:
+        return f"Whether v steers could not be measured: {row['reason']}."
     positive, negative = evidence.poles
     size = f"{_interval(row, 'efficacy')} SD ({evidence.confidence} interval)"
     test = evidence.tests("efficacy").filter(
@@ -135,14 +143,8 @@ def _p(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
-_all_seeds = pl.col("vector_id").str.ends_with(ALL_SEEDS)
-
-
 def _alike(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
     """Does v + v_perp act like v?"""
-    rows = comparisons(evidence).filter(
-        pl.col("family") == "base_plus_orthogonal", pl.col("layer") == layer
-    )
     if row["verdict"] == "untestable":
         return "v + v⊥ cannot be compared with v here: the verdict is untestable."
     lead = {
@@ -150,24 +152,36 @@ def _alike(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
         "different": "v + v⊥ is shown to act differently from v",
         "inconclusive": "Whether v + v⊥ acts like v stays open",
     }[row["verdict"]]
-    if rows.is_empty():
+    families = evidence.families.filter(
+        pl.col("family") == "base_plus_orthogonal", pl.col("layer") == layer
+    )
+    rows = comparisons(evidence).filter(
+        pl.col("family") == "base_plus_orthogonal", pl.col("layer") == layer
+    )
+    if families.is_empty() or rows.is_empty():
         return f"{lead}; the comparison behind it is not stored."
-    n_seeds = rows.filter(~_all_seeds).height
-    rows = rows.filter(_all_seeds) if rows.select(_all_seeds.any()).item() else rows
-    differences = [
-        f"{number(r['effect_sd'])} [{number(r['low_sd'])}, {number(r['high_sd'])}]"
-        for r in rows.iter_rows(named=True)
-    ]
-    how = "for" if rows.height > 1 else "averaged over"
-    seeds = f" {how} {n_seeds} random v⊥" if n_seeds > 1 else ""
-    words = f"{lead}: difference {listed(differences)} SD{seeds}, margin ±{evidence.margin:g} SD"
+    family = families.row(0, named=True)
+    words = f"{lead}: {_seeds(evidence, family)}, margin ±{evidence.margin:g} SD"
     if row["verdict"] == "inconclusive":
-        needed = extent(rows["n_prompts_needed"])[1]
+        needed = family["n_prompts_needed"]
+        would = f"would take about {needed}" if needed < NEVER else "would take more than there are"
         words += (
             f". Neither a difference nor equivalence is shown with {rows['n_prompts'][0]} prompts; "
-            f"if there were no difference, showing equivalence would take about {needed:.0f}"
+            f"if there were no difference in any seed, showing equivalence {would}"
         )
     return words + "."
+
+
+def _seeds(evidence: Evidence, family: dict[str, Any]) -> str:
+    """How many seeds are inside the margin, and how far they are from v whatever the sign."""
+    low, high = percent(family["share_low"]), percent(family["share_high"])
+    n = family["n_seeds"]
+    share = f"{family['n_inside']} of {n} random v⊥ {'are' if n > 1 else 'is'} shown inside"
+    words = f"{share} (share of all v⊥ {low} to {high}, {evidence.confidence} interval)"
+    if family["rms_effect"] is None:
+        return words
+    rms, upper = number(family["rms_effect"]), number(family["rms_upper"])
+    return f"{words}, root mean square difference {rms} SD, at most {upper} SD"
 
 
 def _null(evidence: Evidence, row: dict[str, Any]) -> str:

@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from steer_assets.stats import bootstrap, effects, equivalence, inputs
+from steer_assets.stats import bootstrap, effects, equivalence, inputs, spread
 from steer_assets.stats.power import tost_power
 
 
@@ -41,7 +40,8 @@ def compare(
     a: ArrayLike,
     b: ArrayLike,
     *,
-    margin: float | Float[np.ndarray, " n"],
+    margin: equivalence.AnyMargin,
+    unit: spread.Spread | None = None,
     level: float = 0.95,
     n_boot: int = 2000,
     rng: np.random.Generator,
@@ -54,6 +54,7 @@ def compare(
         b: scores of the other arm, paired position by position.
         margin: a fixed margin in score units, or the contributions per prompt of an estimated one
             (``margins.standardised``, ``margins.relative``).
+        unit: what effect sizes are measured in; the spread of both arms unless given.
         level: coverage of the interval.
         n_boot: resamples of the interval.
         rng: source of the resamples.
@@ -65,13 +66,17 @@ def compare(
     """
     pairs = inputs.differences(a, b)
     difference = pairs.mean(axis=1)
-    contributions = equivalence.contributions(margin, len(difference))
-    size = float(contributions.mean())
-    effect = effects.paired(a, b)
+    estimated = equivalence.as_margin(margin, len(difference))
+    size = estimated.size
+    effect = effects.paired(a, b, unit=unit)
     interval = bootstrap.mean(difference, level=level, n_boot=n_boot, rng=rng)
     sd_difference = inputs.standard_deviation(difference)
     # Half of Var(difference + margin) and Var(difference - margin) together.
-    sd_tested = float(np.hypot(sd_difference, inputs.standard_deviation(contributions)))
+    sd_margin = np.hypot(
+        inputs.standard_deviation(estimated.contributions),
+        np.sqrt(len(difference) * estimated.outside),
+    )
+    sd_tested = float(np.hypot(sd_difference, sd_margin))
     return Comparison(
         n_prompts=len(difference),
         n_pairs=pairs.size,

@@ -1,11 +1,13 @@
 """Paired effect sizes at the level of prompts.
 
     effect    mean over prompts of (a - b), in units of the score
-    cohens_d  effect / pooled standard deviation of one text's score (d_av, see ``spread``)
+    cohens_d  effect / standard deviation of one text's score (see ``spread``): pooled over both
+              arms (d_av), or of a control arm (Glass's delta) where that unit is given
     d_z       effect / standard deviation of the prompt-level differences
     hedges_g  cohens_d * J(df),  J(df) = Gamma(df/2) / (sqrt(df/2) Gamma((df-1)/2))
 
-References: Cohen 1988; Hedges 1981 (J); Lakens 2013 (d_av, d_z); Cousineau & Goulet-Pelletier 2021
+References: Cohen 1988; Glass 1976 (delta); Hedges 1981 (J); Lakens 2013 (d_av, d_z); Cousineau &
+Goulet-Pelletier 2021
 (degrees of freedom of d_av in paired designs).
 """
 
@@ -36,12 +38,14 @@ class PairedEffect:
     se: float
 
 
-def paired(a: ArrayLike, b: ArrayLike) -> PairedEffect:
+def paired(a: ArrayLike, b: ArrayLike, *, unit: spread.Spread | None = None) -> PairedEffect:
     """Paired effect of arm ``a`` over arm ``b``: same prompts, same order.
 
     Args:
         a: scores ``[n_prompts]`` or ``[n_prompts, n_samples]``.
         b: scores of the other arm, same shape.
+        unit: what ``cohens_d`` and ``hedges_g`` are measured in; the spread pooled over both arms
+            unless given.
 
     Raises:
         ValueError: fewer than two prompts, unequal shapes, values that are not finite.
@@ -50,7 +54,7 @@ def paired(a: ArrayLike, b: ArrayLike) -> PairedEffect:
     n = len(difference)
     effect = float(difference.mean())
     sd_difference = inputs.standard_deviation(difference)
-    unit = spread.pooled(a, b)
+    unit = unit or spread.pooled(a, b)
     d = standardised(effect, unit.sd)
     return PairedEffect(
         n=n,

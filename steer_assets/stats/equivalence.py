@@ -11,7 +11,9 @@ A margin is seldom a known number: 0.2 standard deviations and 20 % of v's effic
 from the same prompts. Taking an estimate for a known number lets the test declare too often, the
 more so the better the arms are paired. Such a margin is given as its contributions per prompt, [n],
 which average to it; the tests are then those of mean(difference +- contribution), and the noise of
-the margin and its correlation with the difference are in them. ``margins`` makes them.
+the margin and its correlation with the difference are in them. ``margins`` makes them. Where the
+margin is estimated from more prompts than a comparison has, the others add their own variance
+(``Margin.outside``), with Satterthwaite's degrees of freedom.
 
 Student's t declares too often where the differences lean away from the margin that is tested (a few
 prompts answer strongly, most hardly). ``skewness_guard`` asks Hall's (1992) transformed t as well,
@@ -35,6 +37,29 @@ from steer_assets.stats import inputs
 
 
 @dataclass(frozen=True, slots=True)
+class Margin:
+    """An estimated margin, in score units.
+
+    contributions [n]: of the comparison's prompts; they average to the margin.
+    outside: variance that prompts outside the comparison add to the estimate.
+    outside_df: degrees of freedom of that variance.
+    """
+
+    contributions: Float[np.ndarray, " n"]
+    outside: float = 0.0
+    outside_df: float = np.inf
+
+    @property
+    def size(self) -> float:
+        """The margin itself."""
+        return float(self.contributions.mean())
+
+
+#: A fixed margin, contributions per prompt of an estimated one, or an estimate of more prompts.
+AnyMargin = float | Float[np.ndarray, " n"] | Margin
+
+
+@dataclass(frozen=True, slots=True)
 class Tost:
     """p-values of the two one-sided tests and of their union, the larger one."""
 
@@ -45,7 +70,7 @@ class Tost:
 
 def tost(
     differences: ArrayLike,
-    margin: float | Float[np.ndarray, " n"],
+    margin: AnyMargin,
     *,
     skewness_guard: bool = False,
 ) -> Tost:
@@ -63,9 +88,9 @@ def tost(
             or contributions of another length than the differences.
     """
     values = inputs.vector(differences, "differences")
-    distance = contributions(margin, len(values))
-    lower = _one_sided(values + distance, skewness_guard)
-    upper = _one_sided(distance - values, skewness_guard)
+    estimated = as_margin(margin, len(values))
+    lower = _one_sided(values + estimated.contributions, estimated, skewness_guard)
+    upper = _one_sided(estimated.contributions - values, estimated, skewness_guard)
     return Tost(p_lower=lower, p_upper=upper, p=max(lower, upper))
 
 
@@ -84,28 +109,39 @@ def difference_p(differences: ArrayLike) -> float:
     return float(2 * special.stdtr(n - 1, -abs(effect) / (sd / np.sqrt(n))))
 
 
-def contributions(margin: float | Float[np.ndarray, " n"], n: int) -> Float[np.ndarray, " n"]:
-    """The margin as one contribution per prompt: a fixed one repeated, an estimated one as is."""
-    if np.ndim(margin) == 0:
-        return np.full(n, inputs.positive(float(margin), "margin"))
-    estimated = inputs.vector(margin, "margin")
-    if len(estimated) != n:
+def as_margin(margin: AnyMargin, n: int) -> Margin:
+    """Any margin of a comparison of n prompts: a fixed one is n equal contributions.
+
+    Raises ValueError on a fixed margin that is not above 0, or contributions of other prompts.
+    """
+    if isinstance(margin, Margin):
+        estimated = margin
+    elif np.ndim(margin) == 0:
+        return Margin(np.full(n, inputs.positive(float(margin), "margin")))
+    else:
+        estimated = Margin(np.asarray(margin))
+    contributions = inputs.vector(estimated.contributions, "margin")
+    if len(contributions) != n:
         raise ValueError(
-            f"margin has contributions of {len(estimated)} prompts, differences of {n}"
+            f"margin has contributions of {len(contributions)} prompts, differences of {n}"
         )
-    return estimated
+    return Margin(contributions, estimated.outside, estimated.outside_df)
 
 
-def _one_sided(values: Float[np.ndarray, " n"], skewness_guard: bool) -> float:
+def _one_sided(values: Float[np.ndarray, " n"], margin: Margin, skewness_guard: bool) -> float:
     """p-value of the t test of mean <= 0 against mean > 0."""
-    mean, sd = float(values.mean()), inputs.standard_deviation(values)
-    if sd == 0:
+    mean, n = float(values.mean()), len(values)
+    inside = inputs.standard_deviation(values) ** 2 / n
+    variance = inside + margin.outside
+    if variance == 0:
         return 0.0 if mean > 0 else 1.0
-    n = len(values)
-    t = mean / (sd / np.sqrt(n))
-    if skewness_guard:
+    t = mean / np.sqrt(variance)
+    if skewness_guard and inside > 0:
         t = min(t, _transformed(t, values))
-    return float(special.stdtr(n - 1, -t))
+    df = n - 1.0
+    if margin.outside > 0:
+        df = variance**2 / (inside**2 / df + margin.outside**2 / margin.outside_df)
+    return float(special.stdtr(df, -t))
 
 
 def _transformed(t: float, values: Float[np.ndarray, " n"]) -> float:

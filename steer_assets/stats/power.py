@@ -73,9 +73,7 @@ def tost_sample_size(
     inputs.level(power)
     if abs(effect) >= inputs.positive(margin, "margin"):
         raise ValueError(f"an effect of {effect} is not inside the margin {margin} at any n")
-    return _fewest(
-        lambda n: tost_power(sd_difference, n, margin, effect=effect, alpha=alpha), power
-    )
+    return fewest(lambda n: tost_power(sd_difference, n, margin, effect=effect, alpha=alpha), power)
 
 
 def paired_power(effect: float, sd_difference: float, n: int, *, alpha: float = 0.05) -> float:
@@ -109,7 +107,7 @@ def paired_sample_size(
     inputs.level(power)
     if effect == 0:
         raise ValueError("no number of prompts shows an effect of 0")
-    return _fewest(lambda n: paired_power(effect, sd_difference, n, alpha=alpha), power)
+    return fewest(lambda n: paired_power(effect, sd_difference, n, alpha=alpha), power)
 
 
 def _scale(quantile: Float[np.ndarray, " k"], n: int) -> Float[np.ndarray, " k"]:
@@ -117,7 +115,7 @@ def _scale(quantile: Float[np.ndarray, " k"], n: int) -> Float[np.ndarray, " k"]
     return np.asarray(np.sqrt(special.chdtri(n - 1, 1 - quantile) / (n - 1)))
 
 
-def _fewest(power_of: Callable[[int], float], wanted: float) -> int:
+def fewest(power_of: Callable[[int], float], wanted: float) -> int:
     """Smallest n >= 2 with power_of(n) >= wanted; power grows with n once it is above 5 %."""
     high = 2
     while power_of(high) < wanted:

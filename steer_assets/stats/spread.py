@@ -1,6 +1,8 @@
 """The standard deviation that an effect is measured in, and how well it is known.
 
-The unit of Cohen's d is the standard deviation of the score *of one text*, pooled over both arms.
+The unit of Cohen's d is the standard deviation of the score *of one text*, pooled over both arms;
+that of Glass's delta (1976) is the standard deviation of the control arm's texts alone (``single``,
+here of unsteered texts): one unit for all comparisons, which no arm widens by writing erratically.
 Texts are clustered in prompts, so it is put together from its two parts,
 
     s^2 = var(prompt means) + (1 - 1/m) * mean(variance within prompts),
@@ -51,6 +53,14 @@ def pooled(a: ArrayLike, b: ArrayLike) -> Spread:
     return Spread(
         float(np.sqrt(variance)), _degrees_of_freedom(first, second, variance), contributions
     )
+
+
+def single(arm: ArrayLike) -> Spread:
+    """Spread of one arm, ``[n_prompts]`` or ``[n_prompts, n_samples]``: the unit of Glass's delta.
+
+    Raises ValueError on fewer than two prompts or values that are not finite.
+    """
+    return pooled(arm, arm)
 
 
 def _contributions(arm: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " n"]:

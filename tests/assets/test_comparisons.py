@@ -4,8 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from steer_assets.assets.arm_tests import compare_arms
 from steer_assets.assets.arms import UNSTEERED, Arm
-from steer_assets.assets.comparisons import Scores, compare_arms, subjects, with_verdicts
+from steer_assets.assets.comparisons import Scores, subjects
+from steer_assets.assets.verdict_rows import Judged, with_verdicts
 from steer_assets.catalog import catalog
 from steer_assets.catalog.studies import Study
 
@@ -59,10 +61,14 @@ def scored() -> pl.DataFrame:
     return pl.DataFrame(rows).sample(fraction=1.0, shuffle=True, seed=3)
 
 
+def both(
+    scored: pl.DataFrame, vectors: pl.DataFrame, study: Study, auroc_low: float = 0.9
+) -> Judged:
+    return with_verdicts(compare_arms(scored, vectors, study, "test"), auroc_low, study)
+
+
 def judged(scored: pl.DataFrame, vectors: pl.DataFrame, study: Study) -> pl.DataFrame:
-    compared = compare_arms(scored, vectors, study, "test")
-    named = compared.with_columns(protocol=pl.lit("controlled"), scorer=pl.lit("known"))
-    return with_verdicts(named, 0.9, study)
+    return both(scored, vectors, study).tests
 
 
 def one(rows: pl.DataFrame, vector_id: str, comparison: str, kind: str = "sd") -> dict:
@@ -97,17 +103,17 @@ def test_without_an_effect_of_v_nothing_is_equivalent_to_it(
     noise = pl.Series("score", rng.normal(size=len(scored)))
     rows = judged(scored.with_columns(noise), vectors, study)
     against = rows.filter(pl.col("comparison") == "against_base")
-    assert set(against["verdict"]) == {"untestable"}
-    assert against["reason"].str.contains("no significant effect").all()
+    assert set(against["verdict"]) == {"untestable", "descriptive"}
+    told = against.filter(pl.col("verdict") == "untestable")
+    assert told["reason"].str.contains("no significant effect").all()
 
 
 def test_a_scorer_that_cannot_tell_makes_everything_untestable(
     scored: pl.DataFrame, vectors: pl.DataFrame, study: Study
 ) -> None:
-    compared = compare_arms(scored, vectors, study, "test").with_columns(
-        protocol=pl.lit("controlled"), scorer=pl.lit("known")
-    )
-    assert set(with_verdicts(compared, 0.65, study)["verdict"]) == {"untestable"}
+    found = both(scored, vectors, study, auroc_low=0.65)
+    assert set(found.tests["verdict"]) == {"untestable", "descriptive"}
+    assert set(found.families["verdict"]) == {"untestable"}
 
 
 def test_pairs_share_prompt_and_sample(scored: pl.DataFrame) -> None:
@@ -136,7 +142,7 @@ def test_seeds_of_one_family_are_also_compared_together(
 def test_environments_are_tested_where_they_have_prompts(
     scored: pl.DataFrame, vectors: pl.DataFrame, study: Study
 ) -> None:
-    rows = compare_arms(scored, vectors, study, "test")
+    rows = judged(scored, vectors, study)
     assert set(rows["environment"]) == {"pooled", "in_distribution", "topic_shift"}
     n = rows.filter(pl.col("environment") == "topic_shift")["n_prompts"]
     assert set(n) == {10}
@@ -146,6 +152,7 @@ def test_the_order_of_rows_does_not_matter(
     scored: pl.DataFrame, vectors: pl.DataFrame, study: Study
 ) -> None:
     shuffled = scored.sample(fraction=1.0, shuffle=True, seed=9)
-    first = compare_arms(scored.sort("prompt_id"), vectors, study, "test")
-    second = compare_arms(shuffled.sort("prompt_id"), vectors, study, "test")
-    assert first.equals(second)
+    first = both(scored.sort("prompt_id"), vectors, study)
+    second = both(shuffled.sort("prompt_id"), vectors, study)
+    assert first.tests.equals(second.tests)
+    assert first.families.equals(second.families)

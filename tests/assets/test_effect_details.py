@@ -77,11 +77,9 @@ def test_spanning_breaks_where_it_breaks() -> None:
             "scorer": "known",
             "layer": 15,
             "alpha": 1.0,
-            "comparison": "against_base",
             "margin_kind": "sd",
             "environment": "pooled",
             "family": ["subspace_50", "subspace_1", "subspace_5", "subspace_10", "base"],
-            "vector_id": ["a.s0", "b.s0", "c.s0", "d.s0", "e"],
             "verdict": ["different", "equivalent", "equivalent", "inconclusive", "different"],
         }
     )

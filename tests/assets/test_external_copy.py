@@ -22,7 +22,10 @@ BASE, COPY = f"L{LAYER}.base", f"L{LAYER}.external.copy"
 #: What a row is called; and what belongs to a family of hypotheses (v's own effect is the primary
 #: one) and not to a vector.
 NAMES = ("generation_id", "vector_id", "family", "run_id")
-BY_FAMILY = ("p_difference_adjusted", "p_equivalence_adjusted", "verdict", "reason")
+BY_FAMILY = (
+    "p_difference_adjusted", "p_equivalence_adjusted", "power", "n_prompts_needed", "verdict",
+    "reason",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 
 from steer_assets.assets import multi_layer, selection
+from steer_assets.assets.arm_tests import compare_arms
 from steer_assets.assets.arms import UNSTEERED, Arm, arms_by_environment
-from steer_assets.assets.comparisons import compare_arms, with_verdicts
 from steer_assets.assets.texts import sampled
+from steer_assets.assets.verdict_rows import with_verdicts
 from steer_assets.catalog import catalog
 from steer_assets.catalog.studies import Study
 from steer_assets.catalog.study_sections import MultiLayer
@@ -107,9 +108,7 @@ def test_v_perp_at_several_blocks_is_judged_beside_v_at_several_blocks(
     )  # fmt: skip
     vectors = multi_layer.with_multi_layer(single, study, [10, 15, 20])
     compared = compare_arms(scored, vectors, study, "test")
-    rows = with_verdicts(
-        compared.with_columns(protocol=pl.lit("controlled"), scorer=pl.lit("known")), 0.9, study
-    )
+    rows = with_verdicts(compared, 0.9, study).tests
     asked = (pl.col("comparison") == "against_base") & (pl.col("margin_kind") == "sd")
     found = {row["vector_id"]: row for row in rows.filter(asked).iter_rows(named=True)}
     assert (found[PLUS]["reference_id"], found[V]["reference_id"]) == (V, "L15.base")

@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets.comparisons import compare_arms, with_verdicts
+from steer_assets.assets.arm_tests import compare_arms
+from steer_assets.assets.verdict_rows import with_verdicts
 from steer_assets.catalog.studies import Study
 from tests.assets.planted import planted_study
 
@@ -35,10 +36,9 @@ def one_study(study: Study, rng: np.random.Generator, n: int, shift: float, nois
         for p in range(n)
     ]
     compared = compare_arms(pl.DataFrame(rows), VECTORS, study, "power")
-    named = compared.with_columns(protocol=pl.lit("controlled"), scorer=pl.lit("known"))
     return (
-        with_verdicts(named, 0.9, study)
-        .filter(
+        with_verdicts(compared, 0.9, study)
+        .tests.filter(
             (pl.col("comparison") == "against_base")
             & (pl.col("margin_kind") == "sd")
             & (pl.col("environment") == "pooled")

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets.comparisons import compare_arms, with_verdicts
+from steer_assets.assets.arm_tests import compare_arms
+from steer_assets.assets.verdict_rows import with_verdicts
 from steer_assets.catalog import catalog
 from steer_assets.geometry import families, ranks, subspaces
 from steer_assets.geometry.spectra import form_spectrum
@@ -98,9 +99,9 @@ def verdicts(seed: int, n_prompts: int, trait: np.ndarray) -> dict[str, tuple[st
     )
     study = catalog.study("quick")
     compared = compare_arms(scored(rng, weights, arms, n_prompts, trait), named, study, "toy")
-    told = with_verdicts(
-        compared.with_columns(protocol=pl.lit("controlled"), scorer=pl.lit("known")), 0.9, study
-    ).filter((pl.col("comparison") == "against_base") & (pl.col("margin_kind") == "sd"))
+    told = with_verdicts(compared, 0.9, study).tests.filter(
+        (pl.col("comparison") == "against_base") & (pl.col("margin_kind") == "sd")
+    )
     return {family: (v, r) for family, v, r in told.select("family", "verdict", "reason").rows()}
 
 

@@ -65,8 +65,8 @@ def test_cells(value: object, shown: str):
 def test_main_tables_hold_the_rows_of_the_evidence(evidence: Evidence):
     tables = main_tables(evidence)
     assert set(tables) == {
-        "verdicts", "effects", "efficacy", "alpha", "ratios", "environments", "heterogeneity",
-        "correlations", "seeds", "noise",
+        "verdicts", "effects", "families", "efficacy", "alpha", "ratios", "environments",
+        "heterogeneity", "correlations", "seeds", "noise",
         "null_spaces", "persistence", "radii", "protocols", "switches", "scorers", "agreement",
         "fluency", "vectors",
     }  # fmt: skip

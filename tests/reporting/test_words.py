@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steer_assets.reporting.charts.forest import comparisons
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.reporting.plain import plain
+from steer_assets.reporting.report import render_report
 from steer_assets.reporting.words import headline, layer_verdicts, number
 
 Change = Callable[..., Evidence]
@@ -74,6 +76,47 @@ def test_whether_v_steers_follows_the_adjusted_test(
     tests = evidence.table("equivalence_tests").with_columns(p_difference_adjusted=pl.lit(p))
     changed_evidence = changed(equivalence_reports=reports, equivalence_tests=tests)
     assert layer_verdicts(changed_evidence)[0].sentences[0].startswith(words)
+
+
+def test_the_card_has_the_result_of_the_family_and_the_unit_of_the_figures(
+    evidence: Evidence, changed: Change
+):
+    for found in layer_verdicts(evidence):
+        at = pl.col("layer") == found.layer
+        family = evidence.families.filter(at, pl.col("family") == "base_plus_orthogonal")
+        row = family.row(0, named=True)
+        sentence = found.sentences[1]
+        assert f"{row['n_inside']} of {row['n_seeds']} random v⊥" in sentence
+        assert f"{number(row['rms_effect'])} SD, at most {number(row['rms_upper'])} SD" in sentence
+        assert found.verdict == row["verdict"]
+        drawn = evidence.tests("efficacy").filter(
+            at, pl.col("vector_id") == f"L{found.layer}.base", evidence.at_headline_dose,
+            pl.col("environment") == "pooled",
+        )  # fmt: skip
+        shown = [number(drawn[c][0]) for c in ("effect_sd", "low_sd", "high_sd")]
+        assert f"{shown[0]} [{shown[1]}, {shown[2]}] SD" in found.sentences[0]
+
+
+def test_an_effect_that_could_not_be_measured_has_no_number(evidence: Evidence, changed: Change):
+    reports = evidence.table("equivalence_reports").with_columns(
+        verdict=pl.lit("untestable"), reason=pl.lit("one prompt is too few"),
+        **dict.fromkeys(("efficacy", "efficacy_low", "efficacy_high"), pl.lit(None)),
+    )  # fmt: skip
+    nothing = changed(equivalence_reports=reports, equivalence_tests=None, family_tests=None)
+    assert "what v does could not be measured" in headline(nothing)
+    words = layer_verdicts(nothing)[0].sentences
+    assert words[0] == "Whether v steers could not be measured: one prompt is too few."
+    assert "– [–, –]" in render_report(nothing).html
+
+
+def test_the_signed_mean_over_seeds_is_in_no_comparison(evidence: Evidence, changed: Change):
+    tests = evidence.table("equivalence_tests")
+    seed = pl.col("vector_id") == "L15.base_plus_orthogonal.s0"
+    mean = tests.filter(seed).with_columns(
+        vector_id=pl.lit("L15.base_plus_orthogonal.all_seeds"), verdict=pl.lit("descriptive")
+    )
+    more = changed(equivalence_tests=pl.concat([tests, mean]))
+    assert comparisons(more).equals(comparisons(evidence))
 
 
 def test_headline_names_every_layer_with_its_interval(evidence: Evidence):

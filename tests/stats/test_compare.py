@@ -50,10 +50,10 @@ def test_repeats_of_a_prompt_are_no_evidence():
 
 def test_estimated_margin_is_reported_by_its_size_and_lowers_power(arms):
     a, b = arms
-    estimated = margins.standardised(a, b, 0.03)
+    estimated = margins.standardised(b, 0.03)
     found = compare.compare(a, b, margin=estimated, rng=np.random.default_rng(1))
-    fixed = compare.compare(a, b, margin=estimated.mean(), rng=np.random.default_rng(1))
-    assert found.margin == pytest.approx(estimated.mean())
+    fixed = compare.compare(a, b, margin=estimated.size, rng=np.random.default_rng(1))
+    assert found.margin == pytest.approx(estimated.size)
     assert found.power < fixed.power
 
 

@@ -47,7 +47,7 @@ CLEAR = {
         (
             {"p_equivalence_adjusted": 0.001, "reference_least": 0.2},
             "untestable",
-            "as small as 0.2, no more than the margin.*shown to be inside the margin",
+            "as small as 0.2 SD, no more than the margin.*shown to be inside the margin",
         ),
         ({"p_equivalence_adjusted": 0.001, "reference_least": 0.201}, "equivalent", "inside"),
         ({"p_difference_adjusted": 0.01, "reference_least": 0.0}, "different", "not inside"),

@@ -61,6 +61,19 @@ def _effects(layout: Layout, key: PartitionKey) -> None:
         for margin in ("sd", "efficacy")
     ]
     write(layout, "equivalence_tests", key, *tests)
+    families = [
+        {
+            **shared,
+            "family": "base_plus_orthogonal",
+            "alpha": 1.0,
+            "environment": environment,
+            "margin_kind": margin,
+            "verdict": "inconclusive",
+        }
+        for environment in ("pooled", "in_distribution")
+        for margin in ("sd", "efficacy")
+    ]
+    write(layout, "family_tests", key, *families)
     write(layout, "equivalence_reports", key, {**shared, "verdict": "different"})
     _protocols(layout, key)
 

@@ -81,11 +81,11 @@ def environments(evidence: Evidence) -> Figure | Absent:
         title,
         caption=(
             "Effect of v and of v + v⊥ (seeds averaged) over unsteered texts, by kind of prompt, "
-            "in standard deviations of the scores of that kind; the number of prompts stands in "
-            f"brackets, bars are {evidence.confidence} intervals over prompts. Marks that move "
-            "together from row to row mean that the pair holds up under the shift. With as few "
-            f"as {few:g} prompts in a row the intervals are rough, and a row by itself shows "
-            "neither that two vectors act alike nor that they differ."
+            "in standard deviations of the unsteered texts' scores of that kind; the number of "
+            f"prompts stands in brackets, bars are {evidence.confidence} intervals over prompts. "
+            "Marks that move together from row to row mean that the pair holds up under the shift. "
+            f"With as few as {few:g} prompts in a row the intervals are rough, and a row by itself "
+            "shows neither that two vectors act alike nor that they differ."
             + layers_missing(evidence, layers)
         ),
         alt=f"Effects of v and v + v⊥ in {len(kinds)} environments at layer "

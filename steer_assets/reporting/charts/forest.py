@@ -26,12 +26,20 @@ VERDICTS = {
     "inconclusive": Look("inconclusive", GREY, "s"),
     "untestable": Look("untestable", GREY, "x"),
 }
+DESCRIPTIVE = "descriptive"
 _NAME, _TITLE = "forest", "Every vector against v"
 
 
 def comparisons(evidence: Evidence) -> pl.DataFrame:
-    """Differences from v at the headline dose with both margins, by layer and vector."""
-    chosen = [pl.col("environment") == POOLED, evidence.at_headline_dose]
+    """Differences from v at the headline dose with both margins, by layer and vector.
+
+    Single vectors: the signed mean over seeds, which no verdict reads, is not among them.
+    """
+    chosen = [
+        pl.col("environment") == POOLED,
+        pl.col("verdict") != DESCRIPTIVE,
+        evidence.at_headline_dose,
+    ]
     rows = evidence.tests("against_base").filter(*chosen)
     relative = evidence.tests("against_base", "efficacy").filter(*chosen)
     relative = relative.select(
@@ -92,13 +100,15 @@ def forest(evidence: Evidence) -> Figure | Absent:
         _TITLE,
         caption=(
             "Each row is the mean difference in trait score between texts steered by that vector "
-            "and by v, same prompts and same random numbers, in standard deviations of the score "
+            "and by v, same prompts and same random numbers, in standard deviations of the "
+            "unsteered texts' scores "
             f"at dose α = {evidence.headline_alpha:g}; bars are {evidence.confidence} intervals "
             f"over prompts. The band is the margin of ±{evidence.margin:g} standard deviations "
             "inside which a difference counts as none; the small ticks mark the other margin, a "
             "share of v's own effect. Shape and colour give the verdict of the test with the "
-            "band, after Holm's adjustment. The test asks for more than a bar that ends inside "
-            "the band, and a bar that crosses the line at zero is not evidence of equality. "
+            "band, after adjustment: seeds of one kind are shown equivalent together or not at "
+            "all. The test asks for more than a bar that ends inside the band, and a bar that "
+            "crosses the line at zero is not evidence of equality. "
             "What steers several blocks at once has the same dose in all, in equal shares; v + v⊥ "
             "there is compared with v there. Vectors that generated no text are not here: the "
             "next-token figures cover them." + layers_missing(evidence, layers)

@@ -1,0 +1,30 @@
+-- Families of vectors that differ in their seed only, against v: a claim on a family is one on every seed of it.
+CREATE TABLE family_tests (
+    model                  VARCHAR NOT NULL,
+    trait                  VARCHAR NOT NULL,
+    protocol               VARCHAR NOT NULL,
+    scorer                 VARCHAR NOT NULL,
+    family                 VARCHAR NOT NULL,   -- a vector that a user brought is a family by itself: external.NAME
+    null_space             VARCHAR NOT NULL,
+    layer                  INTEGER NOT NULL,
+    alpha                  DOUBLE  NOT NULL,
+    environment            VARCHAR NOT NULL,   -- an environment, or pooled
+    margin_kind            VARCHAR NOT NULL,   -- sd: standard deviations of the unsteered texts; efficacy: share of v's own effect
+    n_seeds                INTEGER NOT NULL,
+    n_inside               INTEGER NOT NULL,   -- seeds whose own unadjusted equivalence test rejects
+    share_inside           DOUBLE  NOT NULL,
+    share_low              DOUBLE  NOT NULL,   -- Clopper-Pearson over seeds
+    share_high             DOUBLE  NOT NULL,
+    rms_effect             DOUBLE,             -- root mean square over seeds, less its noise, in standard deviations; null: no prompts in common
+    rms_upper              DOUBLE,             -- its upper bound, bootstrap over prompts; null: no prompts in common
+    p_equivalence          DOUBLE  NOT NULL,   -- the largest of the seeds (intersection-union)
+    p_difference           DOUBLE  NOT NULL,   -- the smallest of the seeds, Holm-adjusted over them
+    p_equivalence_adjusted DOUBLE  NOT NULL,   -- in the gatekept order of the block
+    p_difference_adjusted  DOUBLE  NOT NULL,
+    power                  DOUBLE  NOT NULL,   -- to show all seeds equivalent at the adjusted level, if there were no difference
+    n_prompts_needed       INTEGER NOT NULL,   -- for 80 % of that power; 2147483647: none would do
+    verdict                VARCHAR NOT NULL,   -- equivalent, different, inconclusive, untestable
+    reason                 VARCHAR NOT NULL,
+    run_id                 VARCHAR NOT NULL,
+    code_version           VARCHAR NOT NULL
+);

@@ -1,0 +1,34 @@
+"""Checks of claims on families of vectors that differ in their seed."""
+
+import polars as pl
+
+from steer_assets.assets.stage import StageRun
+from steer_assets.checks.harness import Finding, check
+
+
+@check("equivalence_reports", blocking=True)
+def headlines_rest_on_families(stored: StageRun) -> Finding:
+    """Every claim on a family is one on its seeds: none is equivalent beside a seed that is not."""
+    families = stored.rows("family_tests")
+    keys = ["protocol", "scorer", "family", "null_space", "layer", "alpha", "environment"]
+    keys.append("margin_kind")
+    seeds = (
+        stored.rows("equivalence_tests")
+        .filter(pl.col("comparison") == "against_base", pl.col("verdict") != "descriptive")
+        .group_by(keys)
+        .agg(pl.col("verdict").alias("of_seeds"), pl.len().alias("stored"))
+    )
+    beside = families.filter(~pl.col("family").str.starts_with("external.")).join(
+        seeds, on=keys, how="left"
+    )
+    for row in beside.iter_rows(named=True):
+        found = set(row["of_seeds"] or [])
+        name = f"{row['family']} at block {row['layer']} ({row['environment']})"
+        if row["stored"] != row["n_seeds"]:
+            return Finding(False, f"{name}: {row['stored'] or 0} tests of {row['n_seeds']} seeds")
+        if row["verdict"] == "equivalent" and found != {"equivalent"}:
+            return Finding(False, f"{name} is called equivalent, its seeds {sorted(found)}")
+    return Finding(True, f"{len(families)} families, none equivalent beside a seed that is not")
+
+
+CHECKS = [headlines_rest_on_families]
