@@ -7,10 +7,17 @@ ties counting half (Mann & Whitney 1947). Its variance is DeLong's (DeLong, DeLo
     V10_i = share of negatives below positive i,    V01_j = share of positives above negative j,
     var(AUROC) = var(V10) / m + var(V01) / n.
 
+Texts of a topic resemble one another, so that topics, and not texts, are what is sampled. With
+topics the variance is Obuchowski's (1997, Biometrics 53) for clustered data: every text contributes
+(V10_i - AUROC) / m or (V01_j - AUROC) / n, contributions are added within each of T topics, and
+
+    var(AUROC) = T / (T - 1) sum over topics of (summed contributions)^2.
+
 The interval is symmetric on the logit scale, so that it stays inside [0, 1] (Pepe 2003, section
-5.2). Where every positive scores above every negative the variance is 0 and says nothing; there
-the bounds are the exact ones of a proportion with no failure among min(m, n) (Clopper & Pearson
-1934).
+5.2), with normal quantiles for texts and Student's t of T - 1 degrees for topics. Where every
+positive scores above every negative the variance is 0 and says nothing; there the bounds are the
+exact ones of a proportion with no failure among the units, T topics or min(m, n) texts (Clopper &
+Pearson 1934).
 """
 
 import math
@@ -40,16 +47,28 @@ class Validation:
 
 
 def auroc(
-    scores: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"], *, level: float = LEVEL
+    scores: Float[np.ndarray, " n"],
+    positive: Bool[np.ndarray, " n"],
+    *,
+    topics: Sequence[str] | None = None,
+    level: float = LEVEL,
 ) -> tuple[float, float, float]:
     """AUROC and the bounds of its interval.
+
+    Args:
+        scores: of texts, larger for the positive pole.
+        positive: which texts stand for the positive pole.
+        topics: the topic of every text, the unit that is sampled; without them, or where all texts
+            have one topic, texts count as independent.
+        level: coverage.
 
     Raises:
         ValueError: if lengths differ, a score is not finite, or a pole has fewer than two texts.
     """
-    from scipy.stats import rankdata
+    from scipy.stats import norm, rankdata
+    from scipy.stats import t as student
 
-    if len(scores) != len(positive):
+    if len(scores) != len(positive) or (topics is not None and len(topics) != len(scores)):
         raise ValueError(f"{len(scores)} scores for {len(positive)} labels")
     if not np.isfinite(scores).all():
         raise ValueError(f"{int((~np.isfinite(scores)).sum())} scores are not finite")
@@ -61,27 +80,37 @@ def auroc(
     above = (overall[positive] - rankdata(high)) / n
     below = 1.0 - (overall[~positive] - rankdata(low)) / m
     area = float(above.mean())
-    variance = float(above.var(ddof=1) / m + below.var(ddof=1) / n)
-    return area, *_logit_interval(area, variance, min(m, n), level)
+    n_topics = 0 if topics is None else len(set(topics))
+    tail = (1.0 + level) / 2.0
+    if topics is None or n_topics < 2:
+        variance = float(above.var(ddof=1) / m + below.var(ddof=1) / n)
+        return area, *_logit_interval(area, variance, min(m, n), level, float(norm.ppf(tail)))
+    contributions = np.empty(len(scores))
+    contributions[positive] = (above - area) / m
+    contributions[~positive] = (below - area) / n
+    summed = np.bincount(np.unique(topics, return_inverse=True)[1], weights=contributions)
+    variance = float(n_topics / (n_topics - 1) * (summed**2).sum())
+    quantile = float(student.ppf(tail, n_topics - 1))
+    return area, *_logit_interval(area, variance, n_topics, level, quantile)
 
 
-def _logit_interval(area: float, variance: float, n: int, level: float) -> tuple[float, float]:
-    from scipy.stats import norm
-
-    exact = 1.0 - ((1.0 - level) / 2.0) ** (1.0 / n)
+def _logit_interval(
+    area: float, variance: float, n_units: int, level: float, quantile: float
+) -> tuple[float, float]:
+    exact = 1.0 - ((1.0 - level) / 2.0) ** (1.0 / n_units)
     if area in (0.0, 1.0):
         return (area, exact) if area == 0.0 else (1.0 - exact, area)
     centre = math.log(area / (1.0 - area))
-    half = float(norm.ppf((1.0 + level) / 2.0)) * math.sqrt(variance) / (area * (1.0 - area))
+    half = quantile * math.sqrt(variance) / (area * (1.0 - area))
     return 1.0 / (1.0 + math.exp(half - centre)), 1.0 / (1.0 + math.exp(-half - centre))
 
 
 def validate_scores(
     scorer: str, scores: Float[np.ndarray, " n"], labelled: Sequence[LabelledText]
 ) -> Validation:
-    """Validation of given scores of labelled texts."""
+    """Validation of given scores of labelled texts, with topics as the units."""
     positive = is_positive(labelled)
-    area, low, high = auroc(scores, positive)
+    area, low, high = auroc(scores, positive, topics=[text.topic for text in labelled])
     return Validation(scorer, int(positive.sum()), int((~positive).sum()), area, low, high)
 
 

@@ -5,6 +5,10 @@ narrow by sqrt((n-1)/n) and ignore that the scale is estimated; the normal quant
 therefore replaced by sqrt(n/(n-1)) * t_{n-1} (Hesterberg 2015, "expanded percentile"), without
 which a 90 % interval covers 87 % at n = 20.
 
+Under ``FEWEST`` prompts the quantiles of resamples and the acceleration are too uncertain; there the
+interval is that of Student's t with the jackknife standard error (Tukey 1958), which for a mean is
+the ordinary t interval, and Fieller's (1954) for a ratio.
+
 ``ratio``: ratio of two paired means, BCa. Where the denominator cannot be told from zero, Fieller's
 (1954) confidence set is unbounded, no finite interval has the stated coverage, and none is given.
 """
@@ -18,7 +22,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import special
 
-from steer_assets.stats import inputs
+from steer_assets.stats import inputs, jackknife
 from steer_assets.stats.crossed import crossed as crossed
 from steer_assets.stats.inputs import Interval
 
@@ -28,6 +32,8 @@ Statistic = Callable[[np.ndarray], ArrayLike]
 _CHUNK = 1 << 22
 # Share of resamples in which a statistic may be undefined (a constant resample, say).
 _UNDEFINED_SHARE = 0.05
+#: Fewest prompts of a bootstrap interval.
+FEWEST = 10
 
 
 def bca(
@@ -50,7 +56,8 @@ def bca(
         n_boot: resamples.
         rng: source of the resamples; the same state gives the same interval.
         vectorized: see ``statistic``.
-        small_sample: widen by sqrt(n/(n-1)) t/z; without it this is the textbook interval.
+        small_sample: widen by sqrt(n/(n-1)) t/z, and take Student's t under ``FEWEST`` prompts;
+            without it this is the textbook interval.
 
     Raises:
         ValueError: fewer than two prompts, values not finite, or a statistic that is undefined on
@@ -120,6 +127,8 @@ def ratio(
     se = inputs.standard_deviation(bottom) / np.sqrt(n)
     if abs(bottom.mean()) <= special.stdtrit(n - 1, (1 + inputs.level(level)) / 2) * se:
         return Interval(-np.inf, np.inf)
+    if n < FEWEST:
+        return _fieller(top, bottom, level)
     return bca(
         np.stack([top, bottom], axis=1),
         _ratio_of_means,
@@ -128,6 +137,23 @@ def ratio(
         rng=rng,
         vectorized=True,
     )
+
+
+def _fieller(
+    top: Float[np.ndarray, " n"], bottom: Float[np.ndarray, " n"], level: float
+) -> Interval:
+    """Ratios r at which mean(top - r bottom) is not told from zero by the t test.
+
+    Bounded, for the mean of ``bottom`` is told from zero.
+    """
+    n = len(bottom)
+    square = special.stdtrit(n - 1, (1 + level) / 2) ** 2 / n
+    (variance_top, covariance), (_, variance_bottom) = np.cov(top, bottom)
+    a = bottom.mean() ** 2 - square * variance_bottom
+    b = top.mean() * bottom.mean() - square * covariance
+    c = top.mean() ** 2 - square * variance_top
+    root = np.sqrt(max(b**2 - a * c, 0.0))
+    return Interval(float((b - root) / a), float((b + root) / a))
 
 
 def from_replicates(
@@ -143,6 +169,8 @@ def from_replicates(
     inputs.level(level)
     if np.ptp(replicates) == 0:
         return Interval(observed, observed)
+    if small_sample and n < FEWEST:
+        return jackknife.interval(observed, leave_one_out, level=level)
     n_boot = len(replicates)
     below = np.count_nonzero(replicates < observed) + np.count_nonzero(replicates == observed) / 2
     # Half a resample from either end keeps the bias correction finite.

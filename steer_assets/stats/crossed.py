@@ -9,7 +9,8 @@ Rows and columns are resampled independently (the pigeonhole bootstrap: Owen 200
 shows that no resampling is exact here). Its variance counts the rest about three times over and
 misses the (n-1)/n factors, so the replicates are rescaled about the mean to the unbiased two-way
 analysis of variance estimate, never less than what prompts alone or seeds alone give, and the
-quantiles are widened from normal to t with Satterthwaite's degrees of freedom.
+quantiles are widened from normal to t with Satterthwaite's degrees of freedom. Under ten prompts
+the interval is +- t standard errors with these degrees, without resamples.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from scipy import special
 
 from steer_assets.stats import inputs
 from steer_assets.stats.inputs import Interval
+
+#: Fewest prompts of an interval by resampling, as in ``bootstrap``.
+_FEWEST = 10
 
 
 def crossed(
@@ -53,6 +57,9 @@ def crossed(
         return Interval(centre, centre)
     tails = np.array([(1 - inputs.level(level)) / 2, (1 + level) / 2])
     widening = special.stdtrit(df, tails) / special.ndtri(tails)
+    if n < _FEWEST:
+        half = special.stdtrit(df, tails[1]) * se
+        return Interval(float(centre - half), float(centre + half))
     low, high = np.quantile(deviations, tails) * widening * (se / resampled) + centre
     return Interval(float(low), float(high))
 

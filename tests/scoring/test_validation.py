@@ -104,3 +104,56 @@ def test_validation_row() -> None:
             return np.array([len(text) for text in texts], dtype=float)
 
     assert validate_fixed(Length(), labelled).auroc == 0.5
+
+
+def _topic_scores(rng: np.random.Generator, n_topics: int, shift: float) -> tuple:
+    """Four texts a topic, two of each pole; a topic moves all of its texts, and its contrast."""
+    topics = np.repeat(np.arange(n_topics), 4)
+    positive = np.tile([True, True, False, False], n_topics)
+    contrast = rng.normal(0, 1.0, n_topics)[topics] * np.where(positive, 0.5, -0.5)
+    scores = positive * shift + contrast + rng.normal(0, 0.3, len(topics))
+    return scores, positive, [str(topic) for topic in topics]
+
+
+def test_interval_by_topic_covers_where_topics_differ_and_by_text_does_not() -> None:
+    rng = np.random.default_rng(5)
+    shift, runs = 0.6, 500
+    # Two texts of different topics: their difference has the variance 2 (1/4 + 0.09).
+    truth = norm.cdf(shift / np.sqrt(2 * (0.25 + 0.09)))
+    by_topic = by_text = 0
+    for _ in range(runs):
+        scores, positive, topics = _topic_scores(rng, 24, shift)
+        _, low, high = auroc(scores, positive, topics=topics)
+        by_topic += low <= truth + 0.005 and truth - 0.005 <= high
+        _, low, high = auroc(scores, positive)
+        by_text += low <= truth <= high
+    assert by_topic / runs == pytest.approx(0.95, abs=0.03)
+    assert by_text / runs < 0.88
+
+
+def test_topics_of_one_text_are_texts() -> None:
+    rng = np.random.default_rng(9)
+    positive = np.arange(400) < 200
+    scores = rng.normal(positive * 1.0, 1)
+    area, low, high = auroc(scores, positive, topics=[str(i) for i in range(400)])
+    plain = auroc(scores, positive)
+    assert (area, low, high) == pytest.approx(plain, abs=2e-3)
+
+
+def test_perfect_separation_counts_topics_not_texts() -> None:
+    positive = np.tile([True] * 10 + [False] * 10, 3)
+    scores = positive.astype(float)
+    topics = np.repeat(["a", "b", "c"], 20).tolist()
+    assert auroc(scores, positive, topics=topics)[1] == pytest.approx(0.025 ** (1 / 3))
+
+
+def test_validation_takes_topics_as_units() -> None:
+    rng = np.random.default_rng(2)
+    scores, positive, topics = _topic_scores(rng, 30, 1.0)
+    labelled = [
+        LabelledText(f"text {row}", "positive" if label else "negative", topic, "chat")
+        for row, (label, topic) in enumerate(zip(positive, topics, strict=True))
+    ]
+    found = validate_scores("x", scores, labelled)
+    expected = auroc(scores, positive, topics=topics)
+    assert (found.auroc, found.auroc_low, found.auroc_high) == expected

@@ -132,3 +132,34 @@ def test_crossed_interval_has_the_width_of_its_standard_error():
     found = bootstrap.crossed(x, level=0.9, n_boot=8000, rng=rng(18))
     se, df = standard_error(x)
     assert (found.high - found.low) / 2 == pytest.approx(stats.t.ppf(0.95, df) * se, rel=0.05)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 9])
+def test_an_interval_on_fewer_than_ten_prompts_is_students(n):
+    rng = np.random.default_rng(n)
+    x = rng.normal(1.0, 2.0, n)
+    expected = stats.t.interval(0.95, n - 1, loc=x.mean(), scale=x.std(ddof=1) / np.sqrt(n))
+    for found in (
+        bootstrap.mean(x, rng=rng),
+        bootstrap.bca(x, lambda batch: batch.mean(axis=1), rng=rng, vectorized=True),
+    ):
+        assert (found.low, found.high) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_ratio_on_few_prompts_is_fiellers():
+    rng = np.random.default_rng(4)
+    bottom = rng.normal(3.0, 1.0, 8)
+    top = 0.5 * bottom + rng.normal(0.0, 0.5, 8)
+    found = bootstrap.ratio(top, bottom, rng=rng)
+    for end in (found.low, found.high):
+        assert stats.ttest_1samp(top - end * bottom, 0).pvalue == pytest.approx(0.05, abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [4, 9])
+def test_intervals_on_few_prompts_cover(n):
+    rng = np.random.default_rng(10 + n)
+    covered = 0
+    for _ in range(1000):
+        found = bootstrap.mean(rng.normal(0.0, 1.0, n), n_boot=100, rng=rng)
+        covered += found.low <= 0 <= found.high
+    assert covered / 1000 == pytest.approx(0.95, abs=0.021)
