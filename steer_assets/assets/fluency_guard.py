@@ -1,35 +1,22 @@
 """No verdict of equivalence on broken texts.
 
-An arm is broken where its median perplexity under the unsteered model is a multiple of that of the
-unsteered texts of the same prompts, or where it repeats itself far more than they do.
+The rule is that of `reporting.broken_texts`: shown over prompts, never by a handful of texts.
 """
 
 import polars as pl
 
-from steer_assets.assets.arms import UNSTEERED, Arm
+from steer_assets.assets.arms import Arm
 from steer_assets.assets.comparisons import ALL_SEEDS
 from steer_assets.catalog.study_sections import Fluency
+from steer_assets.reporting.broken_texts import broken_texts
 
 
 def broken_arms(fluent: pl.DataFrame, settings: Fluency) -> dict[Arm, str]:
     """Arms whose texts are broken, and why. `fluent`: rows of `fluency` joined to `generations`."""
-    by_arm = fluent.group_by("vector_id", "alpha", maintain_order=True).agg(
-        pl.col("perplexity").median(), pl.col("repetition").mean()
-    )
-    unsteered = by_arm.filter(pl.col("vector_id") == UNSTEERED.vector_id)
-    if unsteered.is_empty():
-        return {}
-    usual = unsteered.row(0, named=True)
-    found = {}
-    for row in by_arm.iter_rows(named=True):
-        reasons = []
-        if row["perplexity"] > settings.perplexity_factor * usual["perplexity"]:
-            reasons.append(f"perplexity {row['perplexity']:.0f} against {usual['perplexity']:.0f}")
-        if row["repetition"] > usual["repetition"] + settings.repetition:
-            reasons.append(f"repetition {row['repetition']:.2f} against {usual['repetition']:.2f}")
-        if reasons:
-            found[Arm(row["vector_id"], row["alpha"])] = " and ".join(reasons)
-    return found
+    judged = broken_texts(fluent, settings.model_dump()).filter("broken")
+    return {
+        Arm(row["vector_id"], row["alpha"]): row["reason"] for row in judged.iter_rows(named=True)
+    }
 
 
 def _why(vector_id: str, alpha: float, broken: dict[Arm, str]) -> str:

@@ -30,7 +30,7 @@ def _validated(judge: Scorer, trait: str) -> Validation:
     dimensions=("trait",),
     group="evidence",
     kinds={"scikitlearn", "duckdb"},
-    code_version="3",
+    code_version="4",
     settings=("scoring.scorers",),
     sources=scorers.sources,
 )

@@ -206,8 +206,9 @@ class Fluency(Section):
     """Texts whose fluency is measured, and how far an arm may fall behind unsteered texts.
 
     samples: of each prompt and arm, the first ones. prompts: environments take turns.
-    perplexity_factor: times the unsteered median.
-    repetition: above the unsteered mean, as a share of n-grams.
+    perplexity_factor: times that of the unsteered text of the same prompt.
+    repetition: above that of the unsteered text, as a share of n-grams.
+    Both must be exceeded with 95 % confidence over at least ten prompts.
     """
 
     samples: Count = 1

@@ -5,9 +5,9 @@ narrow by sqrt((n-1)/n) and ignore that the scale is estimated; the normal quant
 therefore replaced by sqrt(n/(n-1)) * t_{n-1} (Hesterberg 2015, "expanded percentile"), without
 which a 90 % interval covers 87 % at n = 20.
 
-Under ``FEWEST`` prompts the quantiles of resamples and the acceleration are too uncertain; there the
-interval is that of Student's t with the jackknife standard error (Tukey 1958), which for a mean is
-the ordinary t interval, and Fieller's (1954) for a ratio.
+Under ``FEWEST`` prompts the quantiles of resamples and the acceleration are too uncertain; there
+the interval is that of Student's t with the jackknife standard error (Tukey 1958), which for a mean
+is the ordinary t interval, and Fieller's (1954) for a ratio.
 
 ``ratio``: ratio of two paired means, BCa. Where the denominator cannot be told from zero, Fieller's
 (1954) confidence set is unbounded, no finite interval has the stated coverage, and none is given.

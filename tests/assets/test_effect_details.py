@@ -105,17 +105,21 @@ def test_agreement_of_scorers_that_see_the_same_and_of_one_that_sees_nothing() -
     assert any(name.startswith("effects of L15.base") for name in frame["what"])
 
 
-def fluent(perplexity: dict[str, float], repetition: dict[str, float]) -> pl.DataFrame:
+def fluent(
+    perplexity: dict[str, float], repetition: dict[str, float], n_prompts: int = 12
+) -> pl.DataFrame:
     return pl.DataFrame(
         [
             {
                 "vector_id": name,
                 "alpha": 0.0 if name == "none" else 1.0,
-                "perplexity": value * factor,
+                "prompt_id": f"p{prompt}",
+                "sample": 0,
+                "perplexity": value * (0.8, 1.0, 1.3)[prompt % 3],
                 "repetition": repetition.get(name, 0.1),
             }
             for name, value in perplexity.items()
-            for factor in (0.8, 1.0, 1.3)
+            for prompt in range(n_prompts)
         ]
     )
 
@@ -136,11 +140,30 @@ def test_equivalence_of_broken_texts_is_no_equivalence() -> None:
     found = guarded(tests, broken)
     expected = ["inconclusive", "equivalent", "inconclusive", "equivalent", "different"]
     assert found["verdict"].to_list() == expected
-    assert "perplexity 90 against 10" in found["reason"][0]
-    assert "repetition 0.80 against 0.10" in found["reason"][2]
+    assert "perplexity 9.0 times that of unsteered texts" in found["reason"][0]
+    assert "repetition 0.70 above" in found["reason"][2]
     assert "broken" in found["reason"][4]
     assert found["reason"][1] == "tested"
 
 
 def test_without_unsteered_texts_nothing_is_called_broken() -> None:
     assert broken_arms(fluent({"L15.base": 900}, {}), Fluency()) == {}
+
+
+def test_a_handful_of_texts_is_not_called_broken() -> None:
+    numbers = {"none": 10.0, "L15.base": 900.0}
+    assert broken_arms(fluent(numbers, {}, n_prompts=9), Fluency()) == {}
+    assert set(broken_arms(fluent(numbers, {}, n_prompts=10), Fluency())) == {Arm("L15.base", 1.0)}
+
+
+def test_an_arm_whose_excess_is_uncertain_is_not_called_broken() -> None:
+    # The mean log ratio is beyond log 5, but by two prompts of twelve.
+    rows = fluent({"none": 10.0, "L15.base": 10.0}, {})
+    far = (pl.col("vector_id") != "none") & pl.col("prompt_id").is_in(["p0", "p1"])
+    wild = rows.with_columns(
+        perplexity=pl.when(far).then(1e6).otherwise(pl.col("perplexity")),
+    )
+    steered = wild.filter(pl.col("vector_id") != "none")["perplexity"].log().mean()
+    assert isinstance(steered, float)
+    assert steered - wild.filter(pl.col("vector_id") == "none")["perplexity"].log().mean() > 1.6
+    assert broken_arms(wild, Fluency()) == {}

@@ -4,6 +4,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from steer_assets.reporting.broken_texts import FEWEST, broken_texts
 from steer_assets.reporting.charts.parts import quartiles
 from steer_assets.reporting.evidence import UNSTEERED, Evidence
 from steer_assets.reporting.figures import Absent, Figure, make
@@ -27,10 +28,12 @@ def fluency_rows(evidence: Evidence) -> pl.DataFrame:
     # Arms of several blocks are no vectors of their own: tests name them.
     tables = [evidence.table(t).select(keys) for t in ("steering_vectors", "equivalence_tests")]
     vectors = pl.concat(tables).unique("vector_id", keep="first", maintain_order=True)
+    fluent = evidence.table("fluency").join(
+        texts.select("generation_id", "vector_id", "alpha", "prompt_id", "sample"),
+        on="generation_id",
+    )
     by_arm = (
-        evidence.table("fluency")
-        .join(texts.select("generation_id", "vector_id", "alpha"), on="generation_id")
-        .group_by("vector_id", "alpha")
+        fluent.group_by("vector_id", "alpha")
         .agg(
             pl.len().alias("n_texts"),
             *quartiles("perplexity"),
@@ -50,12 +53,17 @@ def fluency_rows(evidence: Evidence) -> pl.DataFrame:
         "unsteered" if v == UNSTEERED else f"L{layer} {vector_name(v, f or '')}, α = {a:g}"
         for v, f, layer, a in by_arm.select("vector_id", "family", "layer", "alpha").rows()
     ]
-    return by_arm.with_columns(
-        pl.Series("name", names, dtype=pl.String),
-        broken=(pl.col("perplexity_median") > most) | (pl.col("repetition") > repeats),
-        perplexity_limit=pl.lit(most),
-        repetition_limit=pl.lit(repeats),
-    ).sort("layer", "family", "vector_id", "alpha")
+    judged = broken_texts(fluent, limits).select("vector_id", "alpha", "n_judged", "broken")
+    return (
+        by_arm.with_columns(
+            pl.Series("name", names, dtype=pl.String),
+            perplexity_limit=pl.lit(most),
+            repetition_limit=pl.lit(repeats),
+        )
+        .join(judged, on=["vector_id", "alpha"], how="left")
+        .with_columns(pl.col("broken").fill_null(False))
+        .sort("layer", "family", "vector_id", "alpha")
+    )
 
 
 def fluency(evidence: Evidence) -> Figure | Absent:
@@ -87,11 +95,12 @@ def fluency(evidence: Evidence) -> Figure | Absent:
         caption=(
             "Left: perplexity of the texts of each arm under the unsteered model, median and "
             "middle half; right: share of repeated n-grams, mean. Larger is worse in both. The "
-            "shaded part is where an arm counts as broken: a median above "
-            f"{factor:g} times the unsteered one, or repetition more than {more:g} above it. "
+            f"shaded part begins at {factor:g} times the unsteered perplexity, and {more:g} above "
+            "the unsteered repetition. An arm counts as broken where its mean over prompts lies "
+            f"beyond with 95 % confidence, on at least {FEWEST} prompts. "
             f"Broken arms here: {found}. An arm that is broken is never called equivalent, for two "
             "broken texts score alike on any trait. Low perplexity is not good writing, and "
-            "steered texts may rightly be less usual; on few, short texts the medians are rough."
+            "steered texts may rightly be less usual."
         ),
         alt=f"Perplexity and repetition of {rows.height} arms; broken: {found}.",
         data=rows,
