@@ -23,11 +23,12 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from steer_assets.lm.errors import InterventionError, PrecisionError
-from steer_assets.lm.intervene import check_layers, editing, resuming
+from steer_assets.lm.intervene import Reader, check_layers, editing
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.prefix import Prefix
 from steer_assets.lm.progress import Meter, OnProgress
-from steer_assets.lm.stepping import prepare, start_rows
+from steer_assets.lm.resuming import resuming
+from steer_assets.lm.stepping import prepare, rows_at_once, start_rows
 
 
 def fisher_along(
@@ -91,14 +92,10 @@ def _states_at(
     lm: LanguageModel, prefix: Prefix, last: Tensor, layer: int
 ) -> Float[Tensor, "p 1 d"]:
     """The unsteered residual stream at the last token of each prompt."""
-    found: list[Tensor] = []
-
-    def read(hidden: Tensor) -> None:
-        found.append(hidden)
-
-    with editing(lm, {layer: read}):
+    reader = Reader()
+    with editing(lm, {layer: reader.edit}):
         start_rows(lm, prefix, torch.arange(len(last), device=last.device), 1).step(last)
-    return found[0]
+    return reader.values()
 
 
 def _variances(
