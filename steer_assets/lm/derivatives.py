@@ -160,7 +160,10 @@ def _jacobian(final: Tensor, states: list[Tensor], row_chunk: int | None) -> lis
     identity = torch.eye(size, dtype=final.dtype, device=final.device)
     try:
         parts = _backward(final, states, identity.split(row_chunk or size))
-    except (NotImplementedError, RuntimeError):  # a backward of another make takes one row at a time
+    except (
+        NotImplementedError,
+        RuntimeError,
+    ):  # a backward of another make takes one row at a time
         parts = _backward(final, states, identity)
     return [torch.cat(rows).reshape(size, -1) for rows in zip(*parts, strict=True)]
 

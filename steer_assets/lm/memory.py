@@ -54,12 +54,12 @@ def row_bytes(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int
 def _key_width(lm: LanguageModel) -> int:
     """Numbers of a token's key in one layer; the hidden size where the model has no heads."""
     config: Any = lm.model.config.get_text_config()
-    n_heads = getattr(config, "num_attention_heads", None)
-    if not isinstance(n_heads, int):
+    try:
+        n_heads = config.num_attention_heads
+        heads = getattr(config, "num_key_value_heads", None) or n_heads
+        return int(heads * (getattr(config, "head_dim", None) or lm.hidden_size // n_heads))
+    except Exception:  # no heads, or other numbers of them in every layer
         return lm.hidden_size
-    heads = getattr(config, "num_key_value_heads", None) or n_heads
-    d_head = getattr(config, "head_dim", None) or lm.hidden_size // n_heads
-    return int(heads * d_head) if isinstance(heads * d_head, int) else lm.hidden_size
 
 
 def small(lm: LanguageModel) -> bool:

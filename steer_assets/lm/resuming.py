@@ -9,16 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steer_assets.lm.intervene import Reader, editing
+from steer_assets.lm.intervene import Edit, Reader, editing
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.stepping import prepare, shares_prefixes, start_rows
 from steer_assets.lm.window import current
 
 
 @contextmanager
-def resuming(
-    lm: LanguageModel, layer: int, hidden: Float[Tensor, "rows 1 d"]
-) -> Iterator[None]:
+def resuming(lm: LanguageModel, layer: int, hidden: Float[Tensor, "rows 1 d"]) -> Iterator[None]:
     """Let block ``layer`` give ``hidden`` for the token that is fed, and the forward go on.
 
     Blocks below are skipped where nothing above needs what they leave behind (keys and values
@@ -29,8 +27,8 @@ def resuming(
         with _skipping(lm, layer, hidden):
             yield
     else:
-        given = {layer: lambda _found: current().of_rows(hidden)}
-        with editing(lm, given, first=True):
+        given: Edit = lambda _found: current().of_rows(hidden)  # noqa: E731
+        with editing(lm, {layer: given}, first=True):
             yield
 
 

@@ -88,9 +88,7 @@ def prefill_states(lm: LanguageModel, heads: Sequence[Tokens]) -> tuple[Group, .
     return tuple(groups)
 
 
-def _forward(
-    lm: LanguageModel, module: Any, ids: Tensor, states: States
-) -> tuple[Any, States]:
+def _forward(lm: LanguageModel, module: Any, ids: Tensor, states: States) -> tuple[Any, States]:
     given = {} if states.cache is None else {states.name: states.cache}
     with packed_weights(lm):
         out = module(input_ids=ids, use_cache=True, **given)

@@ -156,7 +156,10 @@ def _agrees(lm: LanguageModel, way: str) -> bool:
         for offset in range(_STEPS):
             found = rows.step((tokens + offset) % size)
             if offset:
-                texts = [[*t, (first + offset) % size] for t, first in zip(texts, tokens.tolist())]
+                texts = [
+                    [*t, (first + offset) % size]
+                    for t, first in zip(texts, tokens.tolist(), strict=True)
+                ]
             # What a step leaves behind acts on the steps after it: one row is tried at all steps.
             tried = range(len(texts)) if offset == _STEPS - 1 else [len(texts) - 2]
             if not all(_close(lm, texts[row], found[row]) for row in tried):
@@ -177,6 +180,6 @@ def _close(lm: LanguageModel, text: list[int], found: Tensor) -> bool:
     at = lm.tensor([[len(text) - 1]])
     expected = whole_logits(lm, lm.tensor([text]), Window(read=at))[0, -1].float()
     # Half precision differs by rounding; a missing term differs by far more.
-    tolerance = 1e-3 if lm.torch_dtype.itemsize >= 4 else 5e-2
+    tolerance = 1e-4 if lm.torch_dtype.itemsize >= 4 else 5e-2
     difference = (expected - found.float()).abs().max()
     return bool(difference <= tolerance * (1 + expected.abs().max()))
