@@ -8,6 +8,7 @@ scope: layer l is the output of block l, position the last prompt token.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from steer_assets.lm.intervene import Edit, check_layers, editing
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.prefix import by_length, common_length, run_padded
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.stepping import shares_prefixes
+from steer_assets.lm.whole import run_whole
 
 Activations = Float[np.ndarray, "b d"] | list[Float[np.ndarray, "t d"]]
 
@@ -88,7 +91,9 @@ def _run(
     lm: LanguageModel, prompts: list[Sequence[int]], layers: list[int], every: bool
 ) -> dict[int, Activations]:
     # The last token of each prompt stays in the batch, whatever is shared.
-    share = min(common_length(prompts), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
+    shared = shares_prefixes(lm)
+    few = len(prompts) == 1 or not shared
+    share = 0 if few else min(common_length(prompts), min(map(len, prompts)) - 1)
     lengths = [len(prompt) for prompt in prompts]
     passes: dict[int, list[Tensor]] = {layer: [] for layer in layers}
     n_passes = 2 if share else 1
@@ -106,7 +111,11 @@ def _run(
         return read
 
     with torch.inference_mode(), editing(lm, {layer: reader(layer) for layer in layers}):
-        run_padded(lm, prompts, share=share, stop=(_Stop,))
+        if shared:
+            run_padded(lm, prompts, share=share, stop=(_Stop,))
+        else:
+            with suppress(_Stop):
+                run_whole(lm, prompts)
     if not every:
         return {layer: parts[-1].numpy() for layer, parts in passes.items()}
     return {layer: _unpadded(parts, lengths, share) for layer, parts in passes.items()}

@@ -14,7 +14,8 @@ come from one backward pass, over a cached prefix and the upper blocks only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,15 +28,16 @@ from steer_assets.lm.intervene import (
     Arm,
     ArmTable,
     Edit,
+    Reader,
     Steering,
     check_layers,
     editing,
-    resuming,
 )
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.prefix import Prefix
 from steer_assets.lm.progress import Meter, OnProgress
-from steer_assets.lm.stepping import prepare, start_rows
+from steer_assets.lm.resuming import resuming, skips_blocks
+from steer_assets.lm.stepping import prepare, shares_prefixes, start_rows
 
 _VOCAB_CHUNK = 8192
 
@@ -100,7 +102,9 @@ def differentiate(
     table = table or ArmTable(lm, [()], None)
     prefix, last = prepare(lm, [prompt]), lm.tensor([prompt[-1]])
     steering = Steering(table, lm.tensor([0]))
-    lowest = _state_at(lm, prefix, last, layers[0])
+    # Where something is added below the lowest layer, its state has to be computed.
+    skips = skips_blocks(lm) and layers[0] <= min(table.by_layer, default=lm.n_layers)
+    lowest = _state_at(lm, prefix, last, layers[0]) if skips else None
     states: dict[int, Tensor] = {}
     head = _HeadProbe()
 
@@ -116,23 +120,22 @@ def differentiate(
         return edit
 
     edits = steering.edits() | {layer: edit_of(layer) for layer in layers}
-    with torch.enable_grad(), head.watching(lm), editing(lm, edits):
-        if layers[0] <= min(table.by_layer, default=lm.n_layers):
-            with resuming(lm, layers[0], lowest):
-                logits = start_rows(lm, prefix, lm.tensor([0]), 1).step(last)[0]
-        else:  # something is added below the lowest layer: its state has to be computed
-            logits = start_rows(lm, prefix, lm.tensor([0]), 1).step(last)[0]
+    resumed = nullcontext() if lowest is None else resuming(lm, layers[0], lowest)
+    with torch.enable_grad(), head.watching(lm), editing(lm, edits), resumed:
+        logits = start_rows(lm, prefix, lm.tensor([0]), 1).step(last)[0]
         (slope,) = torch.autograd.grad(logits.sum(), head.scores)
     final = head.hidden.reshape(-1)
+    if row_chunk is None and not shares_prefixes(lm):  # every backward row holds the whole prompt
+        row_chunk = max(8, len(final) // len(prompt))
     found = _jacobian(final, [states[layer] for layer in layers], row_chunk)
     return Point(dict(zip(layers, found, strict=True)), logits.detach(), slope.reshape(-1))
 
 
 def _state_at(lm: LanguageModel, prefix: Prefix, last: Tensor, layer: int) -> Tensor:
-    found: list[Tensor] = []
-    with torch.no_grad(), editing(lm, {layer: lambda hidden: found.append(hidden)}):
+    reader = Reader()
+    with torch.no_grad(), editing(lm, {layer: reader.edit}):
         start_rows(lm, prefix, lm.tensor([0]), 1).step(last)
-    return found[0]
+    return reader.values()
 
 
 class _HeadProbe:
@@ -154,20 +157,32 @@ class _HeadProbe:
 
 def _jacobian(final: Tensor, states: list[Tensor], row_chunk: int | None) -> list[Tensor]:
     size = len(final)
-    chunk = row_chunk or size
     identity = torch.eye(size, dtype=final.dtype, device=final.device)
-    parts = [
+    try:
+        parts = _backward(final, states, identity.split(row_chunk or size))
+    except (
+        NotImplementedError,
+        RuntimeError,
+    ):  # a backward of another make takes one row at a time
+        parts = _backward(final, states, identity)
+    return [torch.cat(rows).reshape(size, -1) for rows in zip(*parts, strict=True)]
+
+
+def _backward(
+    final: Tensor, states: list[Tensor], rows: Iterable[Tensor]
+) -> list[tuple[Tensor, ...]]:
+    """Gradients of ``rows @ final`` by every state; of a matrix of rows at once, or of one row."""
+    return [
         torch.autograd.grad(
             final,
             states,
-            grad_outputs=identity[start : start + chunk],
-            is_grads_batched=True,
-            retain_graph=start + chunk < size,
+            grad_outputs=row,
+            is_grads_batched=row.ndim > 1,
+            retain_graph=True,
             materialize_grads=True,
         )
-        for start in range(0, size, chunk)
+        for row in rows
     ]
-    return [torch.cat(rows).reshape(size, -1) for rows in zip(*parts, strict=True)]
 
 
 class _Unembedding:

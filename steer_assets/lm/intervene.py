@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from steer_assets.lm.errors import InterventionError
 from steer_assets.lm.layout import residual, with_residual
 from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.window import current
 
 
 @dataclass(frozen=True)
@@ -100,22 +101,27 @@ def _vector_table(
 
 
 Edit = Callable[[Tensor], Tensor | None]
-"""Sees a block's residual stream; what it returns, unless None, replaces it."""
+"""Sees the part of a block's residual stream that is in the window, [rows, positions, d]; what it
+returns, unless None, replaces it."""
 
 
 @contextmanager
-def editing(lm: LanguageModel, edits: dict[int, Edit]) -> Iterator[None]:
-    """Run ``edits[l]`` on the output of block l during the ``with`` block."""
+def editing(lm: LanguageModel, edits: dict[int, Edit], *, first: bool = False) -> Iterator[None]:
+    """Run ``edits[l]`` on the output of block l during the ``with`` block.
+
+    ``first``: before the edits that are already set.
+    """
 
     def hook_of(edit: Edit) -> Any:
         def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
-            edited = edit(residual(output))
-            return None if edited is None else with_residual(output, edited)
+            window, hidden = current(), residual(output)
+            edited = edit(window.take(hidden))
+            return None if edited is None else with_residual(output, window.put(hidden, edited))
 
         return hook
 
     handles = [
-        lm.layout.blocks[layer].register_forward_hook(hook_of(edit))
+        lm.layout.blocks[layer].register_forward_hook(hook_of(edit), prepend=first)
         for layer, edit in edits.items()
     ]
     try:
@@ -153,31 +159,25 @@ class Steering:
         def edit_of(layer: int) -> Edit:
             def edit(hidden: Tensor) -> Tensor | None:
                 added = self.additions.get(layer)
-                return None if added is None else hidden + added
+                return None if added is None else hidden + current().of_rows(added)
 
             return edit
 
         return {layer: edit_of(layer) for layer in self._table.by_layer}
 
 
-@contextmanager
-def resuming(
-    lm: LanguageModel, layer: int, hidden: Float[Tensor, "rows tokens d"]
-) -> Iterator[None]:
-    """Skip blocks 0..layer: block ``layer`` gives ``hidden``, and the forward goes on from there.
+class Reader:
+    """Keeps what a block gives to the rows of one step, which may run in parts."""
 
-    Edits of block ``layer`` see it as that block's output.
-    """
-    skipped = lm.layout.blocks[: layer + 1]
-    before = [vars(block).get("forward") for block in skipped]
-    for block, arity in zip(skipped, lm.layout.output_arity, strict=False):
-        output = hidden if arity == 0 else (hidden, *[None] * (arity - 1))
-        vars(block)["forward"] = lambda *_args, _output=output, **_kwargs: _output
-    try:
-        yield
-    finally:
-        for block, own in zip(skipped, before, strict=True):
-            if own is None:
-                del vars(block)["forward"]
-            else:
-                vars(block)["forward"] = own
+    def __init__(self) -> None:
+        self._parts: list[tuple[Tensor | None, Tensor]] = []
+
+    def edit(self, hidden: Tensor) -> None:
+        """Read, and leave as it is."""
+        self._parts.append((current().rows, hidden))
+
+    def values(self) -> Float[Tensor, "rows 1 d"]:
+        """The residual stream of all rows, in their order."""
+        numbers = [rows for rows, _ in self._parts if rows is not None]
+        found = torch.cat([hidden for _, hidden in self._parts])
+        return found[torch.cat(numbers).argsort()] if numbers else found

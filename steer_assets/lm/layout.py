@@ -55,6 +55,10 @@ def find_layout(model: nn.Module) -> Layout:
         raise UnknownLayoutError(f"{name} is an encoder-decoder; take a decoder-only model")
     text = config.get_text_config()
     n_layers, hidden_size = getattr(text, "num_hidden_layers", None), text.hidden_size
+    if getattr(config, "rescale_every", 0):
+        # RWKV halves its own weights on the first forward to spare float16; off, the logits are the
+        # same, the weights stay what the file says, and every layer is in one unit.
+        config.rescale_every = 0
     head = model.get_output_embeddings()  # type: ignore[operator]
     backbone = getattr(model, getattr(model, "base_model_prefix", "") or "-", None)
     if not isinstance(head, nn.Linear) or not isinstance(backbone, nn.Module):
@@ -102,20 +106,35 @@ def _probe(
 
     handles = [block.register_forward_hook(record(i)) for i, block in enumerate(blocks)]
     device = next(backbone.parameters()).device
+    kind = ", ".join(sorted({type(block).__name__ for block in blocks}))
+    versions = [parameter._version for parameter in backbone.parameters()]
     try:
         with torch.inference_mode():
             backbone(input_ids=torch.tensor([[1, 2]], device=device), use_cache=False)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnknownLayoutError(
+            f"{name} cannot run its blocks ({kind}) on two tokens: {reason}; this layout is not "
+            "supported"
+        ) from error
     finally:
         for handle in handles:
             handle.remove()
+    if versions != [parameter._version for parameter in backbone.parameters()]:
+        raise UnknownLayoutError(
+            f"{name} changes its own weights when its blocks ({kind}) run; this layout is not "
+            "supported"
+        )
     if [index for index, _ in calls] != list(range(len(blocks))):
         raise UnknownLayoutError(
-            f"{name} calls its blocks in the order {[i for i, _ in calls]}, not once each from "
-            f"0 to {len(blocks) - 1}; this layout is not supported"
+            f"{name} calls its blocks ({kind}) in the order {[i for i, _ in calls]}, not once each "
+            f"from 0 to {len(blocks) - 1}; this layout is not supported"
         )
     if set(shapes) != {(1, 2, hidden_size)}:
         raise UnknownLayoutError(
-            f"{name} has block outputs of shapes {sorted(set(shapes))} where (1, 2, {hidden_size}) "
-            "was expected; this layout is not supported"
+            f"{name} has blocks ({kind}) with outputs of shapes {sorted(set(shapes))} where "
+            f"(1, 2, {hidden_size}) was expected; this layout is not supported"
         )
     return tuple(n for _, n in calls)

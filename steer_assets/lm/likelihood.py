@@ -11,11 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.packing import packed_weights
 from steer_assets.lm.prefix import pad, run_padded
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.stepping import shares_prefixes
+from steer_assets.lm.whole import whole_logits
+from steer_assets.lm.window import Window
 
 Tokens = Sequence[int]
 
@@ -59,7 +63,8 @@ def log_probabilities(
         by_prompt.setdefault(prompt, []).append(row)
     for prompt, members in by_prompt.items():
         ordered = sorted(members, key=lambda row: (len(texts[row][1]), row))
-        size = max(1, batch_tokens // len(texts[ordered[-1]][1]))
+        again = 0 if shares_prefixes(lm) else len(prompts[prompt])
+        size = max(1, batch_tokens // (again + len(texts[ordered[-1]][1])))
         for start in range(0, len(ordered), size):
             rows = ordered[start : start + size]
             own = [list(texts[row][1]) for row in rows]
@@ -72,19 +77,36 @@ def log_probabilities(
 def _batch(
     lm: LanguageModel, prompt: Tokens, texts: list[list[int]]
 ) -> list[Float[np.ndarray, " t"]]:
+    logits = _over_prefix(lm, prompt, texts) if shares_prefixes(lm) else _whole(lm, prompt, texts)
+    targets = pad(lm, texts)
+    chosen = logits.gather(2, targets[:, :, None])[:, :, 0].double()
+    values = (chosen - logits.double().logsumexp(dim=2)).cpu().numpy()
+    return [values[row, : len(text)] for row, text in enumerate(texts)]
+
+
+def _inputs(prompt: Tokens, texts: list[list[int]]) -> list[list[int]]:
+    # The last prompt token predicts the first of the text; the text's own last predicts nothing.
+    return [[prompt[-1], *text[:-1]] for text in texts]
+
+
+def _over_prefix(
+    lm: LanguageModel, prompt: Tokens, texts: list[list[int]]
+) -> Float[Tensor, "n t v"]:
     head = list(prompt[:-1])
     cache = run_padded(lm, [head] * len(texts), share=len(head))
-    # The last prompt token predicts the first of the text; the text's own last predicts nothing.
-    ids = pad(lm, [[prompt[-1], *text[:-1]] for text in texts])
+    ids = pad(lm, _inputs(prompt, texts))
     positions = torch.arange(len(head), len(head) + ids.shape[1], device=ids.device)[None]
     with packed_weights(lm):
-        logits = lm.model(
+        logits: Tensor = lm.model(
             input_ids=ids,
             position_ids=positions.expand(len(ids), -1),
             past_key_values=cache,
             use_cache=True,
         ).logits
-    targets = pad(lm, texts)
-    chosen = logits.gather(2, targets[:, :, None])[:, :, 0].double()
-    values = (chosen - logits.double().logsumexp(dim=2)).cpu().numpy()
-    return [values[row, : len(text)] for row, text in enumerate(texts)]
+    return logits
+
+
+def _whole(lm: LanguageModel, prompt: Tokens, texts: list[list[int]]) -> Float[Tensor, "n t v"]:
+    ids = pad(lm, [[*prompt[:-1], *own] for own in _inputs(prompt, texts)])
+    at = torch.arange(len(prompt) - 1, ids.shape[1], device=ids.device).expand(len(ids), -1)
+    return whole_logits(lm, ids, Window(positions=at, read=at))

@@ -13,11 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steer_assets.lm.intervene import Arm, ArmTable, Edit, Steering, editing, resuming
+from steer_assets.lm.intervene import Arm, ArmTable, Reader, Steering, editing
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.prefix import Prefix, by_length
 from steer_assets.lm.progress import Meter, OnProgress
-from steer_assets.lm.stepping import prepare, start_rows
+from steer_assets.lm.resuming import resuming
+from steer_assets.lm.stepping import prepare, rows_at_once, start_rows
 
 
 def next_token_logits(
@@ -39,6 +40,7 @@ def next_token_logits(
     table = ArmTable(lm, arms, vectors)
     meter = Meter(on_progress, len(prompts), "prompts")
     groups = _by_lowest_layer(arms)
+    batch_rows = rows_at_once(lm, batch_rows, max(map(len, prompts), default=1))
     per_batch = max(1, batch_rows // max(1, len(arms)))
     for start in range(0, len(prompts), per_batch):
         chosen = range(start, min(start + per_batch, len(prompts)))
@@ -107,17 +109,11 @@ def _chunks(
 def _unsteered(
     lm: LanguageModel, prefix: Prefix, last: Tensor, layers: list[int]
 ) -> tuple[Tensor, dict[int, Tensor]]:
-    hidden: dict[int, Tensor] = {}
-
-    def reader(layer: int) -> Edit:
-        def read(values: Tensor) -> None:
-            hidden[layer] = values
-
-        return read
-
-    with editing(lm, {layer: reader(layer) for layer in layers}):
+    readers = {layer: Reader() for layer in layers}
+    with editing(lm, {layer: reader.edit for layer, reader in readers.items()}):
         rows = start_rows(lm, prefix, torch.arange(len(last), device=last.device), 1)
-        return rows.step(last), hidden
+        logits = rows.step(last)
+    return logits, {layer: reader.values() for layer, reader in readers.items()}
 
 
 def _steered(

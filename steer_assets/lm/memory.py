@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from steer_assets.lm.machine import machine_memory
 from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.stepping import WHOLE, rows_at_once, way_of
 
 _BEST_ROWS = {"cpu": 256, "cuda": 1024}  # more rows no longer gain speed
 _LANE_ROWS = 48  # below, reading the weights once per lane costs more than waiting
@@ -22,6 +22,8 @@ def default_rows(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> 
     Depends on total memory, so that two runs on a machine take the same batches; shrinks only
     where less than that is free.
     """
+    if way_of(lm) == WHOLE:  # a step runs all tokens of a row
+        return rows_at_once(lm, _BEST_ROWS["cpu"], prompt_tokens + max_new_tokens)
     per_row = row_bytes(lm, prompt_tokens, max_new_tokens)
     total, free = machine_memory(lm.torch_device)
     best = _BEST_ROWS.get(lm.torch_device.type, 256)
@@ -34,44 +36,33 @@ def default_rows(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> 
 def default_lanes(lm: LanguageModel, n_rows: int) -> int:
     """How many batches to run side by side where ``n_rows`` rows fit into the memory together.
 
-    An accelerator runs one at a time.
+    An accelerator runs one at a time; so does a model that may keep states in its modules.
     """
-    if lm.torch_device.type != "cpu":
+    if lm.torch_device.type != "cpu" or way_of(lm) == WHOLE:
         return 1
     return max(1, min(torch.get_num_threads(), n_rows // _LANE_ROWS))
 
 
 def row_bytes(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int:
     """Bytes that one row needs: keys and values of its tail and prompt, and logits with noise."""
-    config: Any = lm.model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    d_head = getattr(config, "head_dim", None) or lm.hidden_size // config.num_attention_heads
-    per_token = 2 * lm.n_layers * heads * d_head * lm.torch_dtype.itemsize
+    per_token = 2 * lm.n_layers * _key_width(lm) * lm.torch_dtype.itemsize
     # Logits in the model's dtype and float32, noise, and their sum.
     tokens = prompt_tokens + 2 * max_new_tokens  # a tail is copied where rows retire
     return int(per_token * tokens + 16 * lm.vocab_size)
+
+
+def _key_width(lm: LanguageModel) -> int:
+    """Numbers of a token's key in one layer; the hidden size where the model has no heads."""
+    config: Any = lm.model.config.get_text_config()
+    try:
+        n_heads = config.num_attention_heads
+        heads = getattr(config, "num_key_value_heads", None) or n_heads
+        return int(heads * (getattr(config, "head_dim", None) or lm.hidden_size // n_heads))
+    except Exception:  # no heads, or other numbers of them in every layer
+        return lm.hidden_size
 
 
 def small(lm: LanguageModel) -> bool:
     """Whether the machine's memory holds the model many times over."""
     size: int = sum(parameter.nbytes for parameter in lm.model.parameters())
     return size < _SMALL * machine_memory(lm.torch_device)[0]
-
-
-def machine_memory(device: torch.device) -> tuple[int, int]:
-    """Total and free bytes of the memory that ``device`` computes in."""
-    if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        return total, free
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return total, _available(total)
-
-
-def _available(total: int) -> int:
-    """Bytes that can be had without swapping, page cache included; all of it where not told."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return total
-    found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    return 1024 * found[0] if found else total

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steer_assets.lm.memory import machine_memory
+from steer_assets.lm.machine import machine_memory
 from steer_assets.lm.model import LanguageModel
 
 _ROWS = 256  # the layout is chosen for batches of about this size and good for all

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -25,15 +26,18 @@ Tokens = Sequence[int]
 
 @dataclass(frozen=True)
 class Prefix:
-    """Keys and values of the prefixes of P prompts, per layer; None where no prefix has a token.
+    """What is known of P prompts before their last tokens, ``heads``.
 
-    ``keys[l]`` and ``values[l]`` are [P, heads, longest, d_head]; row p holds ``lengths[p]`` tokens
-    and padding after them.
+    Where prefixes are shared, ``keys[l]`` and ``values[l]`` are [P, heads, longest, d_head] per
+    layer that keeps any; row p holds ``lengths[p]`` tokens and padding after them. None where no
+    prefix has a token. Else ``groups`` are the model's own states, or nothing is kept but tokens.
     """
 
     keys: list[Float[Tensor, "p heads t dk"]] | None
     values: list[Float[Tensor, "p heads t dv"]] | None
     lengths: Int[Tensor, " p"]
+    heads: Sequence[Tokens] = ()
+    groups: tuple[Any, ...] = ()
 
     @property
     def longest(self) -> int:
@@ -101,13 +105,14 @@ def prefill(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:
     heads = [prompt[:-1] for prompt in prompts]
     lengths = lm.tensor([len(head) for head in heads])
     if not max(map(len, heads)):
-        return Prefix(None, None, lengths)
+        return Prefix(None, None, lengths, heads)
     with torch.no_grad():  # not inference mode: derivatives are taken over these keys
         cache = run_padded(lm, heads, share=common_length(heads))
     return Prefix(
         [layer.keys for layer in cache.layers],
         [layer.values for layer in cache.layers],
         lengths,
+        heads,
     )
 
 

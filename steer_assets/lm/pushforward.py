@@ -22,12 +22,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from steer_assets.lm.derivatives import differentiate
 from steer_assets.lm.errors import InterventionError, PrecisionError
-from steer_assets.lm.intervene import check_layers, editing, resuming
+from steer_assets.lm.intervene import Addition, ArmTable, Reader, check_layers, editing
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.prefix import Prefix
 from steer_assets.lm.progress import Meter, OnProgress
-from steer_assets.lm.stepping import prepare, start_rows
+from steer_assets.lm.resuming import resuming
+from steer_assets.lm.stepping import prepare, rows_at_once, start_rows
 
 
 def fisher_along(
@@ -60,19 +62,53 @@ def fisher_along(
     lengths = rows.double().norm(dim=1)
     units = (rows.double() / lengths.clamp_min(torch.finfo(torch.float64).tiny)[:, None]).to(rows)
     meter = Meter(on_progress, len(prompts), "prompts")
+    batch_rows = rows_at_once(lm, batch_rows, max(map(len, prompts), default=1))
     per_batch = max(1, batch_rows // max(1, len(rows)))
     for start in range(0, len(prompts), per_batch):
         chosen = prompts[start : start + per_batch]
-        prefix, last = prepare(lm, chosen), lm.tensor([prompt[-1] for prompt in chosen])
-        hidden = _states_at(lm, prefix, last, layer)
-        point = hidden if moved is None else hidden + moved
-        parts = [
-            _variances(lm, prefix, last, layer, point, chunk) for chunk in units.split(batch_rows)
-        ]
-        found = (torch.cat(parts, dim=1) * lengths**2).cpu().numpy()
+        try:
+            energies_of = _forward_mode(lm, chosen, layer, units, moved, batch_rows)
+        except NotImplementedError:  # an operation has no forward derivative
+            energies_of = _backward_mode(lm, chosen, layer, units, offset)
+        found = (energies_of * lengths**2).cpu().numpy()
         for offset_in_batch, energies in enumerate(found):
             yield start + offset_in_batch, energies
         meter.advance(len(chosen), sum(map(len, chosen)) + found.size)
+
+
+def _forward_mode(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    layer: int,
+    units: Float[Tensor, "m d"],
+    moved: Float[Tensor, " d"] | None,
+    batch_rows: int,
+) -> Float[Tensor, "p m"]:
+    prefix, last = prepare(lm, prompts), lm.tensor([prompt[-1] for prompt in prompts])
+    hidden = _states_at(lm, prefix, last, layer)
+    point = hidden if moved is None else hidden + moved
+    parts = [_variances(lm, prefix, last, layer, point, chunk) for chunk in units.split(batch_rows)]
+    return torch.cat(parts, dim=1)
+
+
+def _backward_mode(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    layer: int,
+    units: Float[Tensor, "m d"],
+    offset: Float[np.ndarray, " d"] | None,
+) -> Float[Tensor, "p m"]:
+    """The same from the whole Jacobian, for models whose operations pass no dual numbers."""
+    vectors = None if offset is None else np.asarray(offset, dtype=np.float64)[None]
+    table = ArmTable(lm, [() if offset is None else (Addition(layer, 0, 1.0),)], vectors)
+    found: list[Tensor] = []
+    for prompt in prompts:
+        point = differentiate(lm, prompt, [layer], table)
+        moves = (units.double() @ point.jacobians[layer].double().T).to(units)
+        t = (moves @ lm.layout.head.weight.T).double() * point.slope.double()
+        p = torch.softmax(point.logits.double(), dim=-1)
+        found.append((p * (t - (t @ p)[:, None]) ** 2).sum(dim=-1))
+    return torch.stack(found)
 
 
 def _on_device(lm: LanguageModel, values: Float[np.ndarray, "m d"], what: str) -> Tensor:
@@ -91,14 +127,10 @@ def _states_at(
     lm: LanguageModel, prefix: Prefix, last: Tensor, layer: int
 ) -> Float[Tensor, "p 1 d"]:
     """The unsteered residual stream at the last token of each prompt."""
-    found: list[Tensor] = []
-
-    def read(hidden: Tensor) -> None:
-        found.append(hidden)
-
-    with editing(lm, {layer: read}):
+    reader = Reader()
+    with editing(lm, {layer: reader.edit}):
         start_rows(lm, prefix, torch.arange(len(last), device=last.device), 1).step(last)
-    return found[0]
+    return reader.values()
 
 
 def _variances(

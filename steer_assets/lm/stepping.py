@@ -1,27 +1,38 @@
 """Feed one token per row to the model, over shared prefixes: the step that everything is built on.
 
-The model's own transformers forward runs; only its attention function and cache are ours. Where
-that pair does not reproduce the model's own attention (an architecture that keeps its attention to
-itself, or adds to it what ours does not know), rows carry their own copy of the prefix and the
-model's own attention runs: slower, and right for any architecture.
+The model's own transformers forward runs, in one of three ways, the first that gives what a plain
+forward over the whole sequence gives when it is tried on the model:
+
+``shared``  attention and cache are ours, and prefixes are held once per prompt: plain attention.
+``states``  the model's own cache, copied for every row: state-space, recurrent and hybrid models,
+            shared keys and values, attention that adds what ours does not know.
+``whole``   no cache, every step runs the whole sequence: anything that is causal.
+
+Derivatives pass through the first and the last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import DynamicCache
 
 from steer_assets.lm import attention
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.packing import packed_weights
 from steer_assets.lm.prefix import Prefix, Tokens, prefill
 from steer_assets.lm.rows import RowCache
+from steer_assets.lm.states import StateRows, prefill_states
+from steer_assets.lm.whole import TOKENS_AT_ONCE, WholeRows, whole_logits
+from steer_assets.lm.window import Window
+from steer_assets.lm.windows import narrow_windows
+
+SHARED, STATES, WHOLE = "shared", "states", "whole"
+_STEPS = 3
 
 
 class Rows(Protocol):
@@ -37,9 +48,18 @@ class Rows(Protocol):
 
 
 def prepare(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:
-    """Prefixes of ``prompts``; call it before hooks are set, for it may also try the attention."""
-    shares_prefixes(lm)
-    return prefill(lm, prompts)
+    """Prefixes of ``prompts``; call it before hooks are set, for it may also try the model."""
+    return _prefix(lm, prompts, way_of(lm))
+
+
+def _prefix(lm: LanguageModel, prompts: Sequence[Tokens], way: str) -> Prefix:
+    if way == SHARED:
+        return prefill(lm, prompts)
+    heads = [prompt[:-1] for prompt in prompts]
+    # States are written in place, through which no derivative passes.
+    states = way == STATES and torch.is_inference_mode_enabled()
+    groups = prefill_states(lm, heads) if states else ()
+    return Prefix(None, None, lm.tensor([len(head) for head in heads]), heads, groups)
 
 
 @contextmanager
@@ -57,9 +77,24 @@ def start_rows(
     lm: LanguageModel, prefix: Prefix, prompt_of_row: Int[Tensor, " rows"], capacity: int
 ) -> Rows:
     """Rows over ``prefix`` with room for ``capacity`` tokens; ``prompt_of_row`` ascends."""
-    if shares_prefixes(lm):
+    return _rows(lm, prefix, prompt_of_row, capacity, way_of(lm))
+
+
+def _rows(
+    lm: LanguageModel, prefix: Prefix, prompt_of_row: Tensor, capacity: int, way: str
+) -> Rows:
+    if way == SHARED:
         return _SharedRows(lm, prefix, prompt_of_row, capacity)
-    return _OwnRows(lm, prefix, prompt_of_row)
+    if prefix.groups:
+        return StateRows(lm, prefix.groups, prompt_of_row)
+    return WholeRows(lm, prefix.heads, prompt_of_row)
+
+
+def rows_at_once(lm: LanguageModel, n_rows: int, longest: int) -> int:
+    """At most ``n_rows``; fewer where every row runs its whole sequence of ``longest`` tokens."""
+    if way_of(lm) == SHARED:
+        return n_rows
+    return max(1, min(n_rows, TOKENS_AT_ONCE // longest))
 
 
 class _SharedRows:
@@ -70,87 +105,81 @@ class _SharedRows:
         self._cache = RowCache(lm.n_layers, prefix, prompt_of_row, capacity)
 
     def step(self, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows v"]:
-        with self._lm.attention(attention.NAME):
-            logits = _forward(self._lm, tokens, self._cache.positions, self._cache)
+        # Packed weights pass no derivative, backward or forward.
+        lm, inference = self._lm, torch.is_inference_mode_enabled()
+        with lm.attention(attention.NAME), packed_weights(lm) if inference else nullcontext():
+            logits = lm.model(
+                input_ids=tokens[:, None],
+                position_ids=self._cache.positions[:, None],
+                past_key_values=self._cache,
+                use_cache=True,
+            ).logits
+        assert isinstance(logits, Tensor)
         self._cache.advance()
-        return logits
+        return logits[:, -1]
 
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
         self._cache.keep(rows)
 
 
-class _OwnRows:
-    def __init__(self, lm: LanguageModel, prefix: Prefix, prompt_of_row: Tensor) -> None:
-        self._lm = lm
-        self._cache = DynamicCache()
-        lengths = prefix.lengths[prompt_of_row]
-        at = torch.arange(prefix.longest, device=lengths.device)
-        # Padding goes before the tokens, so that distances between columns are distances in text.
-        source = at - (prefix.longest - lengths)[:, None]
-        self._seen = (source >= 0).long()
-        self._positions = lengths
-        if prefix.keys is None or prefix.values is None:
-            return
-        columns = source.clamp_min(0)[:, None, :, None]
-        for index, parts in enumerate(zip(prefix.keys, prefix.values, strict=True)):
-            self._cache.update(*(_aligned(x, prompt_of_row, columns) for x in parts), index)
-
-    def step(self, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows v"]:
-        self._seen = torch.nn.functional.pad(self._seen, (0, 1), value=1)
-        logits = _forward(self._lm, tokens, self._positions, self._cache, attention_mask=self._seen)
-        self._positions = self._positions + 1
-        return logits
-
-    def keep(self, rows: Int[Tensor, " kept"]) -> None:
-        self._cache.batch_select_indices(rows)
-        self._seen, self._positions = self._seen[rows], self._positions[rows]
-
-
-def _aligned(x: Tensor, prompt_of_row: Tensor, columns: Tensor) -> Tensor:
-    rows = x[prompt_of_row]
-    return rows.gather(2, columns.expand(-1, rows.shape[1], -1, rows.shape[3]))
-
-
-def _forward(
-    lm: LanguageModel, tokens: Tensor, positions: Tensor, cache: Any, **kwargs: Any
-) -> Float[Tensor, "rows v"]:
-    # Packed weights pass no derivative, backward or forward.
-    weights = packed_weights(lm) if torch.is_inference_mode_enabled() else nullcontext()
-    with weights:
-        logits = lm.model(
-            input_ids=tokens[:, None],
-            position_ids=positions[:, None],
-            past_key_values=cache,
-            use_cache=True,
-            **kwargs,
-        ).logits
-    assert isinstance(logits, Tensor)
-    return logits[:, -1]
-
-
 def shares_prefixes(lm: LanguageModel) -> bool:
-    """Whether the shared-prefix attention reproduces this model's own; tried once per model."""
-    known: bool | None = getattr(lm, "_shares_prefixes", None)
+    """Whether the shared-prefix attention reproduces this model's own."""
+    return way_of(lm) == SHARED
+
+
+def way_of(lm: LanguageModel) -> str:
+    """How the model's rows are run: ``shared``, ``states`` or ``whole``; tried once per model."""
+    known: str | None = getattr(lm, "_way", None)
     if known is None:
-        known = _reproduces(lm)
-        lm._shares_prefixes = known  # type: ignore[attr-defined]
+        known = next((way for way in (SHARED, STATES) if _reproduces(lm, way)), WHOLE)
+        lm._way = known  # type: ignore[attr-defined]
     return known
 
 
+def _reproduces(lm: LanguageModel, way: str) -> bool:
+    if not _agrees(lm, way):
+        return False
+    # A window of a thousand tokens is tried on ten: narrowed, on both sides alike.
+    with narrow_windows(lm) as narrowed:
+        return not narrowed or _agrees(lm, way)
+
+
 @torch.inference_mode()
-def _reproduces(lm: LanguageModel) -> bool:
+def _agrees(lm: LanguageModel, way: str) -> bool:
     size = min(lm.vocab_size, 1000)
-    prompts = [[(7 * i + 3 * n) % size for i in range(n)] for n in (1, 6, 9)]
-    prefix, rows = prefill(lm, prompts), lm.tensor([0, 1, 1, 2])
-    ours, own = _SharedRows(lm, prefix, rows, 3), _OwnRows(lm, prefix, rows)
-    tokens = lm.tensor([prompts[int(r)][-1] for r in rows])
-    # Half precision differs by rounding; a missing term differs by far more.
-    tolerance = 1e-3 if lm.torch_dtype.itemsize >= 4 else 5e-2
+    prompts = [[(7 * i + 3 * n) % size for i in range(n)] for n in (1, 6, 9, 6)]
+    prompt_of_row = [0, 1, 1, 2, 3]
+    texts = [list(prompts[p]) for p in prompt_of_row]
+    tokens = lm.tensor([text[-1] for text in texts])
     try:
-        for offset in range(3):
-            a, b = ours.step(tokens + offset).float(), own.step(tokens + offset).float()
-            if (a - b).abs().max() > tolerance * (1 + b.abs().max()):
+        rows = _rows(lm, _prefix(lm, prompts, way), lm.tensor(prompt_of_row), _STEPS, way)
+        for offset in range(_STEPS):
+            found = rows.step((tokens + offset) % size)
+            if offset:
+                texts = [
+                    [*t, (first + offset) % size]
+                    for t, first in zip(texts, tokens.tolist(), strict=True)
+                ]
+            # What a step leaves behind acts on the steps after it: one row is tried at all steps.
+            tried = range(len(texts)) if offset == _STEPS - 1 else [len(texts) - 2]
+            if not all(_close(lm, texts[row], found[row]) for row in tried):
                 return False
-    except (AssertionError, RuntimeError, TypeError):
-        return False  # its attention does not go through transformers' interface
+            if offset == 0:
+                kept = [0, 2, 3, 4]
+                rows.keep(lm.tensor(kept))
+                tokens, texts = tokens[kept], [texts[row] for row in kept]
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # whatever a forward of another make fails with: its states are not of a kind
+        return False
     return True
+
+
+def _close(lm: LanguageModel, text: list[int], found: Tensor) -> bool:
+    """Whether logits are those of a plain forward over the text, up to rounding."""
+    at = lm.tensor([[len(text) - 1]])
+    expected = whole_logits(lm, lm.tensor([text]), Window(read=at))[0, -1].float()
+    # Half precision differs by rounding; a missing term differs by far more.
+    tolerance = 1e-4 if lm.torch_dtype.itemsize >= 4 else 5e-2
+    difference = (expected - found.float()).abs().max()
+    return bool(difference <= tolerance * (1 + expected.abs().max()))

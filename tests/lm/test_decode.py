@@ -102,9 +102,10 @@ def test_batches_do_not_change_tokens(tiny, prompts, vectors, batch_rows):
     )
 
 
-def test_rows_with_their_own_prefix_give_the_same_tokens(tiny, prompts, vectors, monkeypatch):
+@pytest.mark.parametrize("way", ["states", "whole"])
+def test_every_way_of_running_rows_gives_the_same_tokens(tiny, prompts, vectors, monkeypatch, way):
     shared = generate(tiny, prompts, ARMS, vectors, SAMPLED)
-    monkeypatch.setattr(tiny, "_shares_prefixes", False, raising=False)
+    monkeypatch.setattr(tiny, "_way", way, raising=False)
     reference.same_texts(generate(tiny, prompts, ARMS, vectors, SAMPLED), shared)
 
 

@@ -39,7 +39,7 @@ def test_sharing_a_prefix_equals_the_plain_forward(tiny, prompts, vectors):
 
 
 def test_rows_with_their_own_prefix_equal_the_plain_forward(tiny, prompts, vectors, monkeypatch):
-    monkeypatch.setattr(tiny, "_shares_prefixes", False, raising=False)
+    monkeypatch.setattr(tiny, "_way", "states", raising=False)
     mixed = [*prompts, [7]]
     found = _logits(tiny, mixed, vectors)
     np.testing.assert_allclose(found, _expected(tiny, mixed, vectors), atol=TOLERANCE)
