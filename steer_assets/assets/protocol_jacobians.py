@@ -170,7 +170,7 @@ def covariance(run: StageRun, chosen: list[Site], layer: int) -> Fractions:
     level = run.study.statistics.confidence
 
     def fraction(rows: np.ndarray) -> float:
-        return 1 - rank(activation_spectrum(rows), estimator) / rows.shape[1]
+        return float(1 - rank(activation_spectrum(rows), estimator) / rows.shape[1])
 
     def number(x: np.ndarray) -> Estimate:
         # Prompts come in pairs, which stay together; groups of pairs are left out.

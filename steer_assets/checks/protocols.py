@@ -120,9 +120,9 @@ def measures_are_whole(stored: StageRun) -> Finding:
                     return Finding(False, f"{quantity} of {protocol.name} lacks {min(lacking)}")
             if own.is_empty():
                 return Finding(False, f"{protocol.name} has no number at block {layer}")
-    n, lacking = len(rows.filter(~absent)), len(rows.filter(absent))
-    words = f"{n} numbers" + (f", and why {lacking} could not be measured" if lacking else "")
-    return Finding(True, words, {"numbers": n, "not measured": lacking})
+    n, unmeasured = len(rows.filter(~absent)), len(rows.filter(absent))
+    words = f"{n} numbers" + (f", and why {unmeasured} could not be measured" if unmeasured else "")
+    return Finding(True, words, {"numbers": n, "not measured": unmeasured})
 
 
 @check("protocol_comparison", blocking=True)
