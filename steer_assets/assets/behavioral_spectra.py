@@ -79,7 +79,7 @@ def _forms(run: StageRun) -> Forms:
     dimensions=("model", "trait"),
     group="geometry",
     kinds={"pytorch", "hdf5", "duckdb"},
-    code_version="3",
+    code_version="4",
     needs=("model_snapshot", "prompt_sets", "activation_caches"),
     settings=("numerics", "layers", "prompts.test", "behaviour"),
 )
@@ -88,11 +88,12 @@ def behavioral_spectra(run: StageRun) -> Produced:
 
     J = dz/dh at the last prompt token, by automatic differentiation. Directions with small singular
     values do not move the next-token distribution: that is the behavioural null space, as opposed
-    to the covariance one (where activations do not vary). `effective_dimension` has the rank of the
-    average over ever more prompts. HDF5 datasets
+    to the covariance one (where activations do not vary). Few prompts force a null fraction on the
+    average, too: its floor follows from the ranks of the prompts' own forms (Ky Fan), and
+    `effective_dimension` has rank and floor of the average over ever more prompts. HDF5 datasets
     `form/<kind>/<point>/<layer>` are [d, d]; the steered point has v added at the layer.
     """
-    from steer_assets.geometry import heldout, saturation
+    from steer_assets.geometry import floors, heldout, saturation
     from steer_assets.geometry.spectra import form_spectrum
 
     forms = _forms(run)
@@ -117,10 +118,11 @@ def behavioral_spectra(run: StageRun) -> Produced:
                 }
             )
         )
+        parts = [floors.form_eigenvalues(form) for form in stacked]
         space_rows[kind] += null_space_rows(
             spectrum,
             heldout.form_energies(stacked) if len(stacked) > 1 else {},
-            covariance=False,
+            floors=floors.part_floors(parts, spectrum.ambient_dim),
             layer=layer,
             environment="pooled",
             at=at,

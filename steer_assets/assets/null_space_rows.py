@@ -10,11 +10,16 @@ if TYPE_CHECKING:
 
 
 def null_space_rows(
-    spectrum: Spectrum, heldout: Mapping[str, float], *, covariance: bool, **identity: object
+    spectrum: Spectrum,
+    heldout: Mapping[str, float],
+    *,
+    floors: Mapping[str, float | None] | None = None,
+    **identity: object,
 ) -> list[dict[str, object]]:
     """One row per rank estimator; `identity` holds layer, environment and point.
 
-    heldout: energy by estimator, nothing of those that could not be held out.
+    heldout: energy by estimator, nothing of those that could not be held out. floors: sampling
+    floors by estimator; left out for a covariance of one sample per prompt, which has its own.
     """
     from steer_assets.geometry.ranks import null_spaces
 
@@ -32,5 +37,5 @@ def null_space_rows(
             "heldout_null_energy": heldout.get(space.estimator),
             "n_samples": spectrum.n_samples,
         }
-        for space in null_spaces(spectrum, sampling_floor=covariance)
+        for space in null_spaces(spectrum, floors)
     ]

@@ -19,15 +19,13 @@ from steer_assets.geometry.spectra import Spectrum, covariance_spectrum, form_sp
 from steer_assets.geometry.subspaces import held_out_folds
 
 
-def _relative_energies(
-    along_axes: Float[np.ndarray, " d"], spectrum: Spectrum, *, covariance: bool
-) -> dict[str, float]:
+def _relative_energies(along_axes: Float[np.ndarray, " d"], spectrum: Spectrum) -> dict[str, float]:
     """Null energy by estimator, from the mean share of energy along each axis."""
     d = spectrum.ambient_dim
     beyond = np.concatenate([np.cumsum(along_axes[::-1])[::-1], [0.0]])
     return {
         space.estimator: float(beyond[space.rank] / (space.null_dim / d)) if space.null_dim else 1.0
-        for space in null_spaces(spectrum, sampling_floor=covariance)
+        for space in null_spaces(spectrum)
     }
 
 
@@ -58,9 +56,9 @@ def covariance_energies(
 def moment_energies(
     parts: Sequence[tuple[Moments, Float[np.ndarray, "m d"]]],
 ) -> dict[str, float]:
-    """Held-out null energy of samples too many to hold: of all tokens, say.
+    """Held-out null energy of all tokens of prompts, which are too many to hold.
 
-    parts: for each part of the prompts the moments of all its samples, and some of them [m, d]. A
+    parts: for each part of the prompts the moments of all its tokens, and some of them [m, d]. A
     null space is fitted on the moments of the other parts, and its energy measured on those some.
     Raises `TooFewSamplesError` with fewer than 2 parts, `ShapeError` for different widths,
     `DegenerateError` when every sample of a part equals the mean of the others.
@@ -72,7 +70,7 @@ def moment_energies(
         others = Moments(moments.dim)
         for other in (part for i, (part, _) in enumerate(parts) if i != index):
             others.merge(other)
-        spectrum = covariance_spectrum(others)
+        spectrum = covariance_spectrum(others, n_prompts=len(parts) - 1)
         deviations = as_matrix(samples, "samples", width=moments.dim) - others.mean
         folds.append(_covariance_fold(spectrum, deviations[deviations.any(axis=1)]))
     return _mean(folds)
@@ -86,7 +84,7 @@ def _covariance_fold(
         raise DegenerateError("all held-out samples equal the mean: they are constant")
     units = deviations / np.linalg.norm(deviations, axis=1, keepdims=True)
     along_axes = np.square(units @ spectrum.basis).mean(axis=0)
-    return len(units), _relative_energies(along_axes, spectrum, covariance=True)
+    return len(units), _relative_energies(along_axes, spectrum)
 
 
 def form_energies(forms: Float[np.ndarray, "n d d"]) -> dict[str, float]:
@@ -107,5 +105,5 @@ def form_energies(forms: Float[np.ndarray, "n d d"]) -> dict[str, float]:
         spectrum = form_spectrum((total - form) / (n - 1), n - 1)
         along_axes = np.einsum("di,de,ei->i", spectrum.basis, form, spectrum.basis, optimize=True)
         along_axes = np.clip(along_axes, 0.0, None) / np.trace(form)
-        folds.append((1, _relative_energies(along_axes, spectrum, covariance=False)))
+        folds.append((1, _relative_energies(along_axes, spectrum)))
     return _mean(folds)

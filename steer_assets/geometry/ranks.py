@@ -12,9 +12,8 @@ With singular values :math:`\sigma_i`, eigenvalues :math:`\lambda_i = \sigma_i^2
   covariance of noisy samples.
 
 **Sampling floor.** n samples about their mean span n - 1 dimensions, so a covariance has a null
-fraction of at least :math:`\max(0, 1 - (n-1)/d)` whatever the model. An output form is different:
-each prompt contributes the Gram matrix of a V x d Jacobian, so n prompts give n V rows, and with
-n V >= d no null direction is forced by their number. Its floor is 0.
+fraction of at least :math:`\max(0, 1 - (n-1)/d)` whatever the model. Few prompts force one on an
+averaged output form as well, by the ranks of their own forms: see `floors.py`.
 
 **Nothing found.** The two noise-aware estimators separate a leading subspace from directions that
 are indistinguishable from isotropic noise. When no direction stands out, there is no subspace in
@@ -22,7 +21,7 @@ which the activations vary less than elsewhere: the covariance is that of full-r
 the null space is empty apart from directions that are exactly constant, and `found` is False.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +40,8 @@ class NullSpace:
         for the noise-aware estimators, which may be 0).
     rank, null_dim: integers that sum to ambient_dim; rank rounds `value` up.
     null_fraction: null_dim / ambient_dim.
-    sampling_floor: null fraction that the number of samples gives any model.
+    sampling_floor: null fraction that the number of prompts gives any model; None where no bound is
+        known.
     found: False when a noise-aware estimator finds no direction above the noise.
     """
 
@@ -51,7 +51,7 @@ class NullSpace:
     rank: int
     null_dim: int
     null_fraction: float
-    sampling_floor: float
+    sampling_floor: float | None
     value: float
     found: bool = True
 
@@ -96,11 +96,13 @@ EFFECTIVE_RANKS: dict[str, Callable[[Spectrum], float]] = {
     "stable_rank": stable_rank,
 }
 NOISE_EDGES: dict[str, Callable[[Spectrum], float]] = {
-    "marchenko_pastur": lambda spectrum: spectrum.noise_edge,
+    "marchenko_pastur": lambda spectrum: float(spectrum.noise_edge or 0.0),
     "gavish_donoho": hard_threshold_edge,
 }
 FRACTIONS = {"sigma_1pct": 0.01, "sigma_5pct": 0.05}
 VARIANCES = {"variance_95": 0.95, "variance_99": 0.99}
+#: An effective rank of exactly k may come out as k + 1e-15; that is not k + 1 dimensions.
+ROUNDING = 1e-9
 
 
 def covariance_floor(n_samples: int, ambient_dim: int) -> float:
@@ -108,28 +110,35 @@ def covariance_floor(n_samples: int, ambient_dim: int) -> float:
     return max(0.0, 1.0 - (n_samples - 1) / ambient_dim)
 
 
-def null_spaces(spectrum: Spectrum, *, sampling_floor: bool) -> list[NullSpace]:
+def null_spaces(
+    spectrum: Spectrum, floors: Mapping[str, float | None] | None = None
+) -> list[NullSpace]:
     """Every estimator's null space of `spectrum`.
 
-    `sampling_floor` is True for a covariance: its floor is stated and the noise-aware estimators
-    are included. It is False for a Jacobian or Fisher form, whose floor is 0.
+    The noise-aware estimators are included where the spectrum has a noise edge.
+    floors: sampling floor by estimator (`floors.part_floors`); one that is not named is not known.
+    Left out, a covariance of independent samples has `covariance_floor`; other spectra have none
+    that could be told from them alone.
     """
-    floor = covariance_floor(spectrum.n_samples, spectrum.ambient_dim) if sampling_floor else 0.0
+    independent = spectrum.noise_edge is not None
+    if floors is None:
+        shared = covariance_floor(spectrum.n_samples, spectrum.ambient_dim) if independent else None
+        floors = dict.fromkeys([*FRACTIONS, *VARIANCES, *EFFECTIVE_RANKS, *NOISE_EDGES], shared)
     answers = [
-        _answer(spectrum, name, fraction, above_fraction(spectrum, fraction), floor)
+        _answer(spectrum, name, fraction, above_fraction(spectrum, fraction), floors.get(name))
         for name, fraction in FRACTIONS.items()
     ]
     answers += [
-        _answer(spectrum, name, share, variance_rank(spectrum, share), floor)
+        _answer(spectrum, name, share, variance_rank(spectrum, share), floors.get(name))
         for name, share in VARIANCES.items()
     ]
     answers += [
-        _answer(spectrum, name, 0.0, effective(spectrum), floor)
+        _answer(spectrum, name, 0.0, effective(spectrum), floors.get(name))
         for name, effective in EFFECTIVE_RANKS.items()
     ]
-    if sampling_floor:
+    if independent:
         answers += [
-            _noise_aware(spectrum, name, edge(spectrum), floor)
+            _noise_aware(spectrum, name, edge(spectrum), floors.get(name))
             for name, edge in NOISE_EDGES.items()
         ]
     return answers
@@ -137,7 +146,7 @@ def null_spaces(spectrum: Spectrum, *, sampling_floor: bool) -> list[NullSpace]:
 
 def rank(spectrum: Spectrum, estimator: str) -> int:
     """Rank by one named estimator. Raises `ValueError` naming the known ones."""
-    for answer in null_spaces(spectrum, sampling_floor=estimator in NOISE_EDGES):
+    for answer in null_spaces(spectrum):
         if answer.estimator == estimator:
             return answer.rank
     known = [*FRACTIONS, *VARIANCES, *EFFECTIVE_RANKS, *NOISE_EDGES]
@@ -145,15 +154,14 @@ def rank(spectrum: Spectrum, estimator: str) -> int:
 
 
 def _answer(
-    spectrum: Spectrum, name: str, threshold: float, value: float, floor: float
+    spectrum: Spectrum, name: str, threshold: float, value: float, floor: float | None
 ) -> NullSpace:
     d = spectrum.ambient_dim
-    # An effective rank of exactly k may come out as k + 1e-15; that is not k + 1 dimensions.
-    whole = min(int(np.ceil(value - 1e-9)), d)
+    whole = min(int(np.ceil(value - ROUNDING)), d)
     return NullSpace(name, threshold, d, whole, d - whole, (d - whole) / d, floor, float(value))
 
 
-def _noise_aware(spectrum: Spectrum, name: str, edge: float, floor: float) -> NullSpace:
+def _noise_aware(spectrum: Spectrum, name: str, edge: float, floor: float | None) -> NullSpace:
     d = spectrum.ambient_dim
     beyond = int((spectrum.singular_values > edge).sum())
     whole = beyond or _varying_directions(spectrum)

@@ -1,8 +1,8 @@
 """Effective dimension against the number of prompts used: does it saturate?
 
 A null space that keeps shrinking as prompts are added is a statement about the prompts, not about
-the model. The curve gives every rank estimator at growing numbers of prompts; its growth over the
-last doubling says whether the estimate has settled.
+the model. The curve gives every rank estimator at growing numbers of prompts, each with the floor
+that so many prompts force; its growth over the last doubling says whether the estimate has settled.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from steer_assets.geometry.arrays import as_form, as_matrix
 from steer_assets.geometry.errors import ShapeError, TooFewSamplesError
+from steer_assets.geometry.floors import form_eigenvalues, part_floors
 from steer_assets.geometry.moments import Moments
 from steer_assets.geometry.ranks import NullSpace, null_spaces
 from steer_assets.geometry.spectra import covariance_spectrum, form_spectrum
@@ -46,6 +47,7 @@ def form_curve(
 ) -> list[DimensionPoint]:
     """Curve of the averaged output form over per-prompt forms, streamed in the order given.
 
+    Each point has the sampling floors that the prompts up to it force (`floors.part_floors`).
     Holds one d x d sum in memory. Raises `TooFewSamplesError` when the forms end before the largest
     size, `ShapeError` when they differ in width or sizes do not ascend from 1.
     """
@@ -55,14 +57,17 @@ def form_curve(
     total: Float[np.ndarray, "d d"] | None = None
     points = []
     done = 0
+    parts = []
     for done, form in enumerate(forms, start=1):
         addend = as_form(form, f"form of prompt {done - 1}")
         if total is not None and total.shape != addend.shape:
             raise ShapeError(f"forms of width {total.shape[0]} and {addend.shape[0]}")
         total = addend if total is None else total + addend
+        parts.append(form_eigenvalues(addend))
         if done == size:
             spectrum = form_spectrum(total / done, done)
-            points.append(DimensionPoint(done, tuple(null_spaces(spectrum, sampling_floor=False))))
+            floors = part_floors(parts, spectrum.ambient_dim)
+            points.append(DimensionPoint(done, tuple(null_spaces(spectrum, floors))))
             if done == sizes[-1]:
                 return points
             size = next(wanted)
@@ -86,7 +91,7 @@ def covariance_curve(
     for start, stop in zip([0, *sizes[:-1]], sizes, strict=True):
         moments.update(matrix[order[start:stop]])
         spectrum = covariance_spectrum(moments)
-        points.append(DimensionPoint(stop, tuple(null_spaces(spectrum, sampling_floor=True))))
+        points.append(DimensionPoint(stop, tuple(null_spaces(spectrum))))
     return points
 
 

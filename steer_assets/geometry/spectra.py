@@ -27,19 +27,19 @@ class Spectrum:
 
     singular_values: [d], descending, >= 0; square roots of the eigenvalues.
     basis: [d, d], column i belongs to singular value i; orthonormal; the entry of largest absolute
-        value in each column is positive.
-    n_samples: samples behind a covariance, prompts behind an output form.
+        value in each column is positive. [d, 0] where axes are not kept.
+    n_samples: independent samples behind a covariance, prompts behind an output form.
     ambient_dim: d.
     noise_edge: singular value beyond which a direction is not explained by white noise of n_samples
-        samples; 0.0 for output forms, which are exact derivatives and hold no sampling noise of
-        that kind.
+        samples. None where there is none: for output forms, which are exact derivatives and hold no
+        sampling noise of that kind, and for tokens, which depend on one another within a prompt.
     """
 
     singular_values: Float[np.ndarray, " d"]
     basis: Float[np.ndarray, "d d"]
     n_samples: int
     ambient_dim: int
-    noise_edge: float
+    noise_edge: float | None
 
     @property
     def eigenvalues(self) -> Float[np.ndarray, " d"]:
@@ -57,11 +57,13 @@ class Spectrum:
         return np.asarray(np.minimum(np.cumsum(self.explained_variance), 1.0))
 
 
-def covariance_spectrum(moments: Moments) -> Spectrum:
+def covariance_spectrum(moments: Moments, *, n_prompts: int | None = None) -> Spectrum:
     """Spectrum of the unbiased covariance of `moments`.
 
     Singular values are the square roots of the covariance's eigenvalues: standard deviations along
     its axes, not the eigenvalues (variances) themselves.
+    n_prompts: where the samples are tokens, the prompts that they come from. Tokens of one prompt
+    are no independent samples, so prompts are counted, and the edge of white noise is not known.
     Raises `TooFewSamplesError` below 3 samples (one degree of freedom has no noise level to
     estimate), `DegenerateError` for constant activations.
     """
@@ -74,6 +76,8 @@ def covariance_spectrum(moments: Moments) -> Spectrum:
     if largest <= (8 * np.finfo(np.float64).eps * scale) ** 2:
         raise DegenerateError(f"activations are constant over {moments.n} samples")
     eigenvalues, basis = _eigen(covariance)
+    if n_prompts is not None:
+        return Spectrum(np.sqrt(eigenvalues), basis, n_prompts, moments.dim, None)
     edge = float(np.sqrt(noise_edge(eigenvalues, moments.n - 1)))
     return Spectrum(np.sqrt(eigenvalues), basis, moments.n, moments.dim, edge)
 
@@ -100,7 +104,13 @@ def form_spectrum(gram: Float[np.ndarray, "d d"], n_samples: int) -> Spectrum:
     if not form.any():
         raise DegenerateError("the form is zero: the output does not depend on the activations")
     eigenvalues, basis = _eigen(form)
-    return Spectrum(np.sqrt(eigenvalues), basis, n_samples, form.shape[0], 0.0)
+    return Spectrum(np.sqrt(eigenvalues), basis, n_samples, form.shape[0], None)
+
+
+def values_only(eigenvalues: Float[np.ndarray, " d"]) -> Spectrum:
+    """Spectrum of one form from its eigenvalues [d], descending and >= 0; its axes are not kept."""
+    d = eigenvalues.shape[0]
+    return Spectrum(np.sqrt(eigenvalues), np.empty((d, 0)), 1, d, None)
 
 
 def _eigen(

@@ -5,10 +5,12 @@ and z = g(s) elementwise (soft-capping, logit scaling), D_l = df/dh_l is found b
 differentiation, one backward row per dimension of f. Then J_l = dz/dh_l = diag(g') W D_l, and
 
     Jacobian Gram    J' J                     = D' [ W' diag(g'^2) W ] D
-    Fisher pullback  J' (diag p - p p') J     = D' [ W' diag(g'^2 p) W - m m' ] D,  m = W'(g' p)
+    Fisher pullback  J' (diag p - p p') J     = D' [ sum_i p_i (a_i - m)(a_i - m)' ] D
 
-with p = softmax(z) (Amari 1998; the pullback as in Arvanitidis et al. 2022, arXiv 2106.05367). No
-V x d Jacobian is formed. Gradients pass through every layer on the way, so the D of several layers
+with p = softmax(z), a_i = g'_i w_i the slope times row i of W and m = sum_i p_i a_i (Amari 1998;
+the pullback as in Arvanitidis et al. 2022, arXiv 2106.05367). Rows are centred before the product:
+W' diag(g'^2 p) W - m m' subtracts two nearly equal matrices where p is peaked. No V x d Jacobian is
+formed. Gradients pass through every layer on the way, so the D of several layers
 come from one backward pass, over a cached prefix and the upper blocks only.
 """
 
@@ -196,8 +198,7 @@ class _Unembedding:
         """Both forms of one prompt at all its layers."""
         logits, slope = point.logits.double(), point.slope.double()
         p = torch.softmax(logits, dim=0)
-        mean = self._weight.T.double() @ (slope * p)
-        fisher = self._moment(slope * slope * p) - torch.outer(mean, mean)
+        fisher = self._centred(slope, p)
         gram = self._gram(slope)
         jacobians = {layer: d.double() for layer, d in point.jacobians.items()}
         return PromptForms(
@@ -212,6 +213,23 @@ class _Unembedding:
         if self._plain is None:
             self._plain = self._moment(torch.ones_like(slope))
         return self._plain * slope[0] ** 2
+
+    def _centred(self, slope: Float[Tensor, " v"], p: Float[Tensor, " v"]) -> Float[Tensor, "d d"]:
+        """sum_i p_i (a_i - m)(a_i - m)': rows centred in float64, products in the model's dtype.
+
+        Rows are taken from that of the likeliest token first. Its own difference is then exactly
+        zero and its distance from the mean as small as the other tokens' share, to full precision.
+        """
+        top = int(p.argmax())
+        origin = self._weight[top].double() * slope[top]
+        chunks = list(zip(*(x.split(_VOCAB_CHUNK) for x in (self._weight, slope, p)), strict=True))
+        mean = sum((w.double() * g[:, None] - origin).T @ q for w, g, q in chunks)
+        total = torch.zeros((len(origin), len(origin)), dtype=torch.float64, device=p.device)
+        for w, g, q in chunks:
+            centred = w.double() * g[:, None] - origin - mean
+            scaled = (centred * q.sqrt()[:, None]).to(w.dtype)
+            total += scaled.T @ scaled
+        return total
 
     def _moment(self, weights: Float[Tensor, " v"]) -> Float[Tensor, "d d"]:
         """W' diag(weights) W: products in the model's dtype, sums over chunks in float64."""

@@ -59,7 +59,7 @@ def test_noise_aware_rank_is_right_with_fewer_samples_than_dimensions(
     rng = np.random.default_rng(n)
     signal = rng.standard_normal((n, r)) * np.linspace(3, 8, r) @ orthonormal(rng, d, r).T
     spectrum = activation_spectrum(signal + 0.2 * rng.standard_normal((n, d)))
-    answers = {a.estimator: a for a in ranks.null_spaces(spectrum, sampling_floor=True)}
+    answers = {a.estimator: a for a in ranks.null_spaces(spectrum)}
     for name in NOISE_AWARE:
         assert answers[name].found
         assert abs(answers[name].rank - r) <= 0.1 * r
@@ -75,9 +75,7 @@ def test_noise_aware_rank_is_right_with_fewer_samples_than_dimensions(
 def test_isotropic_data_have_no_null_space_after_the_noise_edge(n: int, d: int) -> None:
     for seed in range(3):
         x = 2.5 * np.random.default_rng([n, d, seed]).standard_normal((n, d)) - 4.0
-        answers = {
-            a.estimator: a for a in ranks.null_spaces(activation_spectrum(x), sampling_floor=True)
-        }
+        answers = {a.estimator: a for a in ranks.null_spaces(activation_spectrum(x))}
         for name in NOISE_AWARE:
             assert not answers[name].found
             assert answers[name].value == 0.0

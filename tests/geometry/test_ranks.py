@@ -6,13 +6,13 @@ from steer_assets.geometry.ranks import NullSpace, null_spaces
 from steer_assets.geometry.spectra import Spectrum, activation_spectrum, form_spectrum
 
 
-def by_name(spectrum: Spectrum, *, covariance: bool) -> dict[str, NullSpace]:
-    return {a.estimator: a for a in null_spaces(spectrum, sampling_floor=covariance)}
+def by_name(spectrum: Spectrum) -> dict[str, NullSpace]:
+    return {a.estimator: a for a in null_spaces(spectrum)}
 
 
 def test_every_estimator_on_a_spectrum_worked_out_by_hand() -> None:
     spectrum = form_spectrum(np.diag(np.square([10.0, 5.0, 0.4, 0.05])), 3)
-    answers = by_name(spectrum, covariance=False)
+    answers = by_name(spectrum)
     assert answers["sigma_1pct"].rank == 3
     assert answers["sigma_5pct"].rank == 2
     # Variances 100, 25, 0.16, 0.0025: shares 0.7987, 0.9985, ...
@@ -32,7 +32,7 @@ def test_every_estimator_on_a_spectrum_worked_out_by_hand() -> None:
 
 def test_rank_and_null_dimension_sum_to_the_ambient_dimension() -> None:
     spectrum = activation_spectrum(np.random.default_rng(0).standard_normal((30, 80)))
-    answers = null_spaces(spectrum, sampling_floor=True)
+    answers = null_spaces(spectrum)
     assert len(answers) == 9
     for answer in answers:
         assert answer.rank + answer.null_dim == answer.ambient_dim == 80
@@ -45,7 +45,7 @@ def test_rank_and_null_dimension_sum_to_the_ambient_dimension() -> None:
 @pytest.mark.parametrize("k", [1, 3, 7, 10, 33, 49, 61])
 def test_equal_singular_values_have_every_effective_rank_equal_to_their_number(k: int) -> None:
     form = np.diag(np.repeat([0.09, 0.0], [k, 5]))
-    answers = by_name(form_spectrum(form, 1), covariance=False)
+    answers = by_name(form_spectrum(form, 1))
     for name in ("entropy_rank", "participation_ratio", "stable_rank"):
         assert answers[name].value == pytest.approx(k)
         # Also where the sum of rounded terms comes out just above k.
@@ -56,7 +56,9 @@ def test_the_sampling_floor_is_that_of_the_number_of_samples() -> None:
     assert ranks.covariance_floor(100, 2048) == pytest.approx(1 - 99 / 2048)
     assert ranks.covariance_floor(5000, 2048) == 0.0
     spectrum = activation_spectrum(np.random.default_rng(1).standard_normal((100, 300)))
-    assert all(a.sampling_floor == 0.0 for a in null_spaces(spectrum, sampling_floor=False))
+    assert all(a.sampling_floor == 1 - 99 / 300 for a in null_spaces(spectrum))
+    # What an average of forms is forced to cannot be told from the average: it is not 0.
+    assert all(a.sampling_floor is None for a in null_spaces(form_spectrum(np.eye(3), 100)))
 
 
 def test_unknown_estimator_names_the_known_ones() -> None:
@@ -67,7 +69,7 @@ def test_unknown_estimator_names_the_known_ones() -> None:
 def test_a_direction_never_used_is_null_even_where_nothing_stands_out() -> None:
     x = np.random.default_rng(2).standard_normal((400, 50))
     x[:, 30:] = 1.0
-    answers = by_name(activation_spectrum(x), covariance=True)
+    answers = by_name(activation_spectrum(x))
     assert not answers["marchenko_pastur"].found
     assert answers["marchenko_pastur"].null_dim == 20
     assert answers["gavish_donoho"].null_dim == 20

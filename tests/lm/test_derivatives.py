@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import combinations, product
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from steer_assets.lm.derivatives import prompt_forms
+from steer_assets.lm.derivatives import Point, _Unembedding, prompt_forms
 from steer_assets.lm.errors import InterventionError, PrecisionError
 from steer_assets.lm.intervene import Addition
 
@@ -159,3 +163,33 @@ def test_progress_counts_prompts(llama, prompts):
     seen = []
     list(prompt_forms(llama, prompts[:2], [1], on_progress=seen.append))
     assert [(report.done, report.total) for report in seen] == [(1, 2), (2, 2)]
+
+
+def _exact_fisher(weight, logits):
+    """sum over pairs of p_i p_j (w_i - w_j)(w_i - w_j)' in rationals: every term is positive."""
+    odds = [Fraction(float(np.exp(z - logits.max()))) for z in logits]
+    p = [o / sum(odds) for o in odds]
+    rows = [[Fraction(float(x)) for x in row] for row in weight]
+    d = len(rows[0])
+    form = [[Fraction(0)] * d for _ in range(d)]
+    for (p_i, a), (p_j, b) in combinations(zip(p, rows, strict=True), 2):
+        step = [x - y for x, y in zip(a, b, strict=True)]
+        for row, column in product(range(d), repeat=2):
+            form[row][column] += p_i * p_j * step[row] * step[column]
+    return np.array([[float(x) for x in row] for row in form])
+
+
+@pytest.mark.parametrize("gap", [0.0, 5.0, 23.0, 40.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_fisher_form_is_exact_however_peaked_the_distribution(gap, dtype):
+    # A gap of 23 nats leaves the likeliest token all but 1e-9 of the probability.
+    size, vocabulary = 4, 12
+    rng = np.random.default_rng(6)
+    weight = torch.from_numpy(3.0 + rng.normal(size=(vocabulary, size))).to(dtype)
+    logits = torch.from_numpy(np.append(gap, rng.normal(scale=0.3, size=vocabulary - 1)))
+    lm = SimpleNamespace(layout=SimpleNamespace(head=SimpleNamespace(weight=weight)))
+    eye = torch.eye(size, dtype=torch.float64)
+    point = Point({0: eye}, logits, torch.ones(vocabulary, dtype=torch.float64))
+    found = _Unembedding(lm).pull_back(0, point).fisher[0]
+    expected = _exact_fisher(weight.double().numpy(), logits.numpy())
+    assert _relative(found, expected) < (1e-6 if dtype == torch.float32 else 1e-14)
