@@ -1,8 +1,8 @@
--- How much of v lies in each null space, against what a random vector would have there (the null fraction itself)?
-SELECT s.model, s.trait, s.layer, round(s.null_energy_covariance, 3) AS of_v_covariance, round(n.null_covariance, 3) AS of_any_covariance,
-       round(s.null_energy_fisher, 3) AS of_v_fisher, round(n.null_fisher, 3) AS of_any_fisher
-FROM steering_vectors AS s
-JOIN v_null_space AS n
-  ON (n.model, n.trait, n.layer) = (s.model, s.trait, s.layer) AND n.estimator = 'variance_99'
+-- How much of v lies in each null space (fitted on neutral prompts), against what a random vector would have there?
+SELECT e.model, e.trait, e.layer, e.kind, e.n_samples AS n_prompts, round(e.energy, 3) AS of_v,
+       round(e.random_mean, 3) AS of_random, round(e.random_low, 3) AS random_low, round(e.random_high, 3) AS random_high,
+       round(e.share_of_random_below, 4) AS share_of_random_below
+FROM null_energies AS e
+JOIN steering_vectors AS s ON (s.model, s.trait, s.vector_id) = (e.model, e.trait, e.vector_id)
 WHERE s.family = 'base'
-ORDER BY s.model, s.trait, s.layer;
+ORDER BY e.model, e.trait, e.layer, e.kind;

@@ -4,7 +4,7 @@ CREATE TABLE null_spaces (
     trait               VARCHAR NOT NULL,
     layer               INTEGER NOT NULL,
     kind                VARCHAR NOT NULL,   -- covariance, jacobian, fisher
-    environment         VARCHAR NOT NULL,   -- of the samples; pooled unless said otherwise
+    environment         VARCHAR NOT NULL,   -- pooled: all neutral prompts
     "at"                VARCHAR NOT NULL,   -- unsteered, steered
     estimator           VARCHAR NOT NULL,
     threshold           DOUBLE  NOT NULL,   -- the estimator's parameter
@@ -13,9 +13,9 @@ CREATE TABLE null_spaces (
     rank                INTEGER NOT NULL,
     null_dim            INTEGER NOT NULL,
     null_fraction       DOUBLE  NOT NULL,
-    sampling_floor      DOUBLE  NOT NULL,   -- null fraction that n samples give any model
-    heldout_null_energy DOUBLE,             -- 1: the null space holds as much of a new prompt as a random one; null: too few prompts to hold any out
-    n_samples           INTEGER NOT NULL,
+    sampling_floor      DOUBLE,             -- null fraction that so few prompts give any model; NULL: no bound is known
+    heldout_null_energy DOUBLE,             -- 1: it holds as much of a new prompt as a random one; NULL: too few prompts
+    n_samples           INTEGER NOT NULL,   -- prompts, of all tokens as well
     run_id              VARCHAR NOT NULL,
     code_version        VARCHAR NOT NULL
 );

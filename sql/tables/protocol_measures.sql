@@ -11,7 +11,7 @@ CREATE TABLE protocol_measures (
     value        DOUBLE,             -- null with low and high where it could not be measured
     low          DOUBLE,
     high         DOUBLE,
-    by_itself    DOUBLE  NOT NULL,   -- what the method gives any model
+    by_itself    DOUBLE,             -- what the method gives any model; null: no bound is known
     n_prompts    INTEGER NOT NULL,   -- that the trait has for it
     reason       VARCHAR NOT NULL,   -- why there is no number, or empty
     run_id       VARCHAR NOT NULL,

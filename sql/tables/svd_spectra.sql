@@ -8,7 +8,7 @@ CREATE TABLE svd_spectra (
     singular_value      DOUBLE  NOT NULL,
     explained_variance  DOUBLE  NOT NULL,   -- share of the total
     cumulative_variance DOUBLE  NOT NULL,
-    noise_edge          DOUBLE  NOT NULL,   -- Marchenko-Pastur edge, in the unit of singular_value
+    noise_edge          DOUBLE,             -- Marchenko-Pastur edge, in the unit of singular_value; NULL of all tokens
     run_id              VARCHAR NOT NULL,
     code_version        VARCHAR NOT NULL
 );

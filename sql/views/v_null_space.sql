@@ -1,20 +1,26 @@
--- Covariance, Jacobian and Fisher null fractions side by side, each with the floor that its samples alone would give
--- and the energy that held-out prompts have in it (1: no better than a random subspace).
+-- Covariance, Jacobian and Fisher null fractions side by side, all of neutral prompts, each with the floor that so few
+-- prompts force on any model (NULL: no bound is known), the energy that held-out prompts have in it (1: no better than a
+-- random subspace), and the growth of its rank over the last doubling of prompts (0: settled, 1: counts prompts).
 CREATE VIEW v_null_space AS
 SELECT
-    model, trait, layer, estimator,
-    max(null_fraction) FILTER (kind = 'covariance') AS null_covariance,
-    max(sampling_floor) FILTER (kind = 'covariance') AS floor_covariance,
-    max(heldout_null_energy) FILTER (kind = 'covariance') AS heldout_covariance,
-    max(null_fraction) FILTER (kind = 'jacobian') AS null_jacobian,
-    max(sampling_floor) FILTER (kind = 'jacobian') AS floor_jacobian,
-    max(heldout_null_energy) FILTER (kind = 'jacobian') AS heldout_jacobian,
-    max(null_fraction) FILTER (kind = 'fisher') AS null_fisher,
-    max(sampling_floor) FILTER (kind = 'fisher') AS floor_fisher,
-    max(heldout_null_energy) FILTER (kind = 'fisher') AS heldout_fisher
-FROM null_spaces
-WHERE environment = 'pooled'
-  AND "at" = 'unsteered'
-  AND estimator NOT IN ('marchenko_pastur', 'gavish_donoho') -- defined for covariance only
-GROUP BY model, trait, layer, estimator
-ORDER BY model, trait, layer, estimator;
+    n.model, n.trait, n.layer, n.estimator,
+    max(n.null_fraction) FILTER (n.kind = 'covariance') AS null_covariance,
+    max(n.sampling_floor) FILTER (n.kind = 'covariance') AS floor_covariance,
+    max(n.heldout_null_energy) FILTER (n.kind = 'covariance') AS heldout_covariance,
+    max(s.growth_per_doubling) FILTER (n.kind = 'covariance') AS growth_covariance,
+    max(n.null_fraction) FILTER (n.kind = 'jacobian') AS null_jacobian,
+    max(n.sampling_floor) FILTER (n.kind = 'jacobian') AS floor_jacobian,
+    max(n.heldout_null_energy) FILTER (n.kind = 'jacobian') AS heldout_jacobian,
+    max(s.growth_per_doubling) FILTER (n.kind = 'jacobian') AS growth_jacobian,
+    max(n.null_fraction) FILTER (n.kind = 'fisher') AS null_fisher,
+    max(n.sampling_floor) FILTER (n.kind = 'fisher') AS floor_fisher,
+    max(n.heldout_null_energy) FILTER (n.kind = 'fisher') AS heldout_fisher,
+    max(s.growth_per_doubling) FILTER (n.kind = 'fisher') AS growth_fisher
+FROM null_spaces AS n
+LEFT JOIN v_saturation AS s
+    ON (s.model, s.trait, s.layer, s.kind, s.estimator) = (n.model, n.trait, n.layer, n.kind, n.estimator)
+WHERE n.environment = 'pooled'
+  AND n."at" = 'unsteered'
+  AND n.estimator NOT IN ('marchenko_pastur', 'gavish_donoho') -- defined for covariance only
+GROUP BY n.model, n.trait, n.layer, n.estimator
+ORDER BY n.model, n.trait, n.layer, n.estimator;

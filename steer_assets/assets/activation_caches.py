@@ -88,7 +88,7 @@ def _captured(
     dimensions=("model", "trait"),
     group="geometry",
     kinds={"pytorch", "hdf5"},
-    code_version="3",
+    code_version="4",
     needs=("model_snapshot", "prompt_sets"),
     settings=("numerics", "layers", "prompts.contrast_pairs", "spectra.all_tokens"),
 )
@@ -98,7 +98,7 @@ def activation_caches(run: StageRun) -> Produced:
     Contrast, control and test prompts, chat template applied. HDF5 datasets `last/<layer>` are
     float32 [prompts, hidden size]; `prompt_ids` names the rows. Where the study asks for it, the
     moments of all prompt tokens are streamed in the same pass: `tokens/<layer>/<half or
-    environment>/...`.
+    environment>/...`, and `tokens/<layer>/prompts/...` of each neutral prompt by itself.
     """
     model = run.language_model()
     facts, layers = run.model_facts(), run.all_layers()

@@ -135,8 +135,22 @@ def behavioral_spectra(run: StageRun) -> Produced:
     return Produced(
         rows=[
             Rows("behavioral_spectra", pl.concat(spectra_rows)),
-            *(Rows("null_spaces", pl.DataFrame(space_rows[k]), {"kind": k}) for k in KINDS),
-            *(Rows("effective_dimension", pl.DataFrame(dimensions[k]), {"kind": k}) for k in KINDS),
+            *(
+                Rows(
+                    "null_spaces",
+                    pl.DataFrame(space_rows[k], infer_schema_length=None),
+                    {"kind": k},
+                )
+                for k in KINDS
+            ),
+            *(
+                Rows(
+                    "effective_dimension",
+                    pl.DataFrame(dimensions[k], infer_schema_length=None),
+                    {"kind": k},
+                )
+                for k in KINDS
+            ),
         ],
         files={run.layout.relative(path): content},
         metadata={"prompts": len(next(iter(forms.values()))), "forms": len(arrays)},

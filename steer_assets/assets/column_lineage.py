@@ -79,8 +79,13 @@ _SOURCES: dict[str, dict[str, str]] = {
         "layer": "vector_families.layer",
         "environment": "prompt_sets.environment",
         "prompt_id": "prompt_sets.prompt_id",
+        "displacement": "vector_families.sha256",
         **dict.fromkeys(
-            ("l2", "kl", "js", "top1_agreement", "top10_overlap", "predicted_kl"), _NEXT_TOKEN
+            (
+                "l2", "kl", "js", "top1_agreement", "top10_overlap", "predicted_kl",
+                "displacement_floor",
+            ),
+            _NEXT_TOKEN,
         ),
     },
     "generations": {

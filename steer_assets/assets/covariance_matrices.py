@@ -22,26 +22,28 @@ from steer_assets.storage.hdf5 import write_arrays
 if TYPE_CHECKING:
     from steer_assets.geometry.moments import Moments
 
+#: All neutral prompts. What v is measured against is fitted on these.
 POOLED = "pooled"
-#: Fewest prompts of an environment that a spectrum is taken of.
-_FEWEST = 3
+#: Fewest prompts of a covariance: two leave one direction, of which nothing can be said.
+FEWEST = 3
 
 
 def samples(prompts: pl.DataFrame) -> dict[str, np.ndarray]:
-    """Rows of the cache by environment: contrast prompts, each test environment, and both pooled.
+    """Rows of the cache by environment: all neutral prompts, contrast prompts, each environment.
 
-    The control trait's prompts are no sample of the trait's distribution and are left out, and so
-    are environments of fewer than 3 prompts, which have no spectrum.
+    Neutral are the test prompts of all environments. Contrast prompts stand for themselves: v is
+    their mean difference and lies in the span of their covariance whatever the model, so that no
+    null space that v is measured against may be fitted on them. The control trait's prompts are no
+    sample of the trait's distribution and are left out, as is a group of fewer than `FEWEST`.
     """
-    own = prompts.filter(pl.col("role") != "control")
-    groups = {POOLED: own["row"].to_numpy()}
-    groups[CONTRAST] = own.filter(pl.col("role") == "contrast")["row"].to_numpy()
-    tests = own.filter(pl.col("role") == "test")
+    tests = prompts.filter(pl.col("role") == "test")
+    groups = {
+        POOLED: tests["row"].to_numpy(),
+        CONTRAST: prompts.filter(pl.col("role") == "contrast")["row"].to_numpy(),
+    }
     for environment in ENVIRONMENTS:
-        rows = tests.filter(pl.col("environment") == environment)["row"].to_numpy()
-        if len(rows) >= _FEWEST:
-            groups[environment] = rows
-    return groups
+        groups[environment] = tests.filter(pl.col("environment") == environment)["row"].to_numpy()
+    return {name: rows for name, rows in groups.items() if len(rows) >= FEWEST}
 
 
 def _condition_number(eigenvalues: np.ndarray) -> float:
@@ -51,7 +53,10 @@ def _condition_number(eigenvalues: np.ndarray) -> float:
 
 
 def _moments(run: StageRun, layer: int) -> Iterator[tuple[str, Moments]]:
-    """Moments of every environment, last tokens first; of all tokens where they were streamed."""
+    """Moments of every environment, last tokens first; of all tokens where they were streamed.
+
+    All tokens are of at least `FEWEST` tokens; how many prompts they are of is another question.
+    """
     from steer_assets.geometry.moments import Moments
 
     prompts, activations = read_activations(run, layer)
@@ -62,10 +67,10 @@ def _moments(run: StageRun, layer: int) -> Iterator[tuple[str, Moments]]:
     tokens = Moments(activations.shape[1])
     for half, _ in read_halves(run, layer):
         tokens.merge(half)
-    if tokens.n:
+    if tokens.n >= FEWEST:
         yield ALL_TOKENS, tokens
     for environment, moments in read_environments(run, layer).items():
-        if moments.n >= 2:
+        if moments.n >= FEWEST:
             yield environment, moments
 
 
@@ -73,14 +78,15 @@ def _moments(run: StageRun, layer: int) -> Iterator[tuple[str, Moments]]:
     dimensions=("model", "trait"),
     group="geometry",
     kinds={"numpy", "hdf5"},
-    code_version="4",
+    code_version="5",
     needs=("prompt_sets", "activation_caches"),
 )
 def covariance_matrices(run: StageRun) -> Produced:
     """Covariance of the residual stream per layer and environment, accumulated in float64.
 
-    Of last prompt tokens, by environment and pooled, and of all prompt tokens, likewise
-    (`all_tokens` and `all_tokens.<environment>`).
+    Of last prompt tokens, by environment, of all neutral (test) prompts (`pooled`) and of contrast
+    prompts, and of all prompt tokens, likewise (`all_tokens` and `all_tokens.<environment>`, of
+    which `n_samples` counts tokens).
     HDF5 datasets `covariance/<layer>/<environment>` are [d, d] with one degree of freedom taken
     for the mean, `mean/<layer>/<environment>` are [d].
     """

@@ -30,7 +30,7 @@ def _pair_rows(run: StageRun, key: PartitionKey) -> pl.DataFrame:
     dimensions=(),
     group="reports",
     kinds={"duckdb", "html"},
-    code_version="1",
+    code_version="2",
     needs=("svd_spectra", "equivalence_reports"),
     settings=("spectra.estimator",),
 )

@@ -12,11 +12,11 @@ class Measured:
     """A number of `n_prompts` prompts, and what the method gives any model.
 
     number: None where it could not be measured; `reason` then says why in words, and is empty
-        otherwise.
+        otherwise. by_itself: None where no bound is known.
     """
 
     number: Estimate | None
-    by_itself: float
+    by_itself: float | None
     n_prompts: int
     reason: str = ""
 

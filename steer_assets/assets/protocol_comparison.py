@@ -35,7 +35,10 @@ def _tested(on: frozenset[Switch]) -> bool:
 def _found(row: Row, of_any: float | None = None) -> Found:
     number = f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
     if of_any is not None:
-        number += f", {of_any:.2f} of any model with as few samples"
+        why = "in any isotropic model, whose control is that much further away"
+        if row["quantity"] != "distance_reduction":
+            why = "of any model with as few samples"
+        number += f", {of_any:.2f} {why}"
     value = float(str(row["value"]))
     return Found(str(row["setting"]), str(row["switch"]), str(row["finding"]), number, value)
 

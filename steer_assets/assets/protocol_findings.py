@@ -24,6 +24,9 @@ _CLAIMS = {
         "activations leave more than half of the dimensions empty"
     ),
     ("logit_equivalence", "kl_share"): "v + v_perp gives nearly the next-token distribution of v",
+    ("logit_equivalence", "distance_reduction"): (
+        "v + v_perp leaves the logits of v nearer than a random control does"
+    ),
 }
 _UNITS = {
     "d": "mean d",
@@ -32,6 +35,7 @@ _UNITS = {
     "jacobian_null_fraction": "null fraction",
     "covariance_null_fraction": "null fraction",
     "kl_share": "share of v's own KL",
+    "distance_reduction": "part by which the distance is smaller",
 }
 _WORDS = {
     "holds": "holds",

@@ -112,13 +112,24 @@ def jacobian(run: StageRun, chosen: list[Site], layer: int, *, finite: bool) -> 
         for site in sites:
             own = grams[site.read_layer(layer)]
             number = _finite_number if finite else _exact_number
-            floor = 1 - len(own[0]) / d
+            # Of one prompt it is what was not probed; an average of few is forced to more.
+            floor = 1 - len(own[0]) / d if finite else _forced(own, estimator)
             taken = partial(number, run, own, d, estimator)
             found[site, layer, kind] = _measured(taken, floor, len(own))
     return found
 
 
-def _measured(take: Callable[[], Estimate], by_itself: float, n_prompts: int) -> Measured:
+def _forced(grams: list[np.ndarray], estimator: str) -> float | None:
+    """Null fraction that so few prompts force on the averaged Gram (None: no bound is known)."""
+    from steer_assets.geometry.floors import form_eigenvalues, part_floors
+
+    try:
+        return part_floors([form_eigenvalues(gram) for gram in grams], len(grams[0]))[estimator]
+    except ValueError:  # zero or not finite: there is no number either, and its row says why
+        return None
+
+
+def _measured(take: Callable[[], Estimate], by_itself: float | None, n_prompts: int) -> Measured:
     """What `take` gives, or the reason that it raised."""
     try:
         return Measured(take(), by_itself, n_prompts)

@@ -4,75 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import polars as pl
 
-from steer_assets.assets import protocol_jacobians, protocol_sites, seeds, selection
+from steer_assets.assets import protocol_jacobians, protocol_logits, protocol_sites
 from steer_assets.assets.measured import Measured
 from steer_assets.assets.protocol_settings import Setting, settings
-from steer_assets.assets.protocol_sites import MATCHED, UNMATCHED, Site, site_of
-from steer_assets.assets.protocol_vectors import read_site
+from steer_assets.assets.protocol_sites import Site, site_of
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.catalog.protocols import Protocol
-from steer_assets.stats.stratified import Arms, estimate
 from steer_assets.storage.schema import columns
 
 _LOGITS = ("logit_equivalence", "kl_share")
+_CONTROL = ("logit_equivalence", "distance_reduction")
 _JACOBIAN = ("null_space_size", "jacobian_null_fraction")
 _COVARIANCE = ("null_space_size", "covariance_null_fraction")
-#: Prompt-level KL in nats by (site, matched): [prompts, seeds] to v + v_perp, [prompts] to nothing.
-Divergences = dict[tuple[Site, bool], tuple[np.ndarray, np.ndarray]]
-
-
-def _divergences(run: StageRun, layer: int) -> Divergences:
-    """KL of next-token distributions from that of v, at every site, in float32 or better."""
-    from steer_assets.geometry.kl import distances
-    from steer_assets.lm.intervene import Addition
-    from steer_assets.lm.logits import next_token_logits
-
-    model = run.derivative_model()
-    prompts = selection.protocol_tests(run.rows("prompt_sets"), run.study)["text"].to_list()
-    dose = protocol_sites.headline_dose(run.study)
-    families = (UNMATCHED, MATCHED)
-    moved = [v for f in families for v in protocol_sites.orthogonal_ids(run.study, f, layer)]
-    found: Divergences = {}
-    for site in protocol_sites.sites(run.study):
-        values = read_site(run, site, [f"L{layer}.base", *moved])
-        arms = [(), *((Addition(layer, row, dose),) for row in range(len(values)))]
-        ids = model.encode(prompts, chat_template=not site.raw)
-        report = run.progress(f"logits {site.name}")
-        kl = np.empty((len(ids), len(arms)))
-        for prompt, logits in next_token_logits(model, ids, arms, values, on_progress=report):
-            kl[prompt] = distances(logits, logits[1])["kl"]
-        n = len(moved) // 2
-        for matched in (False, True):
-            chosen = kl[:, 2 + n : 2 + 2 * n] if matched else kl[:, 2 : 2 + n]
-            found[site, matched] = chosen, kl[:, 0]
-    return found
-
-
-def _kl_share(run: StageRun, divergences: Divergences, setting: Setting) -> Measured:
-    """KL from v to v + v_perp over KL from v to the unsteered model."""
-    to_perp, to_nothing = divergences[site_of(setting.on), "unmatched_norm" not in setting.on]
-
-    def share(arms: list[np.ndarray]) -> np.ndarray:
-        return np.asarray(arms[0].mean(axis=(1, 2)) / arms[1].mean(axis=(1, 2)))
-
-    statistics, n = run.study.statistics, len(to_nothing)
-    if n < 2:
-        return Measured(None, 0.0, n, f"an interval over prompts needs 2 prompts or more, not {n}")
-    try:
-        number = estimate(
-            [Arms([to_perp, to_nothing[:, None]])],
-            share,  # type: ignore[arg-type]
-            clustered=True,
-            level=statistics.confidence,
-            n_boot=statistics.n_boot,
-            rng=seeds.generator(run.study, "logit equivalence", run.model, run.trait),
-        )
-    except ValueError as error:
-        return Measured(None, 0.0, n, str(error))
-    return Measured(number, 0.0, n)
 
 
 def _fractions(run: StageRun, layers: list[int]) -> protocol_jacobians.Fractions:
@@ -106,13 +51,16 @@ def _row(
 
 def _rows(run: StageRun, layers: list[int]) -> Iterator[dict[str, object]]:
     # One model is held at a time: all that needs float32 comes before what needs float16.
-    divergences = {layer: _divergences(run, layer) for layer in layers}
+    divergences = {layer: protocol_logits.divergences(run, layer) for layer in layers}
     fractions = _fractions(run, layers)
     for layer in layers:
         for protocol in run.study.switched_protocols:
             for setting in settings(protocol, *_LOGITS, run.trait):
-                measured = _kl_share(run, divergences[layer], setting)
+                measured = protocol_logits.kl_share(run, divergences[layer], setting)
                 yield _row(protocol, layer, _LOGITS, setting, measured)
+            for setting in settings(protocol, *_CONTROL, run.trait):
+                measured = protocol_logits.reduction(run, divergences[layer], setting)
+                yield _row(protocol, layer, _CONTROL, setting, measured)
             for setting in settings(protocol, *_JACOBIAN, run.trait):
                 kind = "finite" if "finite_difference" in setting.on else "exact"
                 measured = fractions[site_of(setting.on), layer, kind]
@@ -126,7 +74,7 @@ def _rows(run: StageRun, layers: list[int]) -> Iterator[dict[str, object]]:
     dimensions=("model", "trait"),
     group="protocols",
     kinds={"pytorch", "scipy", "duckdb"},
-    code_version="2",
+    code_version="3",
     needs=("model_snapshot", "prompt_sets", "protocol_vectors"),
     settings=(
         "seed",
@@ -143,11 +91,13 @@ def _rows(run: StageRun, layers: list[int]) -> Iterator[dict[str, object]]:
 def protocol_measures(run: StageRun) -> Produced:
     """Numbers of the protocols that need no text: logit distances and sizes of null spaces.
 
-    `kl_share`: KL from v to v + v_perp as a share of KL from v to the unsteered model. Null
+    `kl_share`: KL from v to v + v_perp as a share of KL from v to the unsteered model.
+    `distance_reduction`: by how much the logits of v + v_perp are nearer to those of v than those
+    of a control: v_perp in place of v, or as long a step along the same direction. Null
     fractions of the Jacobian, by finite differences in float16 or exact, and of the covariance.
-    `by_itself` is what the method gives any model. Logits and exact derivatives are in float32 or
-    better, whatever the study's precision. A number that this model or so few prompts do not give
-    is null, and `reason` says why.
+    `by_itself` is what the method gives any model, null where no bound is known. Logits
+    and exact derivatives are in float32 or better, whatever the study's precision. A number that
+    this model or so few prompts do not give is null, and `reason` says why.
     """
     layers = protocol_sites.layers(run.study, run.model_facts()["n_layers"])
     rows = list(_rows(run, layers))

@@ -55,6 +55,13 @@ TOUCHED: dict[tuple[str, str], tuple[Switch, ...]] = {
         "unmatched_norm",
         "no_chat_template",
     ),
+    ("logit_equivalence", "distance_reduction"): (
+        "layer_offset",
+        "unsigned_mean_d",
+        "unmatched_norm",
+        "no_chat_template",
+        "replaced_control",
+    ),
 }
 
 

@@ -28,6 +28,7 @@ INPUTS = (
     "scorer_validation",
     "judge_validation",
     "null_spaces",
+    "null_energies",
     "null_space_angles",
     "effective_dimension",
     "svd_spectra",

@@ -25,7 +25,7 @@ Row = dict[str, object]
 class Fitted:
     """A null space: where it comes from, both bases, and what its own held-out prompts have in it.
 
-    own_null_energy: None where too few prompts leave none to hold out.
+    own_null_energy: None where too few prompts could be held out.
     samples: activations [n, d] of the environment, for comparisons between environments.
     """
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from steer_assets.assets import external_vectors, seeds
 from steer_assets.assets.activation_caches import pair_activations, read_activations
-from steer_assets.assets.null_bases import Bases, angle_rows, null_bases
+from steer_assets.assets.null_bases import Bases, angle_rows, energy_rows, null_bases
 from steer_assets.assets.stability_rows import Row
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.hashing import hash_arrays
@@ -78,7 +78,8 @@ def _row(
     norm = float(np.linalg.norm(values))
     cosine = float(values @ base / (norm * np.linalg.norm(base)))
     shares = {
-        f"null_energy_{kind}": energy_share(values, null) for kind, (_, null) in bases.items()
+        f"null_energy_{kind}": energy_share(values, bases[kind][1]) if kind in bases else None
+        for kind in ("covariance", "jacobian", "fisher")
     }
     return {
         "vector_id": vector.vector_id,
@@ -116,7 +117,7 @@ def _none_row(path: str) -> dict[str, object]:
     dimensions=("model", "trait"),
     group="vectors",
     kinds={"numpy", "safetensors", "duckdb"},
-    code_version="2",
+    code_version="3",
     needs=(
         "model_snapshot",
         "prompt_sets",
@@ -132,6 +133,7 @@ def _none_row(path: str) -> dict[str, object]:
         "spectra.estimator",
         "vectors",
         "behaviour.prompts",
+        "statistics.confidence",
     ),
     sources=external_vectors.sources,
 )
@@ -139,34 +141,46 @@ def vector_families(run: StageRun) -> Produced:
     """The base vector v of each steered layer and every family it is compared with.
 
     v is the mean difference of the contrast pairs. float64 vectors [d] in safetensors, by
-    `vector_id`; each row gives norm, cosine to v, and the share of energy in each null space.
-    The null spaces of the three kinds are compared with each other at every layer.
+    `vector_id`; each row gives norm, cosine to v, and the share of energy in each null space,
+    which `null_energies` has beside that of a random vector. All three null spaces, and the
+    families made from them (`base_plus_null`, `base_plus_range`, `base_null`, `base_range`), are of
+    neutral prompts: v lies in the range of its own contrast prompts by construction. The null
+    spaces of the three kinds are compared with each other at every layer.
     """
     path = vectors_path_of(run)
     stored: dict[str, np.ndarray] = {}
     rows: list[Mapping[str, object]] = [_none_row(path)]
     norms = {}
     angles: list[Row] = []
+    energies: list[Row] = []
     steered = run.steer_layers()
     for layer in run.all_layers():
         bases = null_bases(run, layer)
         angles += angle_rows(run, layer, bases)
         if layer not in steered:
             continue
+        if "covariance" not in bases:
+            run.log.warning(f"block {layer}: too few neutral prompts for a covariance null space")
         vectors = _build(run, layer, bases)
         base = next(v.values for v in vectors if v.family == "base")
         norms[f"norm_of_v_at_{layer}"] = float(np.linalg.norm(base))
         for vector in vectors:
             stored[vector.vector_id] = vector.values
             rows.append(_row(vector, base, bases, path))
+        energies += energy_rows(run, layer, bases, {v.vector_id: v.values for v in vectors})
     facts = run.model_facts()
     metadata = {"model": run.model, "trait": run.trait, "model_sha256": facts["sha256"]}
     write_vectors(run.layout.root / path, stored, metadata)
 
     return Produced(
         rows=[
-            Rows("steering_vectors", pl.DataFrame(rows)),
-            Rows("null_space_angles", pl.DataFrame(angles), {"compared": "kinds"}),
+            Rows("steering_vectors", pl.DataFrame(rows, infer_schema_length=None)),
+            Rows("null_energies", pl.DataFrame(energies, infer_schema_length=None)),
+            Rows(
+                "null_space_angles",
+                pl.DataFrame(angles, infer_schema_length=None),
+                {"compared": "kinds"},
+            ),
         ],
         files={path: hash_arrays(stored)},
         metadata={"vectors": len(stored), **norms},

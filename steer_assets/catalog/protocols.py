@@ -1,6 +1,6 @@
-"""Protocols: the published procedure as nine independent switches (specification, section 8).
+"""Protocols: the published procedure as ten independent switches (specification, section 8).
 
-A protocol is a name and the switches that are on. `controlled` has none; `reference` has all nine.
+A protocol is a name and the switches that are on. `controlled` has none; `reference` has all ten.
 Every protocol with switches is compared with `controlled`, and with itself with each of its
 switches off alone. Its texts are few: only the arms that the published conclusions rest on.
 """
@@ -22,6 +22,7 @@ Switch = Literal[
     "unmatched_norm",
     "finite_difference",
     "no_chat_template",
+    "replaced_control",
 ]
 SWITCHES: tuple[Switch, ...] = Switch.__args__  # type: ignore[attr-defined]
 #: Switches that change which texts are sampled; the others change how the same texts are read.

@@ -8,9 +8,14 @@ import polars as pl
 from steer_assets.assets import selection
 from steer_assets.assets.activation_caches import read_activations
 from steer_assets.assets.behavioral_spectra import KINDS
-from steer_assets.assets.covariance_matrices import POOLED, samples
+from steer_assets.assets.covariance_matrices import FEWEST, POOLED, samples
 from steer_assets.assets.stage import StageRun
-from steer_assets.assets.token_moments import ALL_TOKENS, read_environments, read_halves
+from steer_assets.assets.token_moments import (
+    ALL_TOKENS,
+    read_environments,
+    read_halves,
+    read_prompt_parts,
+)
 from steer_assets.checks.harness import Finding, check
 from steer_assets.storage.hdf5 import read_array, read_arrays
 
@@ -61,13 +66,13 @@ def _variances(stored: StageRun, layer: int) -> Iterator[tuple[str, float]]:
     for environment, rows in samples(prompts).items():
         yield environment, float(activations[rows].astype(np.float64).var(axis=0, ddof=1).sum())
     halves = [(m.n, m.mean, float(np.trace(m.scatter))) for m, _ in read_halves(stored, layer)]
-    if halves:
+    if sum(size for size, _, _ in halves) >= FEWEST:
         n = sum(size for size, _, _ in halves)
         mean = np.sum([size * own for size, own, _ in halves], axis=0) / n
         between = sum(size * float(((own - mean) ** 2).sum()) for size, own, _ in halves)
         yield ALL_TOKENS, (between + sum(within for _, _, within in halves)) / (n - 1)
     for environment, moments in read_environments(stored, layer).items():
-        if moments.n >= 2:
+        if moments.n >= FEWEST:
             yield environment, float(np.trace(moments.scatter)) / (moments.n - 1)
 
 
@@ -141,18 +146,28 @@ def spectra_keep_the_energy(stored: StageRun) -> Finding:
     return Finding(True, f"{n} spectra, sorted, with the energy of their covariances")
 
 
+def _floor_of(stored: StageRun, row: dict[str, object], d: int) -> float | None:
+    """What the floor of a covariance's null fraction must be."""
+    from steer_assets.geometry.floors import part_floors
+    from steer_assets.geometry.ranks import covariance_floor
+
+    if row["environment"] == ALL_TOKENS:
+        parts = read_prompt_parts(stored, int(str(row["layer"])))
+        return part_floors(parts, d)[str(row["estimator"])]
+    return covariance_floor(int(str(row["n_samples"])), d)
+
+
 @check("svd_spectra", blocking=True)
 def floors_are_shown(stored: StageRun) -> Finding:
-    """Every null fraction stands beside the floor that so few samples give any model."""
+    """Every null fraction stands beside the floor that so few prompts give any model."""
     rows = stored.rows("null_spaces", kind="covariance")
-    d, n = rows["ambient_dim"].to_numpy(), rows["n_samples"].to_numpy()
-    floor = np.maximum(0.0, 1.0 - (n - 1) / d)
-    wrong = np.abs(rows["sampling_floor"].to_numpy() - floor) > 1e-12
-    if wrong.any():
-        row = rows.row(int(np.flatnonzero(wrong)[0]), named=True)
-        return Finding(
-            False, f"{row['estimator']} of block {row['layer']} shows {row['sampling_floor']:.3f}"
-        )
+    for row in rows.iter_rows(named=True):
+        shown, floor = row["sampling_floor"], _floor_of(stored, row, row["ambient_dim"])
+        same = shown is floor if None in (shown, floor) else abs(shown - floor) <= 1e-12
+        if not same:
+            words = "none" if shown is None else f"{shown:.3f}"
+            where = f"{row['estimator']} of block {row['layer']}, {row['environment']},"
+            return Finding(False, f"{where} shows the floor {words}")
     pooled = rows.filter(pl.col("environment") == POOLED)
     at_floor = pooled.filter(pl.col("null_fraction") <= pl.col("sampling_floor") + 1e-9)
     return Finding(
@@ -161,6 +176,36 @@ def floors_are_shown(stored: StageRun) -> Finding:
         "ones are no more than their floor",
         {"null fractions": len(rows), "at their floor": len(at_floor)},
     )
+
+
+@check("behavioral_spectra", blocking=True)
+def floors_of_forms_are_shown(stored: StageRun) -> Finding:
+    """Every null fraction of an averaged form stands on the floor that its prompts force.
+
+    A floor is NULL where no bound is known; it is never 0 because nobody looked.
+    """
+    from steer_assets.geometry.floors import ADDITIVE
+
+    seen = 0
+    for kind in KINDS:
+        rows = stored.rows("null_spaces", kind=kind)
+        for row in rows.iter_rows(named=True):
+            name = f"the floor of {row['estimator']}, {kind} of block {row['layer']},"
+            floor = row["sampling_floor"]
+            if floor is None and row["estimator"] in ADDITIVE:
+                return Finding(False, f"{name} is missing")
+            if floor is not None and not 0 <= floor <= row["null_fraction"] + 1e-9:
+                words = f"is {floor:.3f} under the null fraction {row['null_fraction']:.3f}"
+                return Finding(False, f"{name} {words}")
+        curves = stored.rows("effective_dimension", kind=kind)
+        last = curves.filter(pl.col("n_prompts") == pl.col("n_prompts").max())
+        unsteered = rows.filter(pl.col("at") == "unsteered")
+        both = unsteered.join(last, on=["layer", "estimator"], suffix="_curve")
+        apart = (pl.col("sampling_floor") - pl.col("sampling_floor_curve")).abs() > 1e-9
+        if len(both) != len(unsteered) or len(both.filter(apart)):
+            return Finding(False, f"floors of {kind} are not those of all prompts in its curve")
+        seen += len(rows)
+    return Finding(True, f"{seen} null fractions, none below its floor", {"null fractions": seen})
 
 
 @check("behavioral_spectra", blocking=True)
@@ -192,5 +237,6 @@ CHECKS = [
     covariances_are_covariances,
     spectra_keep_the_energy,
     floors_are_shown,
+    floors_of_forms_are_shown,
     forms_are_forms,
 ]

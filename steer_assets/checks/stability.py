@@ -33,8 +33,12 @@ def _angles(rows: pl.DataFrame) -> str | None:
 
 def _dimensions(rows: pl.DataFrame) -> str | None:
     """What is wrong with rows of `effective_dimension`, or None."""
-    fractions = rows["null_fraction"].to_numpy()
-    if (fractions < rows["sampling_floor"].to_numpy() - 1e-9).any() or (fractions > 1).any():
+    from steer_assets.geometry.ranks import NOISE_EDGES
+
+    # Where a noise-aware estimator finds nothing it claims no null space: no floor applies.
+    claimed = rows.filter(~pl.col("estimator").is_in(list(NOISE_EDGES)) | (pl.col("value") > 0))
+    below = pl.col("null_fraction") < pl.col("sampling_floor") - 1e-9
+    if len(claimed.filter(below)) or not rows["null_fraction"].is_between(0, 1).all():
         return "a null fraction lies below the floor that so few prompts give any model"
     if (rows["value"] < 0).any():
         return "an effective dimension is negative"
@@ -56,15 +60,18 @@ def bands_and_curves_hold(stored: StageRun) -> Finding:
     both = bands.join(spectra.select(*keys, pl.col("singular_value").alias("stored")), on=keys)
     if len(both) != len(bands) or len(bands) != len(spectra):
         return Finding(False, f"{len(bands)} values have a band, {len(spectra)} are stored")
+    prompts, _ = read_activations(stored, stored.all_layers()[0])
+    groups = samples(prompts)
+    curves = stored.rows("effective_dimension", kind="covariance")
+    if POOLED not in groups:
+        words = "too few neutral prompts for a spectrum: no bands and no curves"
+        return Finding(bands.is_empty() and curves.is_empty(), words)
     scale = float(both["stored"].to_numpy().max())
     apart = np.abs(both["singular_value"].to_numpy() - both["stored"].to_numpy()).max()
     if apart > 1e-6 * scale:
         return Finding(False, f"bands are of another spectrum, off by up to {apart:.3g}")
-    curves = stored.rows("effective_dimension", kind="covariance")
     if wrong := _dimensions(curves):
         return Finding(False, wrong)
-    prompts, _ = read_activations(stored, stored.all_layers()[0])
-    groups = samples(prompts)
     last = curves["n_prompts"].to_numpy().max()
     if last != len(groups[POOLED]):
         return Finding(False, f"curves end at {last} of {len(groups[POOLED])} prompts")
@@ -96,7 +103,9 @@ def null_spaces_are_compared(stored: StageRun) -> Finding:
     rows = stored.rows("null_space_angles", compared="kinds")
     if wrong := _angles(rows):
         return Finding(False, wrong)
-    kinds = len(stored.study.spectra.estimator)
+    kinds = len(stored.study.spectra.estimator) - (
+        POOLED not in samples(read_activations(stored, stored.all_layers()[0])[0])
+    )
     expected = kinds * (kinds - 1) * len(stored.all_layers())
     if len(rows) != expected:
         return Finding(False, f"{len(rows)} comparisons, expected {expected}")

@@ -44,7 +44,7 @@ def vectors_are_what_they_are_called(stored: StageRun) -> Finding:
         if abs(row["norm"] / norm - 1) > 1e-9:
             return Finding(False, f"{name} is {norm:.6g} long, its row says {row['norm']:.6g}")
         if not all(
-            -1e-9 <= row[f"null_energy_{kind}"] <= 1 + 1e-9
+            row[f"null_energy_{kind}"] is None or -1e-9 <= row[f"null_energy_{kind}"] <= 1 + 1e-9
             for kind in ("covariance", "jacobian", "fisher")
         ):
             return Finding(False, f"{name} has a share of energy outside 0 to 1")
@@ -118,9 +118,11 @@ def distances_are_distances(stored: StageRun) -> Finding:
         "top1_agreement": (0.0, 1.0),
         "top10_overlap": (0.0, 1.0),
         "predicted_kl": (-1e-6, np.inf),
+        "displacement": (0.0, np.inf),
+        "displacement_floor": (0.0, np.inf),
     }
     for name, (low, high) in bounds.items():
-        values = rows[name].to_numpy()
+        values = rows[name].drop_nulls().to_numpy()
         if (values < low).any() or (values > high).any():
             return Finding(False, f"{name} goes from {values.min():.3g} to {values.max():.3g}")
     vectors = stored.rows("steering_vectors").filter(pl.col("family") != NONE_ID)

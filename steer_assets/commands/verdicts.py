@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from steer_assets.reporting.tables import NO_BOUND
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.parquet import read_part
 
@@ -24,8 +25,8 @@ def verdicts(layout: Layout, models: list[str], traits: list[str]) -> pl.DataFra
         *(
             pl.format(
                 "{} ({})",
-                pl.col(f"null_fraction_{kind}").round(2),
-                pl.col(f"sampling_floor_{kind}").round(2),
+                pl.col(f"null_fraction_{kind}").round(2).cast(pl.String).fill_null("–"),
+                pl.col(f"sampling_floor_{kind}").round(2).cast(pl.String).fill_null(NO_BOUND),
             ).alias(f"{kind} null fraction (floor)")
             for kind in ("covariance", "fisher")
         ),

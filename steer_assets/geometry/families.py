@@ -44,7 +44,8 @@ class FamilyInputs:
     """What the families of one layer are made from.
 
     positive, negative: activations [n, d] of the two sides of each pair, in the same order.
-    null_bases: kind -> (leading basis [d, r], null basis [d, d - r]), orthonormal columns.
+    null_bases: kind -> (leading basis [d, r], null basis [d, d - r]), orthonormal columns. Of
+        prompts other than `positive` and `negative`: v lies in the span of its own by construction.
     other_traits, external: name -> vector [d].
     """
 

@@ -4,8 +4,8 @@ r"""Sampling floors: the null fraction that a number of prompts gives any model.
 n - 1 and the null fraction at least :math:`\max(0, 1 - (n-1)/d)`.
 
 **Averaged forms.** A Jacobian Gram or Fisher pullback averaged over n prompts, and the scatter of
-all tokens of n prompts, are sums of positive semidefinite parts :math:`G = \sum_i G_i`. Whatever way
-the subspaces of the parts lie to one another, the spectrum of G is bounded by theirs: with
+all tokens of n prompts, are sums of positive semidefinite parts :math:`G = \sum_i G_i`. Whatever
+way the subspaces of the parts lie to one another, the spectrum of G is bounded by theirs: with
 :math:`A = [G_1^{1/2} \dots G_n^{1/2}]`, G = AA' has the non-zero eigenvalues of A'A, whose diagonal
 blocks are the :math:`G_i`, so that they majorise the pooled eigenvalues of the parts (Fan 1949,
 PNAS 35, 652; Marshall, Olkin & Arnold 2011, *Inequalities*, 9.C.1). With :math:`r_i` the rank of
@@ -15,8 +15,8 @@ PNAS 35, 652; Marshall, Olkin & Arnold 2011, *Inequalities*, 9.C.1). With :math:
   :math:`\sum_i r_i` dimensions and holds at least q of every :math:`T_i`, hence of the trace of G;
   by Ky Fan so do the first :math:`\sum_i r_i` axes of G. Null fraction at least
   :math:`\max(0, 1 - \sum_i r_i/d)`. Parts at right angles attain it.
-- `participation_ratio`: :math:`T^2/\sum\lambda^2` is Schur-concave, hence at most that of the pooled
-  eigenvalues, which is at most :math:`\sum_i r_i` (Cauchy-Schwarz). The same floor.
+- `participation_ratio`: :math:`T^2/\sum\lambda^2` is Schur-concave, hence at most that of the
+  pooled eigenvalues, which is at most :math:`\sum_i r_i` (Cauchy-Schwarz). The same floor.
 - `stable_rank`: :math:`\lambda_1(G) \ge \max_i\mu_i`, hence
   :math:`T/\lambda_1(G) \le \sum_i T_i/\mu_i`. The same floor.
 - `sigma_1pct`, `sigma_5pct` (fraction f): the parts' own counts bound nothing, for n small
@@ -26,8 +26,8 @@ PNAS 35, 652; Marshall, Olkin & Arnold 2011, *Inequalities*, 9.C.1). With :math:
   :math:`1 - \sum_i s_i/d` where that is positive; otherwise no bound is known.
 - `entropy_rank`: the entropy of singular values is not Schur-concave in the eigenvalues. For every
   k, the share of singular values within the first k axes is at least
-  :math:`m_k = 1/(1 + \sqrt{(d-k)\tau_k/(1-\tau_k)})`, :math:`\tau_k` the pooled eigenvalues' share of
-  trace beyond k (Ky Fan and Cauchy-Schwarz); with it the entropy is at most
+  :math:`m_k = 1/(1 + \sqrt{(d-k)\tau_k/(1-\tau_k)})`, :math:`\tau_k` the pooled eigenvalues' share
+  of trace beyond k (Ky Fan and Cauchy-Schwarz); with it the entropy is at most
   :math:`h(m_k) + m_k\log k + (1-m_k)\log(d-k)` as long as :math:`m_k \ge k/d`. Floor from the
   smallest of these where it is positive; otherwise no bound is known.
 

@@ -10,7 +10,7 @@ to one, and every term is non-negative, so divergences far below 1e-16 keep thei
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.special import log_softmax
 
 from steer_assets.geometry.arrays import as_form, as_matrix, as_vector, require_finite
@@ -63,6 +63,28 @@ def distances(
         columns["top1_agreement"].append(float(arm.argmax() == origin.argmax()))
         columns["top10_overlap"].append(float(np.isin(_top(arm), top).mean()))
     return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+
+
+def isotropic_distances(
+    l2: Float[np.ndarray, " m"],
+    displacement: Float[np.ndarray, " m"],
+    control: Bool[np.ndarray, " m"],
+) -> Float[np.ndarray, " m"] | None:
+    """Distance of logits [m] that the length of each step would give alone; None without a control.
+
+    To first order :math:`|J e| = g|e|` with one gain g in a model that answers alike to steps in
+    every direction. g is the mean of l2 over displacement of the steps that are a `control` (random
+    directions), so that the answer is g times each step's `displacement`. A vector in place of v
+    lies sqrt 2 |v| from it and v + v_perp lies |v|: of the distance to the first, an isotropic
+    model gives the second 1 / sqrt 2 (of a divergence, which is of second order, 1 / 2).
+    Raises `ShapeError` for unequal lengths.
+    """
+    seen = as_vector(l2, "distances")
+    lengths = as_vector(displacement, "displacements", width=seen.shape[0])
+    chosen = np.asarray(control, dtype=bool) & (lengths > 0)
+    if not chosen.any():
+        return None
+    return np.asarray(lengths * (seen[chosen] / lengths[chosen]).mean())
 
 
 def _kl(log_p: Float[np.ndarray, " V"], log_q: Float[np.ndarray, " V"]) -> float:

@@ -9,10 +9,11 @@ that is only an accident of the sample gives 1; one that the model has gives les
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import linalg
+from scipy import linalg, stats
 from sklearn.model_selection import GroupKFold
 
 from steer_assets.geometry.arrays import as_direction, as_matrix, length
@@ -47,6 +48,38 @@ def energy_share(v: Float[np.ndarray, " d"], basis: Float[np.ndarray, "d k"]) ->
     vector = vector / np.abs(vector).max()
     unit = vector / length(vector)
     return min(float(np.square(columns.T @ unit).sum()), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RandomShare:
+    """Energy share of an isotropic random vector in a subspace of k of d dimensions.
+
+    Its law is Beta(k/2, (d-k)/2): of d squared Gaussians, k over all. mean: k/d; low, high: the
+    middle part of the law, `level` of it.
+    """
+
+    null_dim: int
+    ambient_dim: int
+    mean: float
+    low: float
+    high: float
+
+    def below(self, share: float) -> float:
+        """Probability that a random vector has no more than `share` there."""
+        if self.null_dim in (0, self.ambient_dim):
+            return float(share >= self.mean)
+        a, b = self.null_dim / 2, (self.ambient_dim - self.null_dim) / 2
+        return float(stats.beta.cdf(share, a, b))
+
+
+def random_share(k: int, d: int, *, level: float = 0.95) -> RandomShare:
+    """What a vector without any relation to a subspace has in it. Raises `ShapeError` for k > d."""
+    if not 0 <= k <= d or d < 1:
+        raise ShapeError(f"{k} dimensions do not fit in {d}")
+    if k in (0, d):
+        return RandomShare(k, d, k / d, k / d, k / d)
+    low, high = stats.beta.ppf([0.5 - level / 2, 0.5 + level / 2], k / 2, (d - k) / 2)
+    return RandomShare(k, d, k / d, float(low), float(high))
 
 
 def principal_angles(

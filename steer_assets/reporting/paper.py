@@ -13,7 +13,7 @@ from steer_assets.reporting.charts.effects import alpha_curve_rows, efficacy_row
 from steer_assets.reporting.charts.environments import environment_rows
 from steer_assets.reporting.charts.fluency import fluency_rows
 from steer_assets.reporting.charts.forest import comparisons
-from steer_assets.reporting.charts.nullspaces import null_rows
+from steer_assets.reporting.charts.nullspaces import energy_rows, null_rows
 from steer_assets.reporting.charts.protocols import protocol_rows, switch_rows
 from steer_assets.reporting.charts.scorers import agreement_rows, validation_rows
 from steer_assets.reporting.charts.spread import spread_rows
@@ -227,6 +227,7 @@ PAPER_TABLES = {
         "Common random numbers: noise variance of paired over independent differences", _noise
     ),
     "null_spaces": PaperTable("Null fractions by every estimator, with floors", _null_spaces),
+    "null_energy": PaperTable("Energy of v in null spaces, beside random vectors", energy_rows),
     "persistence": PaperTable("Null spaces of one kind of prompt on others", persistence_rows),
     "radii": PaperTable("Longest v⊥ within a tolerance, in multiples of |v|", _radii),
     "protocols": PaperTable("Which published conclusions survive?", _protocols),

@@ -68,6 +68,7 @@ SECTIONS = (
         "output ignores (Jacobian and Fisher forms).",
         (
             nullspaces.null_fraction,
+            nullspaces.null_energy,
             spectra.covariance,
             spectra.behaviour,
             stability.saturation,

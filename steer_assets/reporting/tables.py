@@ -9,6 +9,8 @@ from markupsafe import escape
 
 from steer_assets.reporting.plain import plain
 
+#: In place of a floor that cannot be stated for an estimator.
+NO_BOUND = "no bound known"
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",

@@ -12,7 +12,9 @@ import polars as pl
 from steer_assets.reporting.charts.forest import comparisons
 from steer_assets.reporting.charts.nullspaces import ESTIMATORS
 from steer_assets.reporting.charts.parts import listed
+from steer_assets.reporting.charts.stability import growth_rows
 from steer_assets.reporting.evidence import POOLED, Evidence
+from steer_assets.reporting.tables import NO_BOUND
 
 #: Stored where no number of prompts would do.
 NEVER = 2**31 - 1
@@ -49,9 +51,9 @@ def number(value: float | None, digits: int = 2) -> str:
     return text.replace("-", "−")
 
 
-def percent(share: float) -> str:
-    """A share of 0 to 1 in per cent."""
-    return f"{100 * share:.0f}%"
+def percent(share: float | None, none: str = "–") -> str:
+    """A share of 0 to 1 in per cent; `none` where there is none."""
+    return none if share is None else f"{100 * share:.0f}%"
 
 
 def headline(evidence: Evidence) -> str:
@@ -186,8 +188,16 @@ def _seeds(evidence: Evidence, family: dict[str, Any]) -> str:
 
 def _null(evidence: Evidence, row: dict[str, Any]) -> str:
     estimator = str(evidence.study["spectra"]["estimator"]["fisher"])
+    found = growth_rows(evidence).filter(
+        pl.col("kind") == "fisher", pl.col("layer") == row["layer"]
+    )
+    growth = ""
+    if found.height:
+        growth = (
+            f"; the rank grew by {percent(found['growth'][0])} over the last doubling of prompts"
+        )
     return (
         f"Null fraction of the Fisher form, by {ESTIMATORS.get(estimator, estimator)}: "
         f"{percent(row['null_fraction_fisher'])} of directions "
-        f"(sampling floor {percent(row['sampling_floor_fisher'])})."
+        f"(sampling floor: {percent(row['sampling_floor_fisher'], NO_BOUND)}){growth}."
     )

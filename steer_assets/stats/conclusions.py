@@ -34,7 +34,8 @@ def published_region(quantity: str, *, margin_sd: float, margin_share: float) ->
 
     d within the margin in standard deviations; shares of v's effect within the margin around
     nothing (v_perp alone) or around all of it (subspaces); a divergence below that share of v's
-    own. A null space counts as large above half of the dimensions.
+    own; a distance smaller than the control's by more than that share. A null space counts as large
+    above half of the dimensions.
     """
     match quantity:
         case "d":
@@ -45,6 +46,8 @@ def published_region(quantity: str, *, margin_sd: float, margin_share: float) ->
             return Region(1 - margin_share, 1 + margin_share)
         case "kl_share":
             return Region(-math.inf, margin_share)
+        case "distance_reduction":
+            return Region(margin_share, math.inf)
         case _:
             return Region(0.5, math.inf)
 

@@ -114,6 +114,9 @@ def measures(study: Study, trait: str) -> pl.DataFrame:
             floor = 0.0
             if quantity == "kl_share":
                 value = 0.1
+            elif quantity == "distance_reduction":
+                # An isotropic model: all of it is that the control lies sqrt(2) times as far.
+                value = floor = 1 - 0.5**0.5 if "replaced_control" in setting.on else 0.0
             elif quantity == "covariance_null_fraction":
                 value, floor = 0.8, 0.75
             elif "finite_difference" in setting.on:

@@ -146,3 +146,21 @@ def test_the_view_shows_where_the_law_breaks(measured: Tiny) -> None:
     )
     expected = (arms["predicted_kl"] / arms["kl"]).log().abs().median()
     assert medians[-1] == pytest.approx(expected)
+
+
+def test_every_distance_has_its_length_and_what_the_length_gives_alone(measured: Tiny) -> None:
+    stored = load_file(measured.layout.pair_file("vectors", MODEL, TRAIT, ".safetensors"))
+    v, rows = stored[BASE], measured.rows("logit_distances")
+    for row in rows.unique(["vector_id", "reference_id", "alpha"]).iter_rows(named=True):
+        step = stored[row["vector_id"]] - (v if row["reference_id"] == BASE else 0.0)
+        expected = row["alpha"] * np.linalg.norm(step) / np.linalg.norm(v)
+        assert row["displacement"] == pytest.approx(expected, abs=1e-12)
+    around = rows.filter(reference_id=BASE)
+    plus = around.filter(vector_id=f"L{LAYER}.base_plus_orthogonal.s0").sort("prompt_id")
+    random = around.filter(pl.col("vector_id").str.contains(".random.")).sort("prompt_id")
+    assert np.allclose(plus["displacement"], 1.0)
+    assert np.allclose(random["displacement"], np.sqrt(2), atol=0.4)
+    # One random vector: its own floor is its own distance, and all others go by their length.
+    assert np.allclose(random["displacement_floor"], random["l2"])
+    share = plus["displacement"] / random["displacement"]
+    assert np.allclose(plus["displacement_floor"], share * random["l2"])

@@ -1,35 +1,41 @@
 """What the geometry stages store, against plain NumPy over the same tiny model."""
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
 
+from steer_assets.assets import selection
 from steer_assets.assets.token_moments import ALL_TOKENS, KEPT_PER_PROMPT, read_halves
+from steer_assets.geometry.floors import ADDITIVE, part_floors
 from steer_assets.geometry.subspaces import principal_angles
 from steer_assets.lm.capture import capture
-from steer_assets.storage.hdf5 import read_array
+from steer_assets.lm.derivatives import prompt_forms
+from steer_assets.paths import SQL
+from steer_assets.storage.hdf5 import read_array, read_arrays, write_arrays
+from steer_assets.storage.layout import Layout
 from tests.assets.conftest import HIDDEN, LAYER, MODEL, TRAIT, Tiny, ask
 
 KINDS = ("covariance", "jacobian", "fisher")
 
 
-def _own_tokens(tiny: Tiny) -> tuple[np.ndarray, int]:
-    """All tokens after the shared two of contrast and test prompts [n, d], and prompts used."""
-    run = tiny.run("svd_spectra")
-    prompts = run.rows("prompt_sets").filter(pl.col("role") != "control")
-    contrast = prompts.filter(pl.col("role") == "contrast").head(24)
-    own = pl.concat([contrast, prompts.filter(pl.col("role") == "test")])
-    ids = tiny.models.lm.encode(own["text"].to_list())
-    parts = [
-        tokens[2:]
+def _neutral(tiny: Tiny) -> list[np.ndarray]:
+    """Tokens after the shared two of every test prompt [n, d]."""
+    prompts = tiny.run("svd_spectra").rows("prompt_sets").filter(pl.col("role") == "test")
+    ids = tiny.models.lm.encode(prompts["text"].to_list())
+    return [
+        tokens[2:].astype(np.float64)
         for batch in capture(tiny.models.lm, ids, [LAYER], positions="all")
         for tokens in batch[LAYER]
     ]
-    return np.concatenate(parts).astype(np.float64), len(own)
 
 
 def test_all_token_moments_are_those_of_all_tokens(tiny: Tiny) -> None:
-    tokens, n_prompts = _own_tokens(tiny)
+    tokens = np.concatenate(_neutral(tiny))
     path = tiny.layout.pair_file("moments", MODEL, TRAIT, ".h5")
     stored = read_array(path, f"covariance/{LAYER}/{ALL_TOKENS}")
     expected = np.cov(tokens, rowvar=False)
@@ -39,7 +45,7 @@ def test_all_token_moments_are_those_of_all_tokens(tiny: Tiny) -> None:
     )
     assert row.item(0, "n_samples") == len(tokens)
     cached = tiny.rows("activation_caches").filter(pl.col("position") == "all_prompt_tokens")
-    assert cached["n_prompts"].to_list() == [n_prompts] * 2
+    assert cached["n_prompts"].to_list() == [len(_neutral(tiny)) + 24] * 2  # and contrast prompts
 
 
 def test_environments_have_moments_of_all_their_tokens(tiny: Tiny) -> None:
@@ -64,17 +70,18 @@ def test_environments_have_moments_of_all_their_tokens(tiny: Tiny) -> None:
         stored = read_array(path, f"covariance/{LAYER}/{ALL_TOKENS}.{environment}")
         assert np.abs(stored - expected).max() <= 1e-6 * np.abs(expected).max()
         assert counts[f"{ALL_TOKENS}.{environment}"] == len(tokens) > counts[environment]
-    parts = [n for name, n in counts.items() if name.startswith(f"{ALL_TOKENS}.")]
-    assert sum(parts) == counts[ALL_TOKENS]
+    parts = {name: n for name, n in counts.items() if name.startswith(f"{ALL_TOKENS}.")}
+    assert sum(parts.values()) - parts[f"{ALL_TOKENS}.contrast"] == counts[ALL_TOKENS]
 
 
 def test_the_halves_share_no_prompt_and_keep_few_tokens(tiny: Tiny) -> None:
     halves = list(read_halves(tiny.run("svd_spectra"), LAYER))
     assert len(halves) == 2
-    tokens, n_prompts = _own_tokens(tiny)
-    assert sum(moments.n for moments, _ in halves) == len(tokens)
-    assert sum(len(kept) for _, kept in halves) <= KEPT_PER_PROMPT * n_prompts
-    assert min(moments.n for moments, _ in halves) > 0.3 * len(tokens)
+    prompts = _neutral(tiny)
+    n = sum(len(tokens) for tokens in prompts)
+    assert sum(moments.n for moments, _ in halves) == n
+    assert sum(len(kept) for _, kept in halves) <= KEPT_PER_PROMPT * len(prompts)
+    assert min(moments.n for moments, _ in halves) > 0.3 * n
 
 
 def test_last_tokens_are_what_capturing_them_alone_gives(tiny: Tiny) -> None:
@@ -89,19 +96,123 @@ def test_last_tokens_are_what_capturing_them_alone_gives(tiny: Tiny) -> None:
     assert np.array_equal(read_array(path, f"last/{LAYER}"), alone)
 
 
-def test_all_tokens_have_no_sampling_floor_and_a_held_out_energy(tiny: Tiny) -> None:
+def test_all_tokens_are_counted_by_prompts_and_stand_on_what_those_force(tiny: Tiny) -> None:
     spaces = tiny.rows("null_spaces", kind="covariance").filter(pl.col("environment") == ALL_TOKENS)
     assert set(spaces["layer"]) == {1, LAYER}
-    assert (spaces["sampling_floor"] == 0).all()
-    assert spaces["heldout_null_energy"].is_finite().all()
     assert spaces["heldout_null_energy"].is_between(0, 3).all()
+    prompts = _neutral(tiny)
+    assert set(spaces["n_samples"]) == {len(prompts)}
+    # A prompt's scatter about the mean of all; what its tokens share is in every one of them.
+    mean = np.concatenate(prompts).mean(axis=0)
+    spread = [np.sqrt(len(t)) * (t.mean(axis=0) - mean) for t in prompts]
+    parts = [np.linalg.eigvalsh(np.cov(t, rowvar=False) * (len(t) - 1)) for t in prompts]
+    parts.append(np.linalg.svd(np.array(spread), compute_uv=False) ** 2)
+    floors = part_floors([np.maximum(part, 0.0) for part in parts], HIDDEN)
+    for row in spaces.filter(layer=LAYER).iter_rows(named=True):
+        assert row["sampling_floor"] == floors[row["estimator"]], row["estimator"]
+    # Tokens of a prompt are no independent samples: no edge of white noise can be stated.
+    assert not set(spaces["estimator"]) & {"marchenko_pastur", "gavish_donoho"}
     spectra = tiny.rows("svd_spectra").filter(pl.col("environment") == ALL_TOKENS)
     assert len(spectra) == 2 * HIDDEN
+    assert spectra["noise_edge"].null_count() == len(spectra)
+
+
+def test_the_pooled_covariance_is_that_of_neutral_prompts_alone(tiny: Tiny) -> None:
+    last = np.array([tokens[-1] for tokens in _neutral(tiny)])
+    path = tiny.layout.pair_file("moments", MODEL, TRAIT, ".h5")
+    stored = read_array(path, f"covariance/{LAYER}/pooled")
+    expected = np.cov(last, rowvar=False)
+    assert np.abs(stored - expected).max() <= 1e-6 * np.abs(expected).max()
+    spaces = tiny.rows("null_spaces", kind="covariance").filter(pl.col("environment") == "pooled")
+    assert set(spaces["n_samples"]) == {len(last)}
+
+
+@pytest.mark.parametrize("kind", ["jacobian", "fisher"])
+def test_few_prompts_force_a_null_fraction_on_the_averaged_forms(tiny: Tiny, kind: str) -> None:
+    spaces = tiny.rows("null_spaces", kind=kind).filter(
+        pl.col("layer") == LAYER, pl.col("at") == "unsteered", pl.col("estimator") == "variance_95"
+    )
+    prompts = tiny.run("svd_spectra").rows("prompt_sets")
+    chosen = selection.spread_over_environments(
+        selection.generation_tests(prompts, tiny.study), tiny.study.behaviour.prompts
+    )
+    ids = tiny.models.lm.encode(chosen["text"].to_list())
+    own = 0
+    for forms in prompt_forms(tiny.models.lm, ids, [LAYER]):
+        form = (forms.jacobian_gram if kind == "jacobian" else forms.fisher)[LAYER]
+        values = np.linalg.eigvalsh(form)[::-1]
+        own += 1 + int((np.cumsum(values) / values.sum() < 0.95).sum())
+    row = spaces.row(0, named=True)
+    assert row["sampling_floor"] == pytest.approx(max(0.0, 1 - own / HIDDEN))
+    assert row["null_fraction"] >= row["sampling_floor"]
+    curve = tiny.rows("effective_dimension", kind=kind).filter(
+        pl.col("layer") == LAYER, pl.col("estimator") == "variance_95"
+    )
+    # One prompt forces all of its own null fraction, more prompts ever less.
+    assert curve["sampling_floor"][0] == curve["null_fraction"][0] > 0
+    assert curve["sampling_floor"].is_sorted(descending=True)
+    assert curve["sampling_floor"][-1] == row["sampling_floor"]
+
+
+def _elsewhere(tiny: Tiny, folder: Path, rows: np.ndarray) -> Tiny:
+    """The tiny world with these last-token activations [prompts, d] at the layer."""
+    shutil.copytree(tiny.layout.root, folder)
+    world = replace(tiny, layout=Layout(folder.resolve()))
+    path = world.layout.pair_file("activations", MODEL, TRAIT, ".h5")
+    arrays = read_arrays(path)
+    arrays[f"last/{LAYER}"] = rows.astype(np.float32)
+    write_arrays(path, arrays)
+    for stage in ("covariance_matrices", "svd_spectra", "vector_families"):
+        world.make(stage)
+    return world
+
+
+def _energy_of_v(world: Tiny) -> dict:
+    found = world.rows("null_energies").filter(
+        pl.col("vector_id") == f"L{LAYER}.base", pl.col("kind") == "covariance"
+    )
+    return found.row(0, named=True)
+
+
+def _roles(tiny: Tiny) -> np.ndarray:
+    path = tiny.layout.pair_file("activations", MODEL, TRAIT, ".h5")
+    roles = dict(tiny.rows("prompt_sets").select("prompt_id", "role").iter_rows())
+    return np.array([roles[name.decode()] for name in read_array(path, "prompt_ids")])
+
+
+def test_a_v_made_of_noise_is_as_null_as_a_random_vector(tiny: Tiny, tmp_path: Path) -> None:
+    # Nothing but isotropic noise: no direction is special, and v is the mean of some of it.
+    roles, inside = _roles(tiny), 0
+    for seed in range(6):
+        rows = np.random.default_rng(seed).standard_normal((len(roles), HIDDEN))
+        world = _elsewhere(tiny, tmp_path / str(seed), rows)
+        row = _energy_of_v(world)
+        assert 0 < row["null_dim"] < row["ambient_dim"] == HIDDEN
+        assert row["random_mean"] == row["null_dim"] / HIDDEN
+        inside += row["random_low"] <= row["energy"] <= row["random_high"]
+    assert inside >= 5
+
+
+@pytest.mark.parametrize(("along", "share"), [(0, 0.0), (20, 1.0)])
+def test_a_v_planted_in_or_out_of_what_neutral_prompts_vary_in_is_found_there(
+    tiny: Tiny, tmp_path: Path, along: int, share: float
+) -> None:
+    # Neutral prompts vary in the first ten coordinates; the poles differ along one coordinate.
+    roles, rng = _roles(tiny), np.random.default_rng(9)
+    rows = rng.standard_normal((len(roles), HIDDEN)) * np.where(np.arange(HIDDEN) < 10, 1.0, 1e-3)
+    prompts = tiny.rows("prompt_sets")
+    path = tiny.layout.pair_file("activations", MODEL, TRAIT, ".h5")
+    pole = dict(prompts.select("prompt_id", "polarity").iter_rows())
+    signs = {"positive": 1.0, "negative": -1.0}
+    for at, name in enumerate(read_array(path, "prompt_ids")):
+        if roles[at] == "contrast":
+            rows[at, along] += 20.0 * signs[pole[name.decode()]]
+    row = _energy_of_v(_elsewhere(tiny, tmp_path / "world", rows))
+    assert row["energy"] == pytest.approx(share, abs=0.02)
+    assert row["share_of_random_below"] == pytest.approx(share, abs=1e-3)
 
 
 def test_a_study_may_do_without_all_tokens(tiny: Tiny) -> None:
-    from dataclasses import replace
-
     from steer_assets.assets.activation_caches import activation_caches
 
     spectra = tiny.study.spectra.model_copy(update={"all_tokens": False})
@@ -183,13 +294,27 @@ def test_every_environment_is_compared_with_every_other(tiny: Tiny) -> None:
 
 
 def test_the_null_space_view_answers_in_one_query(tiny: Tiny) -> None:
-    spaces = pl.concat([tiny.rows("null_spaces", kind=kind) for kind in KINDS])
-    found = ask("SELECT * FROM v_null_space", "v_null_space", "null_spaces", spaces)
+    with duckdb.connect() as connection:
+        for table in ("null_spaces", "effective_dimension"):
+            rows = pl.concat([tiny.rows(table, kind=kind) for kind in KINDS])
+            connection.execute((SQL / "tables" / f"{table}.sql").read_text())
+            connection.register(f"given_{table}", rows.to_arrow())
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM given_{table}")
+        for view in ("v_saturation", "v_null_space"):
+            connection.execute((SQL / "views" / f"{view}.sql").read_text())
+        found = connection.sql("SELECT * FROM v_null_space").pl()
     assert set(found["layer"]) == {1, LAYER}
     for column in found:
-        assert column.null_count() == 0, column.name
+        known = column.drop_nulls()
+        if column.name.startswith("floor_"):  # no bound is known for every estimator
+            known = found.filter(pl.col("estimator").is_in(ADDITIVE))[column.name]
+        assert len(known) in (len(found), 2 * len(ADDITIVE)), column.name
+        assert known.null_count() == 0, column.name
         if column.dtype.is_float():
-            assert column.is_finite().all(), column.name
+            assert known.is_finite().all(), column.name
+    for kind in KINDS:
+        below = pl.col(f"null_{kind}") < pl.col(f"floor_{kind}") - 1e-12
+        assert found.filter(below).is_empty()
 
 
 def test_the_saturation_view_gives_growth_per_doubling(tiny: Tiny) -> None:

@@ -138,6 +138,21 @@ def test_a_null_space_that_is_all_floor_is_no_finding() -> None:
     assert (row["as_published"], row["controlled"]) == ("holds", "holds")
 
 
+def test_a_control_that_is_further_away_is_no_finding() -> None:
+    _, findings = compared(World(STEERS), study=planted_study(n_prompts=12))
+    row = finding(findings, "logit_equivalence", "distance_reduction")
+    assert (row["as_published"], row["controlled"]) == ("holds", "fails")
+    assert row["deciding"] == "replaced_control"
+    assert "0.29 in any isotropic model, whose control is that much further away" in row["sentence"]
+    # Read by its interval it says nothing as long as geometry alone gives as much.
+    by_switch = dict(
+        zip(row["touched"].split(", "), row["findings_without"].split(", "), strict=True)
+    )
+    assert by_switch["unsigned_mean_d"] == "undecided"
+    kl = finding(findings, "logit_equivalence", "kl_share")
+    assert "replaced_control" not in kl["touched"]
+
+
 def test_every_switch_that_touches_a_conclusion_has_its_number() -> None:
     study = planted_study(n_prompts=12)
     numbers, findings = compared(World(STEERS, level=6.0), "formality", study=study)
@@ -152,9 +167,9 @@ def test_every_switch_that_touches_a_conclusion_has_its_number() -> None:
     assert (numbers["value"] <= numbers["high"] + 1e-9).all()
 
 
-def test_the_nine_switches_all_touch_something() -> None:
+def test_the_ten_switches_all_touch_something() -> None:
     assert {switch for touched in TOUCHED.values() for switch in touched} == set(SWITCHES)
-    assert len(SWITCHES) == 9
+    assert len(SWITCHES) == 10
     assert {conclusion for conclusion, _ in TOUCHED} == {
         "orthogonal_irrelevance",
         "alpha_robustness",
@@ -284,4 +299,4 @@ def test_numbers_that_could_not_be_measured_are_said_and_keep_nothing_back() -> 
     assert (said["as_published"], said["controlled"]) == ("not measured", "fails")
     assert said["deciding"] == ""
     assert "was not measured as published and fails (null fraction 0.30" in said["sentence"]
-    assert len(made["protocol_findings"].filter(pl.col("scorer") == "none")) == 3
+    assert len(made["protocol_findings"].filter(pl.col("scorer") == "none")) == 4

@@ -92,3 +92,23 @@ def test_refusals() -> None:
         kl.predicted_kl(np.eye(2), np.zeros((1, 3)))
     with pytest.raises(NotFiniteError):
         kl.predicted_kl(np.eye(2), np.array([[np.nan, 0.0]]))
+
+
+def test_in_an_isotropic_model_every_distance_is_what_its_length_gives() -> None:
+    rng = np.random.default_rng(8)
+    d, n = 40, 6
+    read_out = np.linalg.qr(rng.standard_normal((90, d)))[0]  # logits move alike in all directions
+    v = rng.standard_normal(d)
+    perpendicular = rng.standard_normal((n, d))
+    perpendicular -= np.outer(perpendicular @ v, v) / (v @ v)
+    perpendicular *= np.linalg.norm(v) / np.linalg.norm(perpendicular, axis=1)[:, None]
+    vectors = np.concatenate([v + perpendicular, perpendicular])
+    l2 = kl.distances(vectors @ read_out.T, read_out @ v)["l2"]
+    displacement = np.linalg.norm(vectors - v, axis=1) / np.linalg.norm(v)
+    control = np.repeat([False, True], n)
+    floor = kl.isotropic_distances(l2, displacement, control)
+    assert floor is not None
+    np.testing.assert_allclose(floor, l2, rtol=1e-9)
+    # 29.3 % smaller than the control in its place, and nothing of that is the model's.
+    assert l2[~control].mean() / l2[control].mean() == pytest.approx(1 / np.sqrt(2))
+    assert kl.isotropic_distances(l2, displacement, np.zeros(2 * n, dtype=bool)) is None

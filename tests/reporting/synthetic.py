@@ -217,7 +217,7 @@ def _reports(tests: list[dict[str, Any]], families: list[dict[str, Any]]) -> lis
             "layer": layer, "efficacy": v["cohens_d"], "efficacy_low": v["d_low"],
             "efficacy_high": v["d_high"], "verdict": headline["verdict"],
             "reason": headline["reason"], "null_fraction_fisher": 0.71,
-            "sampling_floor_fisher": 0.0, **counts,
+            "sampling_floor_fisher": 0.66, **counts,
         })  # fmt: skip
     return rows
 
@@ -242,8 +242,25 @@ def _distances(rng: np.random.Generator) -> list[dict[str, Any]]:
                             "layer": layer, "alpha": alpha, "environment": "in_distribution",
                             "prompt_id": prompt_id, "kl": kl, "predicted_kl": predicted,
                             "l2": 1.0, "js": kl / 8, "top1_agreement": 1.0, "top10_overlap": 0.9,
+                            "displacement": alpha * length / 8.0, "displacement_floor": 1.0,
                         })  # fmt: skip
     return rows
+
+
+#: Floors of the averaged forms; for the other estimators no bound is known.
+_FORCED = {"variance_95": 0.2, "variance_99": 0.1, "participation_ratio": 0.4, "stable_rank": 0.5}
+
+
+def _energies() -> list[dict[str, Any]]:
+    """v in every null space: of the covariance less than random vectors, else as they."""
+    return [
+        {"vector_id": f"L{layer}.base", "layer": layer, "kind": kind, "estimator": "variance_99",
+         "n_samples": 40, "ambient_dim": DIM, "null_dim": 400, "energy": energy,
+         "random_mean": 0.69, "random_low": 0.65, "random_high": 0.73,
+         "share_of_random_below": 0.0 if kind == "covariance" else 0.5}
+        for layer in LAYERS
+        for kind, energy in (("covariance", 0.44), ("jacobian", 0.7), ("fisher", 0.68))
+    ]  # fmt: skip
 
 
 def _spectra() -> tuple[list, list, list]:
@@ -279,8 +296,9 @@ def _spectra() -> tuple[list, list, list]:
                     "layer": layer, "kind": kind, "environment": "pooled", "at": "unsteered",
                     "estimator": estimator, "ambient_dim": DIM, "rank": rank,
                     "null_dim": DIM - rank, "null_fraction": (DIM - rank) / DIM,
-                    "sampling_floor": floor if kind == "covariance" else 0.0,
-                    "heldout_null_energy": 0.3, "n_samples": N_SAMPLES,
+                    "sampling_floor": floor if kind == "covariance" else _FORCED.get(estimator),
+                    "heldout_null_energy": 0.3,
+                    "n_samples": N_SAMPLES if kind == "covariance" else 4,
                 })  # fmt: skip
     return svd, behaviour, null
 
@@ -320,6 +338,7 @@ def build_evidence() -> Evidence:
         "svd_spectra": svd,
         "behavioral_spectra": behaviour,
         "null_spaces": null,
+        "null_energies": _energies(),
         "dose_response": details.doses(),
         "equivalence_radius": details.radii(),
         "heterogeneity": details.spread(table_of_tests),

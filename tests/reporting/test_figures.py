@@ -26,6 +26,7 @@ from steer_assets.reporting.evidence import Evidence
 from steer_assets.reporting.figures import Absent, Figure, make, write_figures
 from steer_assets.reporting.sections import every_chart
 from steer_assets.reporting.style import canvas, vector_name
+from steer_assets.reporting.words import layer_verdicts
 
 ALL = (
     effects.efficacy_over_layers,
@@ -39,6 +40,7 @@ ALL = (
     doses.radii,
     logits.prediction,
     nullspaces.null_fraction,
+    nullspaces.null_energy,
     spectra.covariance,
     spectra.behaviour,
     stability.saturation,
@@ -59,7 +61,12 @@ NEEDS = {
     ),
     "generations": (environments.heterogeneity, fluency.fluency),
     "classifier_scores": (environments.heterogeneity,),
-    "steering_vectors": (environments.heterogeneity, logits.dose_response, logits.prediction),
+    "steering_vectors": (
+        environments.heterogeneity,
+        logits.dose_response,
+        logits.prediction,
+        nullspaces.null_energy,
+    ),
     "logit_distances": (logits.dose_response, logits.prediction),
     "dose_response": (doses.around_v,),
     "equivalence_radius": (doses.radii,),
@@ -67,6 +74,7 @@ NEEDS = {
     "svd_spectra": (spectra.covariance,),
     "behavioral_spectra": (spectra.behaviour,),
     "null_spaces": (nullspaces.null_fraction,),
+    "null_energies": (nullspaces.null_energy,),
     "effective_dimension": (stability.saturation,),
     "null_space_angles": (stability.persistence,),
     "scorer_validation": (scorers.validation,),
@@ -281,3 +289,30 @@ def test_only_its_own_folder_is_swept(figures: dict[str, Figure], tmp_path: Path
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "forest.csv", "forest.pdf", "forest.svg", "notes.txt",
     ]  # fmt: skip
+
+
+def test_no_floor_of_zero_and_no_null_fraction_without_a_word_on_its_floor(
+    figures: dict[str, Figure], changed: Callable[..., Evidence], evidence: Evidence
+):
+    words = figures["null_fraction"].caption
+    assert "Floors are 59% for the covariance (240 prompts), 10 to 50% for the Jacobian" in words
+    assert "no bound is known (above 1% of largest, above 5% of largest and entropy rank)" in words
+    for figure in figures.values():
+        assert "floor of zero" not in figure.caption
+    # Where no bound is known for the study's estimator, the sentence says so and no number stands.
+    reports = evidence.table("equivalence_reports")
+    bare = reports.with_columns(sampling_floor_fisher=pl.lit(None, dtype=pl.Float64))
+    said = " ".join(
+        sentence
+        for verdict in layer_verdicts(changed(equivalence_reports=bare))
+        for sentence in verdict.sentences
+    )
+    assert "(sampling floor: no bound known)" in said
+
+
+def test_v_stands_beside_random_vectors(figures: dict[str, Figure]):
+    figure = figures["null_energy"]
+    expected = "44% of v in that of the covariance at layer 15 (random 65% to 73%)"
+    assert expected in figure.caption
+    assert expected in figure.alt
+    assert set(figure.data["n_samples"]) == {40}

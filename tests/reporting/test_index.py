@@ -17,7 +17,7 @@ def _summary() -> pl.DataFrame:
         return {
             "model": model, "trait": trait, "layer": layer, "verdict": verdict,
             "efficacy": efficacy, "efficacy_low": efficacy - 0.2, "efficacy_high": efficacy + 0.2,
-            "null_fraction_fisher": 0.7, "sampling_floor_fisher": 0.0,
+            "null_fraction_fisher": 0.7, "sampling_floor_fisher": 0.6,
             "null_fraction_covariance": 0.8, "sampling_floor_covariance": 0.58,
         }  # fmt: skip
 

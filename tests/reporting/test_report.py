@@ -62,6 +62,7 @@ def test_every_figure_is_there_with_caption_and_alternative_text(report: Report,
         "radii",
         "kl_prediction",
         "null_fraction",
+        "null_energy",
         "spectra_covariance",
         "spectra_behaviour",
         "saturation",
@@ -130,7 +131,7 @@ def test_a_newcomer_finds_the_numbers_that_matter(evidence: Evidence, page: Page
     row = evidence.reports.row(0, named=True)
     shown = [f"{row[c]:.2f}" for c in ("efficacy", "efficacy_low", "efficacy_high")]
     assert f"v steers towards formal: {shown[0]} [{shown[1]}, {shown[2]}] SD (95% interval)" in text
-    assert "71% of directions (sampling floor 0%)" in text
+    assert "71% of directions (sampling floor: 66%); the rank grew by" in text
     assert evidence.command in text
     assert "root seed 20260206" in text
     assert "0f" * 32 in text

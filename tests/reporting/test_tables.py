@@ -67,12 +67,15 @@ def test_main_tables_hold_the_rows_of_the_evidence(evidence: Evidence):
     assert set(tables) == {
         "verdicts", "effects", "families", "efficacy", "alpha", "ratios", "environments",
         "heterogeneity", "correlations", "seeds", "noise",
-        "null_spaces", "persistence", "radii", "protocols", "switches", "scorers", "agreement",
-        "fluency", "vectors",
+        "null_spaces", "null_energy", "persistence", "radii", "protocols", "switches", "scorers",
+        "agreement", "fluency", "vectors",
     }  # fmt: skip
     assert tables["verdicts"]["layer"].to_list() == [15, 20]
     assert tables["alpha"]["alpha"].unique().sort().to_list() == [0.5, 1.0, 2.0]
-    assert tables["null_spaces"]["sampling_floor"].is_not_null().all()
+    bare = tables["null_spaces"].filter(pl.col("sampling_floor").is_null())
+    assert set(bare["estimator"]) == {"sigma_1pct", "sigma_5pct", "entropy_rank"}
+    assert "covariance" not in set(bare["kind"])
+    assert not (tables["null_spaces"]["sampling_floor"] == 0).any()
     assert all(format_table(t, "latex").endswith("\\end{tabular}\n") for t in tables.values())
 
 
@@ -90,7 +93,7 @@ def test_a_verdict_stands_beside_both_null_fractions_and_their_floors(evidence: 
     row = main_tables(evidence)["verdicts"].row(0, named=True)
     assert row["verdict"] == "equivalent"
     assert row["floor_covariance"] == pytest.approx(1 - 239 / 576)
-    assert (row["null_fisher"], row["floor_fisher"]) == (0.71, 0.0)
+    assert (row["null_fisher"], row["floor_fisher"]) == (0.71, 0.66)
 
 
 def test_main_tables_of_nothing_keep_their_columns(evidence: Evidence, changed):

@@ -27,6 +27,7 @@ CLAIMS = {
     ("null_space_size", "jacobian_null_fraction"): "output ignores most directions",
     ("null_space_size", "covariance_null_fraction"): "activations leave most empty",
     ("logit_equivalence", "kl_share"): "v + v⊥ gives v's next token",
+    ("logit_equivalence", "distance_reduction"): "v + v⊥ nearer to v than a control",
 }
 _UNITS = {"d": "mean d (SD of the score)"}
 _SHARES = "share (of what: see the caption)"
@@ -164,7 +165,8 @@ def protocols(evidence: Evidence) -> Figure | Absent:
             "controlled, the whole interval has to, and where as few samples would put any model "
             "there it stays undecided. The small tick is what the published procedure gives where "
             "there is nothing to find: a hollow mark near it says little, wherever it lies. Shares "
-            "are of v's effect, of all dimensions, and of v's own KL from unsteered. "
+            "are of v's effect, of all dimensions, of v's own KL from unsteered, and of the "
+            "control's distance from v. "
             "The figure does not show which oddity makes the difference: the sentences below "
             "and the table of switches do." + left_out
         ),

@@ -54,10 +54,10 @@ def covariance(evidence: Evidence) -> Figure | Absent:
         name,
         title,
         caption=(
-            "Standard deviation of the residual stream along each principal axis, all prompts "
-            "pooled, relative to the widest axis; both axes are logarithmic. The dashed line is "
+            "Standard deviation of the residual stream along each principal axis, all neutral "
+            "prompts pooled, relative to the widest axis; both axes are logarithmic. The dashed line is "
             "the Marchenko-Pastur edge: axes below it are indistinguishable from noise. The "
-            "dotted vertical line is the number of samples less one: no spectrum can reach "
+            "dotted vertical line is the number of prompts less one: no spectrum can reach "
             "beyond it, whatever the model. The thin lines are the common thresholds of 5% and "
             "1%; the marks are where 95% and 99% of the variance are reached. Axes above the "
             f"noise edge: {listed(beyond)}.{_nothing(counts)} A steep fall shows where "
@@ -77,7 +77,7 @@ def _nothing(above_the_edge: dict[int, int]) -> str:
         return ""
     return (
         f" At layer {listed(silent)} nothing was found: no axis stands out of isotropic noise, and "
-        "a null fraction by any other estimator is that of the number of samples."
+        "a null fraction by any other estimator is that of the number of prompts."
     )
 
 
@@ -98,7 +98,7 @@ def _spectrum(axes: Axes, rows: pl.DataFrame, n_samples: int | None) -> None:
         rows["noise_edge"][0] / values[0], color=VERMILLION, ls="--", lw=1, label="noise edge"
     )
     if n_samples is not None:
-        axes.axvline(n_samples - 1, color=MUTED, ls=":", lw=1, label="samples less one")
+        axes.axvline(n_samples - 1, color=MUTED, ls=":", lw=1, label="prompts less one")
     for level, marker in ((0.95, "o"), (0.99, "s")):
         at = int((rows["cumulative_variance"] < level - 1e-12).sum())
         at = min(at, rows.height - 1)
@@ -155,9 +155,9 @@ def behaviour(evidence: Evidence) -> Figure | Absent:
             "(Jacobian) and in the distribution (Fisher), exact derivatives averaged over "
             f"{listed(prompts)} prompts. Solid lines are taken unsteered, dotted ones after "
             "steering by v. A direction far down is one along which the output barely moves at "
-            "first order in the step. Even few prompts constrain every direction here, because "
-            "each gives one row per word of the vocabulary; but other prompts, later tokens and "
-            "long steps are not shown."
+            "first order in the step. So few prompts leave most directions far down whatever the "
+            "model (the floors of the figure before say how many): other prompts would fill some "
+            "of them, and later tokens and long steps are not shown."
             + (f" No rows are stored for {listed(absent)}." if absent else "")
         ),
         alt=f"Falling spectra, {listed([KIND_NAMES[k] for k in kinds])}, layer {listed(layers)}.",

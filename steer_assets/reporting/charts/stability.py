@@ -22,7 +22,16 @@ def saturation_rows(evidence: Evidence) -> pl.DataFrame:
     ]
     columns = ("layer", "kind", "estimator", "n_prompts", "value", "null_fraction",
                "sampling_floor")  # fmt: skip
-    return pl.concat(own).select(columns).sort("layer", "kind", "n_prompts")
+    found = pl.concat(own).select(columns).sort("layer", "kind", "n_prompts")
+    return found.with_columns(
+        largest_possible=(1 - pl.col("sampling_floor")) * _ambient_dim(evidence)
+    )
+
+
+def _ambient_dim(evidence: Evidence) -> float | None:
+    """Width of the residual stream; None where no null space is stored."""
+    widths = evidence.table("null_spaces")["ambient_dim"]
+    return None if widths.is_empty() else float(widths[0])
 
 
 def saturation(evidence: Evidence) -> Figure | Absent:
@@ -41,10 +50,11 @@ def saturation(evidence: Evidence) -> Figure | Absent:
                 if part.height:
                     axes.plot(part["n_prompts"], part["value"], color=look.colour, ls=look.dash,
                               marker=look.marker, ms=3.4, label=look.label)  # fmt: skip
-            covariance = rows.filter(pl.col("layer") == layer, pl.col("kind") == "covariance")
-            if covariance.height:
-                n = covariance["n_prompts"]
-                axes.plot(n, n - 1, color=MUTED, ls=":", lw=1, label="prompts less one")
+                most = part.drop_nulls("largest_possible")
+                if most.height:
+                    axes.plot(most["n_prompts"], most["largest_possible"], color=look.colour,
+                              ls=":", lw=1)  # fmt: skip
+            axes.plot([], [], color=MUTED, ls=":", lw=1, label="most that so many prompts can show")
             logarithmic(axes)
             axes.set_title(f"layer {layer}")
         y_label(grid[0], "effective dimension")
@@ -53,15 +63,17 @@ def saturation(evidence: Evidence) -> Figure | Absent:
         figure.legend(handles, labels, loc="outside upper left", ncols=2)
         return figure
 
-    growth = _growth(rows)
+    growth = _growth(evidence)
     return make(
         name,
         title,
         caption=(
             "Effective dimension (the study's estimator for each kind: "
-            f"{listed(_estimators(evidence))}) of nested sets of prompts. A flat line has settled; "
-            "one that climbs along the dotted line counts prompts, not directions of the model, "
-            "and its null fraction would shrink with more of them. Growth over the last doubling "
+            f"{listed(_estimators(evidence))}) of nested sets of prompts. The dotted line of each "
+            "colour is the most that so many prompts can show, which is what the sampling floor "
+            "leaves: prompts less one for the covariance, the sum of the prompts' own dimensions "
+            "for the forms. A flat line has settled; one that climbs along its dotted line counts "
+            "prompts, not directions of the model, and its null fraction would shrink with more. Growth over the last doubling "
             f"of prompts: {growth}. A line that is flat over few prompts may still rise later, and "
             "prompts of another kind may fill other directions."
         ),
@@ -76,10 +88,14 @@ def _estimators(evidence: Evidence) -> list[str]:
     return [f"{KIND_NAMES.get(k, k)} {ESTIMATORS.get(e, e)}" for k, e in chosen]
 
 
-def _growth(rows: pl.DataFrame) -> str:
-    """Growth per doubling between the two largest sets, by kind, median over layers."""
-    last = (
-        rows.with_columns(
+def growth_rows(evidence: Evidence) -> pl.DataFrame:
+    """Growth per doubling between the two largest sets of prompts, by layer and kind.
+
+    Layers and kinds with one set, or without a rank in either, are left out.
+    """
+    return (
+        saturation_rows(evidence)
+        .with_columns(
             before=pl.col("value").shift(1).over("layer", "kind"),
             fewer=pl.col("n_prompts").shift(1).over("layer", "kind"),
         )
@@ -92,12 +108,14 @@ def _growth(rows: pl.DataFrame) -> str:
             doublings=(pl.col("n_prompts") / pl.col("fewer")).log(2),
             doubled=(pl.col("value") / pl.col("before")).log(2),
         )
+        .with_columns(growth=2.0 ** (pl.col("doubled") / pl.col("doublings")) - 1)
+        .select("layer", "kind", "n_prompts", "growth")
     )
-    medians = (
-        last.group_by("kind")
-        .agg((2.0 ** (pl.col("doubled") / pl.col("doublings")).median() - 1).alias("growth"))
-        .sort("kind")
-    )
+
+
+def _growth(evidence: Evidence) -> str:
+    """Growth per doubling by kind, median over layers."""
+    medians = growth_rows(evidence).group_by("kind").agg(pl.col("growth").median()).sort("kind")
     words = [f"{KIND_NAMES.get(k, k)} {100 * g:.0f}%" for k, g in medians.rows()]
     return listed(words) if words else "not known"
 
