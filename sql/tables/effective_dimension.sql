@@ -8,7 +8,7 @@ CREATE TABLE effective_dimension (
     n_prompts      INTEGER NOT NULL,
     value          DOUBLE  NOT NULL,   -- rank before rounding up
     null_fraction  DOUBLE  NOT NULL,
-    sampling_floor DOUBLE,             -- of so many prompts; NULL: no bound is known
+    sampling_floor DOUBLE,             -- of so many prompts; null: no bound is known
     run_id         VARCHAR NOT NULL,
     code_version   VARCHAR NOT NULL
 );

@@ -11,7 +11,7 @@ CREATE TABLE equivalence_reports (
     verdict               VARCHAR NOT NULL,   -- of v + v_perp against v, all seeds (family_tests)
     reason                VARCHAR NOT NULL,
     null_fraction_fisher  DOUBLE  NOT NULL,
-    sampling_floor_fisher DOUBLE,             -- NULL: no bound is known for the estimator
+    sampling_floor_fisher DOUBLE,             -- null: no bound is known for the estimator
     n_equivalent          INTEGER NOT NULL,
     n_different           INTEGER NOT NULL,
     n_inconclusive        INTEGER NOT NULL,

@@ -10,9 +10,9 @@ CREATE TABLE identifiability_summary (
     efficacy_low              DOUBLE,             -- null: could not be measured
     efficacy_high             DOUBLE,             -- null: could not be measured
     null_fraction_covariance  DOUBLE,             -- null: too few neutral prompts
-    sampling_floor_covariance DOUBLE,
+    sampling_floor_covariance DOUBLE,             -- null: too few neutral prompts
     null_fraction_fisher      DOUBLE  NOT NULL,
-    sampling_floor_fisher     DOUBLE,             -- NULL: no bound is known for the estimator
+    sampling_floor_fisher     DOUBLE,             -- null: no bound is known for the estimator
     n_equivalent              INTEGER NOT NULL,
     n_different               INTEGER NOT NULL,
     n_inconclusive            INTEGER NOT NULL,

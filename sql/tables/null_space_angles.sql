@@ -14,7 +14,7 @@ CREATE TABLE null_space_angles (
     other_rank       INTEGER NOT NULL,
     ambient_dim      INTEGER NOT NULL,
     null_energy      DOUBLE  NOT NULL,   -- of the other in the null space, relative to a random subspace: below 1 it holds
-    own_null_energy  DOUBLE,             -- the same for held-out prompts of its own: it cannot hold better; NULL: too few
+    own_null_energy  DOUBLE,             -- the same for held-out prompts of its own: it cannot hold better; null: too few
     overlap          DOUBLE  NOT NULL,   -- mean squared cosine of the principal angles
     expected_overlap DOUBLE  NOT NULL,   -- of random subspaces of these ranks
     smallest_angle   DOUBLE  NOT NULL,   -- radians

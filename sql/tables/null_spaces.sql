@@ -13,8 +13,8 @@ CREATE TABLE null_spaces (
     rank                INTEGER NOT NULL,
     null_dim            INTEGER NOT NULL,
     null_fraction       DOUBLE  NOT NULL,
-    sampling_floor      DOUBLE,             -- null fraction that so few prompts give any model; NULL: no bound is known
-    heldout_null_energy DOUBLE,             -- 1: it holds as much of a new prompt as a random one; NULL: too few prompts
+    sampling_floor      DOUBLE,             -- null fraction that so few prompts give any model; null: no bound is known
+    heldout_null_energy DOUBLE,             -- 1: it holds as much of a new prompt as a random one; null: too few prompts
     n_samples           INTEGER NOT NULL,   -- prompts, of all tokens as well
     run_id              VARCHAR NOT NULL,
     code_version        VARCHAR NOT NULL

@@ -12,7 +12,7 @@ CREATE TABLE protocol_comparison (
     value        DOUBLE  NOT NULL,
     low          DOUBLE  NOT NULL,
     high         DOUBLE  NOT NULL,
-    by_itself    DOUBLE,              -- what the method gives where there is nothing to find
+    by_itself    DOUBLE,             -- what the method gives where there is nothing to find; null: no bound is known
     n_prompts    INTEGER NOT NULL,
     finding      VARCHAR NOT NULL,   -- holds, fails, undecided, untestable
     run_id       VARCHAR NOT NULL,

@@ -8,9 +8,9 @@ CREATE TABLE protocol_measures (
     quantity     VARCHAR NOT NULL,
     setting      VARCHAR NOT NULL,   -- as_published, without (one switch off alone), controlled
     switch       VARCHAR NOT NULL,   -- the one that is off, or empty
-    value        DOUBLE,             -- null with low and high where it could not be measured
-    low          DOUBLE,
-    high         DOUBLE,
+    value        DOUBLE,             -- null: could not be measured
+    low          DOUBLE,             -- null: could not be measured
+    high         DOUBLE,             -- null: could not be measured
     by_itself    DOUBLE,             -- what the method gives any model; null: no bound is known
     n_prompts    INTEGER NOT NULL,   -- that the trait has for it
     reason       VARCHAR NOT NULL,   -- why there is no number, or empty

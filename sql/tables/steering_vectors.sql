@@ -9,7 +9,7 @@ CREATE TABLE steering_vectors (
     seed                   INTEGER NOT NULL,
     norm                   DOUBLE  NOT NULL,   -- in units of the residual stream
     cosine_to_base         DOUBLE  NOT NULL,
-    null_energy_covariance DOUBLE,             -- share of the vector's energy, 0 to 1; NULL: too few neutral prompts
+    null_energy_covariance DOUBLE,             -- share of the vector's energy, 0 to 1; null: too few neutral prompts
     null_energy_jacobian   DOUBLE  NOT NULL,
     null_energy_fisher     DOUBLE  NOT NULL,
     sha256                 VARCHAR NOT NULL,

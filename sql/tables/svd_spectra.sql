@@ -8,7 +8,7 @@ CREATE TABLE svd_spectra (
     singular_value      DOUBLE  NOT NULL,
     explained_variance  DOUBLE  NOT NULL,   -- share of the total
     cumulative_variance DOUBLE  NOT NULL,
-    noise_edge          DOUBLE,             -- Marchenko-Pastur edge, in the unit of singular_value; NULL of all tokens
+    noise_edge          DOUBLE,             -- Marchenko-Pastur edge, in the unit of singular_value; null: of all tokens, which depend on one another
     run_id              VARCHAR NOT NULL,
     code_version        VARCHAR NOT NULL
 );

@@ -82,14 +82,14 @@ def test_growth_of_a_rank_is_per_doubling(figures: dict[str, Figure]):
 def test_which_published_conclusions_survive(evidence: Evidence, figures: dict[str, Figure]):
     words = protocols.survival(evidence)
     assert words.startswith(
-        "Controlled, of 7 published conclusions 2 hold (v⊥ alone does nothing; "
+        "Controlled, of 8 published conclusions 2 hold (v⊥ alone does nothing; "
     )
     assert "1 was not measured (v + v⊥ acts like v at every dose)" in words
-    assert words.endswith("Of the 4 that hold as published, 1 survives.")
+    assert words.endswith("Of the 5 that hold as published, 1 survives.")
     figure = figures["protocols"]
     assert figure.alt == words
     assert figure.caption.endswith("Not measured in this study: v + v⊥ acts like v at every dose.")
-    assert figure.data.height == 6
+    assert figure.data.height == 7
 
 
 def test_other_scorers_do_not_speak_for_the_deciding_one(evidence: Evidence, changed):

@@ -295,7 +295,7 @@ def test_no_floor_of_zero_and_no_null_fraction_without_a_word_on_its_floor(
     figures: dict[str, Figure], changed: Callable[..., Evidence], evidence: Evidence
 ):
     words = figures["null_fraction"].caption
-    assert "Floors are 59% for the covariance (240 prompts), 10 to 50% for the Jacobian" in words
+    assert "59% for the covariance (240 prompts), 10 to 50% for the Jacobian (4 prompts)" in words
     assert "no bound is known (above 1% of largest, above 5% of largest and entropy rank)" in words
     for figure in figures.values():
         assert "floor of zero" not in figure.caption

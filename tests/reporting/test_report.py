@@ -140,7 +140,7 @@ def test_a_newcomer_finds_the_numbers_that_matter(evidence: Evidence, page: Page
 
 def test_published_conclusions_are_summed_up_in_a_sentence(page: Page):
     text = page.text.replace("\u00a0", " ")
-    assert "Of the 4 that hold as published, 1 survives." in text
+    assert "Of the 5 that hold as published, 1 survives." in text
     assert "That spanning holds as published and fails when controlled." in text
     assert "Every number, with each switch off alone" in text
 
@@ -165,7 +165,7 @@ def test_a_report_of_nothing_says_what_is_absent(evidence: Evidence, changed: Ch
     assert report.figures == []
     assert not [tag for tag, _ in page.tags if tag == "svg"]
     assert "No verdict on formality" in page.text
-    assert page.text.count("Not shown:") == 18 + 2  # figures, texts, verdicts by protocol
+    assert page.text.count("Not shown:") == 19 + 2  # figures, texts, verdicts by protocol
     assert "The published procedure (protocol “reference”) was not run" in page.text
     for name in ("models", "equivalence_reports", "steering_vectors", "generations"):
         assert f"The table {name} has no rows." in page.text

@@ -156,6 +156,12 @@ def _geometry(layout: Layout, key: PartitionKey) -> None:
             "estimator": "variance_99",
         }
         write(layout, "null_spaces", {**key, "kind": kind}, row)
+    energies = [
+        {"vector_id": vector, "layer": LAYER, "kind": kind}
+        for vector in VECTORS
+        for kind in ("covariance", "jacobian", "fisher")
+    ]
+    write(layout, "null_energies", key, *energies)
     vectors = [
         {"vector_id": vector, "family": family, "layer": LAYER}
         for vector, family in VECTORS.items()
@@ -199,11 +205,12 @@ def _doses(layout: Layout, key: PartitionKey) -> None:
     ranks = [
         {
             "layer": LAYER,
-            "kind": "fisher",
+            "kind": kind,
             "estimator": "variance_99",
             "n_prompts": n,
             "value": value,
         }
+        for kind in ("covariance", "jacobian", "fisher")
         for n, value in ((8, 10.0), (16, 11.0))
     ]
     write(layout, "effective_dimension", key, *ranks)

@@ -23,7 +23,7 @@ def test_a_number_that_is_not_finite_is_never_written(tmp_path: Path) -> None:
 
 
 def test_the_statements_of_the_tables_say_which() -> None:
-    assert nullable("protocol_measures") == {"value", "low", "high"}
+    assert nullable("protocol_measures") == {"value", "low", "high", "by_itself"}
     assert nullable("null_space_angles") == {"own_null_energy"}
     # Keys and names are there in every table.
     assert not any({"model", "trait", "run_id"} & nullable(table) for table in table_statements())

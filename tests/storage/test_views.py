@@ -153,4 +153,4 @@ def test_v_kl_prediction_is_exact_where_the_law_is(full):
 
 def test_v_saturation_is_the_growth_over_a_doubling(full):
     growth = query(full, "FROM v_saturation")["growth_per_doubling"]
-    assert growth.to_list() == pytest.approx([0.1] * len(synthetic.TRAITS))
+    assert growth.to_list() == pytest.approx([0.1] * 3 * len(synthetic.TRAITS))

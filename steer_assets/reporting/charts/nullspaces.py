@@ -89,8 +89,8 @@ def _floors(rows: pl.DataFrame) -> str:
         part = rows.filter(pl.col("kind") == kind)
         known = part["sampling_floor"].drop_nulls()
         if known.len():
-            low, high = (f"{100 * x:.0f}%" for x in extent(known))
-            span = low if low == high else f"{low} to {high}"
+            low, high = (f"{100 * x:.0f}" for x in extent(known))
+            span = f"{low}%" if low == high else f"{low} to {high}%"
             n = listed(sorted(part["n_samples"].unique()))
             parts.append(f"{span} for the {look.label} ({n} prompts)")
     words = f"Floors are {listed(parts)}." if parts else "No floor is stored."

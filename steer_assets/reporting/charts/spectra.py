@@ -55,9 +55,9 @@ def covariance(evidence: Evidence) -> Figure | Absent:
         title,
         caption=(
             "Standard deviation of the residual stream along each principal axis, all neutral "
-            "prompts pooled, relative to the widest axis; both axes are logarithmic. The dashed line is "
-            "the Marchenko-Pastur edge: axes below it are indistinguishable from noise. The "
-            "dotted vertical line is the number of prompts less one: no spectrum can reach "
+            "prompts pooled, relative to the widest axis; both axes are logarithmic. The dashed "
+            "line is the Marchenko-Pastur edge: axes below it are indistinguishable from noise. "
+            "The dotted vertical line is the number of prompts less one: no spectrum can reach "
             "beyond it, whatever the model. The thin lines are the common thresholds of 5% and "
             "1%; the marks are where 95% and 99% of the variance are reached. Axes above the "
             f"noise edge: {listed(beyond)}.{_nothing(counts)} A steep fall shows where "

@@ -73,8 +73,9 @@ def saturation(evidence: Evidence) -> Figure | Absent:
             "colour is the most that so many prompts can show, which is what the sampling floor "
             "leaves: prompts less one for the covariance, the sum of the prompts' own dimensions "
             "for the forms. A flat line has settled; one that climbs along its dotted line counts "
-            "prompts, not directions of the model, and its null fraction would shrink with more. Growth over the last doubling "
-            f"of prompts: {growth}. A line that is flat over few prompts may still rise later, and "
+            "prompts, not directions of the model, and its null fraction would shrink with more. "
+            f"Growth over the last doubling of prompts: {growth}. A line that is flat over few "
+            "prompts may still rise later, and "
             "prompts of another kind may fill other directions."
         ),
         alt=f"Effective dimension against prompts at layer {listed(layers)}. Growth: {growth}.",
