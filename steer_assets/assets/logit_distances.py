@@ -28,7 +28,7 @@ def _frames(
     steps = [Step(row, alpha) for row in range(len(ids)) for alpha in alphas]
     for found in measure(
         model,
-        model.encode(prompts["text"].to_list()),
+        selection.encoded(model, prompts),
         layer,
         directions,
         steps,

@@ -30,7 +30,7 @@ def _divergences(run: StageRun, layer: int) -> Divergences:
     from steer_assets.lm.logits import next_token_logits
 
     model = run.language_model()
-    prompts = selection.protocol_tests(run.rows("prompt_sets"), run.study)["text"].to_list()
+    prompts = selection.protocol_tests(run.rows("prompt_sets"), run.study)
     dose = protocol_sites.headline_dose(run.study)
     families = (UNMATCHED, MATCHED)
     moved = [v for f in families for v in protocol_sites.orthogonal_ids(run.study, f, layer)]
@@ -38,7 +38,7 @@ def _divergences(run: StageRun, layer: int) -> Divergences:
     for site in protocol_sites.sites(run.study):
         values = read_site(run, site, [f"L{layer}.base", *moved])
         arms = [(), *((Addition(layer, row, dose),) for row in range(len(values)))]
-        ids = model.encode(prompts, chat_template=not site.raw)
+        ids = selection.encoded(model, prompts, chat_template=not site.raw)
         report = run.progress(f"logits {site.name}")
         kl = np.empty((len(ids), len(arms)))
         for prompt, logits in next_token_logits(model, ids, arms, values, on_progress=report):
