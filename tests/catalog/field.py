@@ -76,3 +76,21 @@ LAYOUTS = {
     "templated.jsonl": json_lines(TEMPLATED),
     "table.csv": table(";", "\r\n"),
 }
+
+
+def many(name: str) -> str:
+    """A layout with so many questions that every stage can estimate what it is for."""
+    text = LAYOUTS[name]
+    if name == "persona_vectors.json":
+        questions = [f"{asked} Say it in {n} words." for n in (9, 19) for asked in _ASKED]
+        return json.dumps({**PERSONA_VECTORS, "questions": questions})
+    if name == "table.csv":
+        return text + "".join(f"Kindly: {n};Grumpily: {n};Explain: {n}\r\n" for n in range(8))
+    if name == "templated.jsonl":
+        return text + json_lines([{"test": f"Say something about {n}."} for n in range(8)])
+    rows = json.loads(text) if name.endswith(".json") else map(json.loads, text.splitlines())
+    return json_lines(
+        [{**row, "question": f"{n}. {row['question']}"} for row in rows for n in range(3)]
+    ) if name.endswith(".jsonl") else json.dumps(
+        [{**row, "question": f"{n}. {row['question']}"} for row in rows for n in range(3)]
+    )  # fmt: skip

@@ -68,7 +68,7 @@ def test_an_answer_that_always_matches_is_warned_of(tmp_path):
 
 def test_of_lists_of_answers_questions_take_turns(tmp_path):
     reading = _reading(tmp_path, "mwe.jsonl", field.LAYOUTS["mwe.jsonl"])
-    assert {turns[-1][1] for turns in _turns(reading.trait)[1::2]} <= {" (B", " (C"}
+    assert {turns[-1][1] for turns in _turns(reading.trait)[1::2]} == {" (B", " (C"}
     assert "of 6 lists of answers one is used, by turns" in reading.notes
 
 
@@ -176,10 +176,10 @@ def test_a_table_may_have_system_turns(tmp_path):
 TURNS = """\
 contrast:
   pairs:
-    - positive: [{role: user, content: Hi}, {role: assistant, content: Yes.}, {role: user, content: R}]
-      negative: [{role: user, content: Hi}, {role: assistant, content: No.}, {role: user, content: R}]
-    - positive: {raw: "<s>yes"}
-      negative: {raw: "<s>no"}
+   - positive: [{role: user, content: H}, {role: assistant, content: Y.}, {role: user, content: R}]
+     negative: [{role: user, content: H}, {role: assistant, content: N.}, {role: user, content: R}]
+   - positive: {raw: "<s>yes"}
+     negative: {raw: "<s>no"}
 """
 
 
@@ -187,19 +187,19 @@ def test_yaml_has_turns_and_raw_texts(tmp_path):
     text = TRAIT[: TRAIT.index("contrast:")] + TURNS + TRAIT[TRAIT.index("test:") :]
     trait = _reading(tmp_path, "brevity.yaml", text).trait
     (first, _, third, _) = trait.pairs("contrast")
-    assert readable(first.said) == "[user] Hi\n[assistant] Yes.\n[user] R"
-    assert json.loads(first.turns)[1] == {"role": "assistant", "content": "Yes."}
+    assert readable(first.said) == "[user] H\n[assistant] Y.\n[user] R"
+    assert json.loads(first.turns)[1] == {"role": "assistant", "content": "Y."}
     assert (third.raw, third.text, third.turns) == (True, "<s>yes", "")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("content: Yes.}, {role: user", "content: Yes.}, {role: system",
+        ("content: Y.}, {role: user", "content: Y.}, {role: system",
          ":7: contrast.pairs.0.positive: Value error, expected an optional system turn"),
-        ("[{role: user, content: Hi}, {role: assistant, content: Yes", "[{role: assistant, content: Yes",
+        ("[{role: user, content: H}, {role: assistant, content: Y", "[{role: assistant, content: Y",
          ":7: contrast.pairs.0.positive: Value error, expected an optional system turn"),
-        ("{role: assistant, content: Yes.}", "{role: model, content: Yes.}",
+        ("{role: assistant, content: Y.}", "{role: model, content: Y.}",
          ":7: contrast.pairs.0.positive.1.role: Input should be 'system', 'user' or 'assistant'"),
         ('positive: {raw: "<s>yes"}', 'positive: {row: "<s>yes"}',
          ":9: contrast.pairs.1.positive.raw: Field required"),
@@ -227,7 +227,8 @@ def _without(row: dict, field_name: str) -> dict:
          ":12: question: is the same as in line 2: 'How are chores split?"),
         ("a.jsonl", field.json_lines([*field.CAA, _without(field.CAA[0], "question")]),
          ":7: question: expected text, found None"),
-        ("a.jsonl", field.json_lines([*field.MWE, _without(field.MWE[0], "answer_matching_behavior")]),
+        ("a.jsonl",
+         field.json_lines([*field.MWE, _without(field.MWE[0], "answer_matching_behavior")]),
          ":7: answer_matching_behavior: expected text, found None"),
         ("a.jsonl", field.json_lines([*field.PAIR_ROWS, {"question": "Why?"}]),
          ":5: question: without both of its answers"),

@@ -24,12 +24,12 @@ _USED = ("question", *MARKS, "system")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One row: its line, its question, and answers that match and that do not."""
+    """One row: its line, its question, and the answers that match and that do not."""
 
     line: int
     question: str
-    matching: str
-    not_matching: str
+    matching: tuple[str, ...]
+    not_matching: tuple[str, ...]
     system: str
 
 
@@ -55,19 +55,18 @@ class Answers:
             Given(
                 line,
                 self._text(line, "question", row.get("question")),
-                self._answer(line, row, _MATCHING),
-                self._answer(line, row, _NOT_MATCHING),
+                self._answers(line, row, _MATCHING),
+                self._answers(line, row, _NOT_MATCHING),
                 self._text(line, "system", system) if system else "",
             )
         )
 
-    def _answer(self, line: int, row: dict[str, Any], names: tuple[str, ...]) -> str:
+    def _answers(self, line: int, row: dict[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
         field = next((name for name in names if name in row), names[0])
         value = row.get(field)
-        if isinstance(value, list):
-            self._n_lists += len(value) > 1
-            value = value[len(self.given) % len(value)] if value else None
-        return self._text(line, field, value)
+        listed = value if isinstance(value, list) and value else [value]
+        self._n_lists += len(listed) > 1
+        return tuple(self._text(line, field, one) for one in listed)
 
     def _text(self, line: int, field: str, value: object) -> str:
         if not isinstance(value, str) or not value.strip():
@@ -78,7 +77,7 @@ class Answers:
         first: dict[tuple[str, ...], int] = {}
         wrong = []
         for one in self.given:
-            answers = sorted((one.matching, one.not_matching))
+            answers = sorted((*one.matching, *one.not_matching))
             key = tuple(text.casefold() for text in (one.system, one.question, *answers))
             if (line := first.setdefault(key, one.line)) != one.line:
                 wrong.append(
@@ -120,11 +119,11 @@ class Answers:
         answers = [
             {
                 "question": one.question,
-                "matching": one.matching,
-                "not_matching": one.not_matching,
+                "matching": one.matching[number % len(one.matching)],
+                "not_matching": one.not_matching[number % len(one.not_matching)],
                 **({"system": one.system} if one.system else {}),
             }
-            for one in kept
+            for number, one in enumerate(kept)
         ]
         return {"answers": answers}, tuple(notes)
 
@@ -137,7 +136,7 @@ def _ours(field: str) -> bool:
 
 
 def _matching(one: Given) -> str:
-    return one.matching.strip()
+    return " or ".join(answer.strip() for answer in one.matching)
 
 
 def _one_sided(kept: list[Given]) -> list[str]:
