@@ -7,7 +7,9 @@ CREATE TABLE prompt_sets (
     pair_id      VARCHAR NOT NULL,   -- '' for test prompts
     polarity     VARCHAR NOT NULL,   -- positive, negative, neutral
     text         VARCHAR NOT NULL,
-    sha256       VARCHAR NOT NULL,
+    turns        VARCHAR NOT NULL,   -- JSON list of {role, content}; '' for one user turn, and for raw text
+    raw          BOOLEAN NOT NULL,   -- the text has its chat markup; no template is put around it
+    sha256       VARCHAR NOT NULL,   -- of the text; of text, turns and raw where there is more
     run_id       VARCHAR NOT NULL,
     code_version VARCHAR NOT NULL
 );

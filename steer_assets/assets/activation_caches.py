@@ -110,7 +110,7 @@ def activation_caches(run: StageRun) -> Produced:
             selection.all_tests(table),
         ]
     )
-    ids = model.encode(prompts["text"].to_list())
+    ids = selection.encoded(model, prompts)
     rows: dict[int, np.ndarray] = {
         layer: np.empty((len(ids), model.hidden_size), np.float32) for layer in layers
     }

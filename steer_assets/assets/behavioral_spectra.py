@@ -39,7 +39,7 @@ def _forms(run: StageRun) -> Forms:
     model = run.derivative_model()
     tests = selection.generation_tests(run.rows("prompt_sets"), run.study)
     chosen = selection.spread_over_environments(tests, run.study.behaviour.prompts)
-    ids = model.encode(chosen["text"].to_list())
+    ids = selection.encoded(model, chosen)
     forms: Forms = defaultdict(list)
 
     def collect(at: str, layers: list[int], arm: Arm, vectors: np.ndarray | None) -> None:

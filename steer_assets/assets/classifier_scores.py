@@ -48,7 +48,7 @@ def _judged(run: StageRun, voting: list[Scorer]) -> pl.DataFrame:
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "duckdb"},
-    code_version="3",
+    code_version="4",
     needs=("model_snapshot", "generations"),
     settings=("numerics", "scoring.scorers"),
     sources=scorers.sources,

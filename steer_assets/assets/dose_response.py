@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from steer_assets.assets import selection
 from steer_assets.assets.activation_caches import read_activations
 from steer_assets.assets.next_tokens import Step, measure
 from steer_assets.assets.stage import StageRun
@@ -93,7 +94,7 @@ def _frames(
     identity = curves.identity[[step.direction for step in steps]]
     for found in measure(
         model,
-        model.encode(prompts["text"].to_list()),
+        selection.encoded(model, prompts),
         layer,
         curves.directions,
         steps,

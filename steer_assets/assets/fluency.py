@@ -14,7 +14,7 @@ from steer_assets.catalog.protocols import CONTROLLED
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "duckdb"},
-    code_version="2",
+    code_version="3",
     needs=("model_snapshot", "prompt_sets", "generations"),
     settings=("numerics", "prompts.test", "fluency.samples", "fluency.prompts"),
 )
@@ -29,21 +29,20 @@ def fluency(run: StageRun) -> Produced:
 
     settings = run.study.fluency
     tests = selection.generation_tests(run.rows("prompt_sets"), run.study)
-    chosen = selection.spread_over_environments(tests, settings.prompts)["prompt_id"].to_list()
+    chosen = selection.spread_over_environments(tests, settings.prompts)
     texts = run.rows("generations").filter(
         (pl.col("protocol") == CONTROLLED)
         & (pl.col("sample") < settings.samples)
-        & pl.col("prompt_id").is_in(chosen)
+        & pl.col("prompt_id").is_in(chosen["prompt_id"].to_list())
     )
     model = run.language_model()
-    prompts = texts["prompt"].unique(maintain_order=True).to_list()
-    position = {prompt: row for row, prompt in enumerate(prompts)}
+    position = {prompt_id: row for row, prompt_id in enumerate(chosen["prompt_id"])}
     # Equal texts after equal prompts are measured once, so that they have equal numbers.
-    pairs = texts.select("prompt", "text").unique(maintain_order=True).rows()
+    pairs = texts.select("prompt_id", "text").unique(maintain_order=True).rows()
     log_p = log_probabilities(
         model,
-        model.encode(prompts),
-        [(position[prompt], text_ids(model, text)) for prompt, text in pairs],
+        selection.encoded(model, chosen),
+        [(position[prompt_id], text_ids(model, text)) for prompt_id, text in pairs],
         on_progress=run.progress("perplexity"),
     )
     of = dict(zip(pairs, log_p, strict=True))
@@ -52,10 +51,10 @@ def fluency(run: StageRun) -> Produced:
             {
                 "generation_id": generation_id,
                 **dataclasses.asdict(measures.fluency(text)),
-                "perplexity": measures.perplexity(of[prompt, text].tolist()),
+                "perplexity": measures.perplexity(of[prompt_id, text].tolist()),
             }
-            for generation_id, prompt, text in texts.select(
-                "generation_id", "prompt", "text"
+            for generation_id, prompt_id, text in texts.select(
+                "generation_id", "prompt_id", "text"
             ).iter_rows()
         ]
     )

@@ -61,7 +61,7 @@ def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "duckdb"},
-    code_version="3",
+    code_version="4",
     needs=("model_snapshot", "prompt_sets", "vector_families", "protocol_vectors"),
     settings=(
         "seed",

@@ -44,7 +44,7 @@ def _frames(
     random = (arms.vectors["family"] == _CONTROL).to_numpy()[at]
     for found in measure(
         model,
-        model.encode(prompts["text"].to_list()),
+        selection.encoded(model, prompts),
         layer,
         arms.steps,
         steps,

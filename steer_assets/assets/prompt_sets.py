@@ -1,11 +1,10 @@
 """Stage 1: prompts."""
 
-import hashlib
-
 import polars as pl
 
 from steer_assets.assets.stage import Produced, Rows, StageRun, stage
 from steer_assets.catalog import catalog
+from steer_assets.catalog.prompts import checksum
 from steer_assets.catalog.studies import Study
 from steer_assets.storage.hashing import hash_json
 from steer_assets.storage.layout import PartitionKey
@@ -25,7 +24,7 @@ def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
     dimensions=("trait",),
     group="inputs",
     kinds={"polars", "duckdb"},
-    code_version="1",
+    code_version="2",
     settings=("control_trait",),
     sources=_sources,
 )
@@ -34,7 +33,9 @@ def prompt_sets(run: StageRun) -> Produced:
 
     One row per prompt. `contrast` prompts come in pairs that differ only in the pole asked for;
     `test` prompts ask for neither pole; `control` pairs belong to a direction that has nothing to
-    do with the trait.
+    do with the trait. `turns` holds the turns of a prompt that is more than one user turn; of
+    answered questions the last turn is the answer, and its last token is where v is read. `raw`
+    texts get no chat template.
     """
     trait = catalog.trait(run.trait)
     prompts = [
@@ -51,7 +52,9 @@ def prompt_sets(run: StageRun) -> Produced:
                 "pair_id": prompt.pair_id,
                 "polarity": prompt.polarity,
                 "text": prompt.text,
-                "sha256": hashlib.sha256(prompt.text.encode()).hexdigest(),
+                "turns": prompt.turns,
+                "raw": prompt.raw,
+                "sha256": checksum(prompt.text, prompt.turns, prompt.raw),
             }
             for prompt in prompts
         ]

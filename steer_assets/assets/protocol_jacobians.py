@@ -91,7 +91,7 @@ def jacobian(run: StageRun, chosen: list[Site], layer: int, *, finite: bool) -> 
     assert settings is not None
     estimator = run.study.spectra.estimator["jacobian"]
     tests = selection.protocol_tests(run.rows("prompt_sets"), run.study)
-    texts = selection.spread_over_environments(tests, settings.jacobian_prompts)["text"].to_list()
+    prompts = selection.spread_over_environments(tests, settings.jacobian_prompts)
     d = run.model_facts()["hidden_size"]
     found: Fractions = {}
     kind = "finite" if finite else "exact"
@@ -99,7 +99,7 @@ def jacobian(run: StageRun, chosen: list[Site], layer: int, *, finite: bool) -> 
         sites = [site for site in chosen if site.raw == raw]
         layers = sorted({site.read_layer(layer) for site in sites})
         model = run.language_model("float16") if finite else run.derivative_model()
-        ids = model.encode(texts, chat_template=not raw)
+        ids = selection.encoded(model, prompts, chat_template=not raw)
         grams: dict[int, list[np.ndarray]] = {at: [] for at in layers}
         if finite:
             for at in layers:

@@ -92,10 +92,10 @@ def _measured(
     from steer_assets.lm.logits import next_token_logits
 
     model = run.derivative_model()
-    prompts = selection.protocol_tests(run.rows("prompt_sets"), run.study)["text"].to_list()
+    prompts = selection.protocol_tests(run.rows("prompt_sets"), run.study)
     dose = protocol_sites.headline_dose(run.study)
     arms = [(), *((Addition(layer, row, dose),) for row in range(len(vectors)))]
-    ids = model.encode(prompts, chat_template=not site.raw)
+    ids = selection.encoded(model, prompts, chat_template=not site.raw)
     report = run.progress(f"logits {site.name}")
     kl, l2 = np.empty((2, len(ids), len(arms)))
     for prompt, logits in next_token_logits(model, ids, arms, vectors, on_progress=report):

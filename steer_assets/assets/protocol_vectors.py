@@ -43,7 +43,7 @@ def _captured(run: StageRun, prompts: pl.DataFrame, layers: list[int]) -> dict[s
     model = run.language_model()
     found = {}
     for name, template in (("raw", False), ("chat", True)):
-        ids = model.encode(prompts["text"].to_list(), chat_template=template)
+        ids = selection.encoded(model, prompts, chat_template=template)
         for layer, values in capture.capture_last(model, ids, layers).items():
             found[f"{name}/{layer}"] = values
     return found
@@ -95,7 +95,7 @@ def _rows(
     dimensions=("model", "trait"),
     group="protocols",
     kinds={"pytorch", "safetensors", "duckdb"},
-    code_version="1",
+    code_version="2",
     needs=("model_snapshot", "prompt_sets"),
     settings=(
         "seed",

@@ -1,9 +1,33 @@
-"""Which prompts a study uses, from the top of the catalog's lists."""
+"""Which prompts a study uses, from the top of the catalog's lists, and their token ids."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from steer_assets.catalog.studies import Study
 from steer_assets.catalog.traits import ENVIRONMENTS
+
+if TYPE_CHECKING:
+    from steer_assets.lm.model import LanguageModel
+
+
+def encoded(
+    model: LanguageModel, prompts: pl.DataFrame, *, chat_template: bool = True
+) -> list[list[int]]:
+    """Token ids of rows of `prompt_sets`: turns and raw texts as what they are."""
+    from steer_assets.lm.prompts import Prompt, encode_prompts
+
+    return encode_prompts(
+        model,
+        [
+            Prompt(text, tuple((t["role"], t["content"]) for t in json.loads(turns or "[]")), raw)
+            for text, turns, raw in prompts.select("text", "turns", "raw").iter_rows()
+        ],
+        chat_template=chat_template,
+    )
 
 
 def contrast_pairs(prompts: pl.DataFrame, study: Study, role: str = "contrast") -> pl.DataFrame:

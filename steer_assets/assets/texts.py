@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from steer_assets.assets import seeds
+from steer_assets.assets import seeds, selection
 from steer_assets.assets.arms import UNSTEERED, Arm
 from steer_assets.assets.resuming import Pieces
 from steer_assets.assets.stage import StageRun
@@ -63,7 +63,7 @@ def sampled(
         for prompt, environment in enumerate(prompts["environment"])
         for arm in arms.get(environment, [])
     ]
-    encoded = model.encode(prompts["text"].to_list(), chat_template=chat_template)
+    encoded = selection.encoded(model, prompts, chat_template=chat_template)
     keys = prompts["prompt_id"].to_list()
     # Random numbers go by prompt key, so that an arm with keys of its own has its own numbers.
     asked = pairs if independent else [(prompt, UNSTEERED) for prompt in range(len(prompts))]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from steer_assets.encodings import decoded
 from steer_assets.lm.sources import check_folder
 from steer_assets.storage.hashing import hash_file
 
@@ -137,7 +138,7 @@ def _check_sums(folder: Path) -> None:
         return
     if sums.stat().st_size > _MAX_JSON:
         raise ManifestError(f"{CHECKSUMS} is larger than {_MAX_JSON >> 20} MiB")
-    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in decoded(sums.read_bytes(), errors="replace").splitlines():
         digest, _, name = line.partition(" ")
         name = name.strip().lstrip("*")
         if not name:

@@ -5,7 +5,7 @@ so that a pydantic error location becomes `file:line: field: what was expected`.
 """
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
@@ -14,10 +14,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from steer_assets.catalog.errors import CatalogError
+from steer_assets.catalog.sentences import LineOf, Location, sentences
+from steer_assets.encodings import decoded
 from steer_assets.storage.unchanged import Stamp, stamp
 
 Model = TypeVar("Model", bound=BaseModel)
-Location = tuple[int | str, ...]
 #: The largest file of this kind that ships has 12 kB, and a larger one takes seconds per MB.
 MOST_YAML = 1 << 19
 #: Rows and JSON are read a thousand times faster.
@@ -44,18 +45,7 @@ def _line(node: yaml.Node | None, location: Location) -> int:
     return node.start_mark.line + 1 if node is not None else line
 
 
-def sentences(path: Path, line_of: Callable[[Location], int], error: ValidationError) -> str:
-    """One line of text per error: file, line, field, what was expected."""
-    lines = []
-    for detail in error.errors():
-        # Tags of a union's members are in the location, but not in the file.
-        location = tuple(step for step in detail["loc"] if not str(step).startswith("<"))
-        field = ".".join(str(step) for step in location) or "file"
-        lines.append(f"{path}:{line_of(location)}: {field}: {detail['msg']}")
-    return "\n".join(lines)
-
-
-def lines_of(text: str, root: Location) -> Callable[[Location], int]:
+def lines_of(text: str, root: Location) -> LineOf:
     """Line of every place below `root` of a valid JSON text, which is read as YAML; 1 if it is not.
 
     YAML has no tabs for indentation; JSON has no meaning for any blank outside of strings, and a
@@ -152,7 +142,10 @@ def _load(text: str, path: Path) -> tuple[yaml.Node | None, object]:
 
 
 def read_text(path: Path, most: int = _MOST_BYTES) -> str:
-    """The text of a file; CatalogError where it cannot be read, is too large or not UTF-8."""
+    """The text of a file; CatalogError where it cannot be read, is too large or no text.
+
+    UTF-8, with or without a byte-order mark, or UTF-16 with one.
+    """
     try:
         status = path.stat()
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
@@ -163,10 +156,14 @@ def read_text(path: Path, most: int = _MOST_BYTES) -> str:
     except OSError as error:
         raise CatalogError(f"{path}: cannot be read: {error.strerror or error}") from error
     try:
-        return content.decode()
+        text = decoded(content)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise CatalogError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from error
+    if (zero := text.find("\0")) >= 0:  # as in UTF-16 that has lost its byte-order mark
+        line = text.count("\n", 0, zero) + 1
+        raise CatalogError(f"{path}:{line}: holds zero bytes; save the file as UTF-8")
+    return text
 
 
 def read(path: Path, model: type[Model], *, key_field: str) -> Model:

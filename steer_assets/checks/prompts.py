@@ -1,20 +1,24 @@
 """Checks of prompts."""
 
-import hashlib
-
 import polars as pl
 
 from steer_assets.assets.stage import StageRun
+from steer_assets.catalog.prompts import checksum
 from steer_assets.checks.harness import Finding, check
 
 
 @check("prompt_sets", blocking=True)
 def prompts_are_unique(stored: StageRun) -> Finding:
-    """No prompt twice: neither an id, nor a text in the same role; texts match their checksums."""
+    """No id, no test prompt and no pair of a role twice; prompts match their checksums."""
     rows = stored.rows("prompt_sets")
     twice = rows.filter(pl.col("prompt_id").is_duplicated())["prompt_id"].unique().to_list()
-    said = rows.filter(pl.struct("role", "text").is_duplicated())["prompt_id"].to_list()
-    sums = [hashlib.sha256(text.encode()).hexdigest() for text in rows["text"]]
+    # Pairs may share one of their prompts: every positive one beside the same neutral one, say.
+    unit = pl.when(pl.col("pair_id") == "").then("prompt_id").otherwise("pair_id").alias("unit")
+    asked = rows.group_by("role", unit, maintain_order=True).agg(
+        pl.col("text").str.join("\n", ignore_nulls=False)
+    )
+    said = asked.filter(pl.struct("role", "text").is_duplicated())["unit"].to_list()
+    sums = [checksum(*row) for row in rows.select("text", "turns", "raw").iter_rows()]
     changed = rows.filter(pl.Series(sums) != rows["sha256"])["prompt_id"].to_list()
     for found, what in (
         (twice, "ids occur twice"),

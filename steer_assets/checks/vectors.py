@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 
+from steer_assets.assets import selection
 from steer_assets.assets.stage import StageRun
 from steer_assets.assets.vector_families import NONE_ID, read_table
 from steer_assets.checks.harness import Finding, check
@@ -79,7 +80,7 @@ def steering_adds_what_it_says(stored: StageRun) -> Finding:
 
     model = stored.language_model()
     prompts = stored.rows("prompt_sets").filter(pl.col("role") == "test")
-    ids = model.encode([prompts.item(0, "text")])
+    ids = selection.encoded(model, prompts.head(1))
     rows, values = read_table(stored)
     worst = 0.0
     for layer in stored.steer_layers():

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 import yaml
 
-from steer_assets.catalog import catalog, trait_files
+from steer_assets.catalog import catalog, limits, trait_files
 from steer_assets.catalog.errors import CatalogError
+from steer_assets.catalog.layouts import writing
+from steer_assets.catalog.layouts.reading import Reading
 from steer_assets.catalog.models import ModelEntry
 from steer_assets.commands import terminal
 from steer_assets.commands.options import Json
@@ -128,19 +130,67 @@ def list_traits(json: Json = False) -> None:
     terminal.show(terminal.frame_of(rows), as_json=json)
 
 
-@traits.command("check")
-def check_trait(
-    file: Annotated[Path, typer.Argument(help="Trait file: YAML, CSV, JSON lines or JSON.")],
-) -> None:
-    """Say whether a trait file can be used, or what is wrong with it and where."""
-    for name in trait_files.names(file):
-        trait = trait_files.read(file, name)
+TraitFile = Annotated[
+    Path, typer.Argument(help="Trait file: YAML, CSV (any delimiter), JSON lines or JSON.")
+]
+
+
+def _told(file: Path, reading: Reading, *, raw: bool = False) -> None:
+    """What a file is, what became of its parts, and what it cannot say."""
+    trait = reading.trait
+    terminal.say(
+        f"{file} is a trait: {trait.trait}, {trait.n_pairs} contrast pairs, "
+        f"{limits.counted(len(list(trait.tests())))}"
+    )
+    for note in reading.notes:
+        terminal.say(note)
+    marked = [] if raw else limits.templated(reading)
+    if marked:
+        place, markup = marked[0]
         terminal.say(
-            f"{file} is a trait: {trait.trait}, {trait.n_pairs} contrast pairs, "
-            f"{len(list(trait.tests()))} test prompts"
+            f"warning: {file}:{reading.line_of(place)}: {len(marked)} prompts hold chat markup "
+            f"({markup}), and the model's own template would be put around it; "
+            f"`steer traits import {file} --raw` declares them raw, or take the markup out"
         )
-        if trait_files.is_neutral(file, name):
-            terminal.say(
-                f'{name} has no "test" prompts: its contexts are asked about as '
-                f"{trait_files.NEUTRAL!r}"
+    for sentence in limits.limits(trait):
+        terminal.say(f"few: {sentence}")
+
+
+@traits.command("check")
+def check_trait(file: TraitFile) -> None:
+    """Say whether a trait file can be used and what it cannot estimate, or what is wrong where."""
+    for name in trait_files.names(file):
+        _told(file, trait_files.reading(file, name))
+
+
+@traits.command("import")
+def import_trait(
+    file: TraitFile,
+    name: Annotated[str, typer.Option(help="Key; by default that of the file.")] = "",
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Texts with chat markup are taken as they are.")
+    ] = False,
+) -> None:
+    """Write the traits of a file into your catalog, and say what became of what."""
+    found = trait_files.names(file)
+    if name and len(found) > 1:
+        raise CatalogError(f"{file} defines {', '.join(found)}; --name is for a file of one trait")
+    known = catalog.trait_keys()
+    readings = [trait_files.reading(file, own, key=name or own) for own in found]
+    for reading in readings:
+        if reading.trait.trait in known:
+            raise CatalogError(
+                f"the trait {reading.trait.trait!r} is already in the catalog; choose another "
+                "--name, or remove its file"
             )
+    for reading in readings:
+        trait = writing.raw(reading.trait) if raw else reading.trait
+        _told(file, reading, raw=raw)
+        file_name, text = writing.file_of(trait)
+        path = catalog.user_catalog() / "traits" / file_name
+        write_text(path, text)
+        labelled = catalog.user_catalog() / "labelled" / f"{trait.trait}.jsonl"
+        terminal.say(
+            f"wrote {path}; texts labelled positive and negative go to {labelled}, and "
+            f"`steer run --model ... --trait {trait.trait}` runs it"
+        )

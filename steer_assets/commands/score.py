@@ -11,6 +11,7 @@ import typer
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.commands import terminal
+from steer_assets.encodings import decoded_lines
 from steer_assets.paths import data_folder
 from steer_assets.storage.layout import Layout
 
@@ -20,7 +21,7 @@ _CHUNK = 1024
 
 def _lines() -> Iterator[str]:
     try:
-        yield from sys.stdin
+        yield from decoded_lines(sys.stdin.buffer)
     except UnicodeDecodeError as error:
         raise CatalogError(f"standard input is not UTF-8 text: {error}") from error
 

@@ -9,6 +9,8 @@ from typing import Literal, cast
 import numpy as np
 from jaxtyping import Bool
 
+from steer_assets.encodings import decoded
+
 Label = Literal["positive", "negative"]
 _LABELS = ("positive", "negative")
 _MOST_BYTES = 16 << 20
@@ -39,7 +41,7 @@ def read_labelled(path: Path) -> list[LabelledText]:
     if not path.is_file() or path.stat().st_size > _MOST_BYTES:
         raise ValueError(f"{path}: expected a file of {_MOST_BYTES} bytes at most")
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = decoded(path.read_bytes()).split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text ({error})") from error
     for number, line in enumerate(lines, start=1):

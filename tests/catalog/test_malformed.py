@@ -28,8 +28,8 @@ TRAITS = {
     ),
     "duplicate contexts": (
         ("Describe a river.", "describe a tree."),
-        (9, "contrast.contexts"),
-        "must be distinct; repeated: 'describe a tree.'",
+        (10, "contrast.contexts.1"),
+        "is the same as in line 9: 'describe a tree.'",
     ),
     "no contexts": (
         (TRAIT[TRAIT.index("\n    - Describe a t") : TRAIT.index("\ntest:")], " []"),
@@ -53,13 +53,13 @@ TRAITS = {
     ),
     "duplicate test prompts in one environment": (
         ("Explain snow.", "Explain rain."),
-        (13, "test"),
-        "repeated: 'explain rain.'",
+        (15, "test.in_distribution.1"),
+        "is the same as in line 14: 'Explain rain.'",
     ),
     "duplicate test prompts across environments": (
         ("Explain inflation.", "EXPLAIN RAIN."),
-        (13, "test"),
-        "repeated: 'explain rain.'",
+        (17, "test.topic_shift.0"),
+        "is the same as in line 14: 'EXPLAIN RAIN.'",
     ),
     "no test prompts": (
         ("\n    - Explain rain.\n    - Explain snow.", " []"),
@@ -171,7 +171,8 @@ NOT_YAML = {
     "two documents": (b"trait: brevity\n---\ntrait: brevity\n", 2, "but found another document"),
     "an impossible date": (b"trait: brevity\ntitle: 2024-02-31\n", 1, "day is out of range"),
     "Latin-1": ("trait: brevity\ntitle: Kürze\n".encode("latin-1"), 2, "not UTF-8"),
-    "UTF-16": ("trait: brevity\n".encode("utf-16"), 1, "not UTF-8"),
+    "UTF-16 without its mark": ("trait: brevity\n".encode("utf-16-le"), 1, "holds zero bytes"),
+    "half of UTF-16": ("trait: brevity\n".encode("utf-16")[:-1], 1, "not UTF-8"),
     "nothing": (b"", 1, "should be a valid dictionary"),
     "a list": (b"- a\n- b\n", 1, "should be a valid dictionary"),
     "a word": (b"brevity", 1, "should be a valid dictionary"),

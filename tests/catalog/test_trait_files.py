@@ -97,9 +97,10 @@ def test_the_published_layout(tmp_path: Path) -> None:
     assert [t.text for t in manners.tests()] == [
         trait_files.NEUTRAL.replace("{context}", context) for context in ("cats", "dogs", "mice")
     ]
-    assert trait_files.is_neutral(path, "manners")
+    (note,) = trait_files.reading(path, "manners").notes
+    assert trait_files.NEUTRAL in note
     assert [t.text for t in candour.tests()] == ["Write about mice."]
-    assert not trait_files.is_neutral(path, "candour")
+    assert not trait_files.reading(path, "candour").notes
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_the_published_layout(tmp_path: Path) -> None:
         (
             "manners.jsonl",
             TEMPLATES_JSONL + '\n{"positive": "a", "negative": "b"}',
-            "give pairs, or templates with contexts, not both",
+            ":1: contrast: give pairs, or templates with contexts, or answered questions, only one",
         ),
         ("manners.json", "{}", ":1: persona_prompts: expected"),
         ("manners.json", '{"persona_prompts": {"other": {}}}', "unknown trait of manners.json"),

@@ -106,7 +106,11 @@ def test_a_good_trait_file_is_counted(steer, tmp_path):
     ("name", "content", "said"),
     [
         ("brevity", change(TRAIT, "Be long. {context}", "Be long."), ":7: contrast.negative_temp"),
-        ("brevity", change(TRAIT, "Explain snow.", "Explain rain."), ":13: test: Value error, te"),
+        (
+            "brevity",
+            change(TRAIT, "Explain snow.", "Explain rain."),
+            ":15: test.in_distribution.1: is the same as in line 14",
+        ),
         ("shortness", TRAIT, ":1: trait: is 'brevity', but the file is named shortness.yaml"),
         ("brevity", "trait: [", ":1: not valid YAML"),
         ("brevity", "title: K\udcfcrze", ":1: not UTF-8 text; save the file as UTF-8"),

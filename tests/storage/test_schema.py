@@ -9,7 +9,7 @@ from tests.storage import synthetic
 PROMISED = {
     "models": "source revision sha256 architecture n_layers hidden_size vocab_size n_parameters "
     "dtype",
-    "prompt_sets": "prompt_id environment role pair_id polarity text sha256",
+    "prompt_sets": "prompt_id environment role pair_id polarity text turns raw sha256",
     "activation_caches": "layer site position n_prompts hidden_size dtype path bytes sha256",
     "covariance_matrices": "layer environment n_samples trace max_eigenvalue condition_number path",
     "svd_spectra": "layer environment index singular_value explained_variance "

@@ -1,0 +1,216 @@
+"""Contrasts: what asks for one pole of a trait, beside what asks for the other.
+
+Pairs are made from two templates and contexts, from pairs of instructions (system turns) and
+questions, from questions with a matching and a not matching answer, or written out one by one.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from steer_assets.catalog.prompts import Said, Strict, Text, Turn, readable, with_answer
+from steer_assets.catalog.sentences import Location, refuse_repeats
+
+PLACEHOLDER = "{context}"
+#: Forms of a contrast as pydantic's error locations tag them; no field can be called so.
+_FORMS = {"pairs": "<pairs>", "instructions": "<instructions>", "answers": "<answers>"}
+_TEMPLATES = "<templates>"
+#: An answer that is one letter or number in brackets.
+_BRACKETED = re.compile(r"(\s*\([A-Za-z0-9]+)\)\s*")
+
+
+def refuse_repeated_texts(texts: tuple[str, ...]) -> None:
+    """Raise an error that is told by line where two texts of a list are equal but for case."""
+    refuse_repeats(((number,), text) for number, text in enumerate(texts))
+
+
+class Contrast(Strict):
+    """Two templates and the contexts that fill them; each context gives one pair."""
+
+    positive_template: Text
+    negative_template: Text
+    contexts: Annotated[tuple[Text, ...], Field(min_length=2)]
+
+    @field_validator("positive_template", "negative_template")
+    @classmethod
+    def _has_placeholder(cls, template: str) -> str:
+        if template.count(PLACEHOLDER) != 1:
+            raise ValueError(f"the template must contain {PLACEHOLDER} exactly once")
+        return template
+
+    @field_validator("contexts")
+    @classmethod
+    def _contexts_distinct(cls, contexts: tuple[str, ...]) -> tuple[str, ...]:
+        refuse_repeated_texts(contexts)
+        return contexts
+
+    @model_validator(mode="after")
+    def _poles_differ(self) -> "Contrast":
+        if self.positive_template == self.negative_template:
+            raise ValueError("positive_template and negative_template are the same")
+        return self
+
+    def prompts(self) -> Iterator[tuple[Said, Said]]:
+        """Positive and negative prompt of every pair: each context in both templates."""
+        for context in self.contexts:
+            yield (
+                self.positive_template.replace(PLACEHOLDER, context),
+                self.negative_template.replace(PLACEHOLDER, context),
+            )
+
+
+class Pair(Strict):
+    """Two prompts that differ only in the pole asked for."""
+
+    positive: Said
+    negative: Said
+
+    @model_validator(mode="after")
+    def _poles_differ(self) -> "Pair":
+        if self.positive == self.negative:
+            raise ValueError("positive and negative are the same")
+        return self
+
+
+class ContrastPairs(Strict):
+    """Contrast pairs written out one by one."""
+
+    pairs: Annotated[tuple[Pair, ...], Field(min_length=2)]
+
+    @field_validator("pairs")
+    @classmethod
+    def _pairs_distinct(cls, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+        refuse_repeated_texts(
+            tuple(f"{readable(pair.positive)} | {readable(pair.negative)}" for pair in pairs)
+        )
+        return pairs
+
+    def prompts(self) -> Iterator[tuple[Said, Said]]:
+        """Positive and negative prompt of every pair."""
+        for pair in self.pairs:
+            yield pair.positive, pair.negative
+
+
+class Instruction(Strict):
+    """Two system turns that ask for opposite poles."""
+
+    positive: Text
+    negative: Text
+
+    @model_validator(mode="after")
+    def _poles_differ(self) -> "Instruction":
+        if self.positive == self.negative:
+            raise ValueError("positive and negative are the same")
+        return self
+
+
+class ContrastInstructions(Strict):
+    """Pairs of system turns, each before every question.
+
+    The layout of Chen et al. 2025, "Persona Vectors" (arXiv 2507.21509).
+    """
+
+    instructions: Annotated[tuple[Instruction, ...], Field(min_length=1)]
+    questions: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+    @field_validator("instructions")
+    @classmethod
+    def _instructions_distinct(cls, given: tuple[Instruction, ...]) -> tuple[Instruction, ...]:
+        refuse_repeated_texts(tuple(f"{one.positive} | {one.negative}" for one in given))
+        return given
+
+    @field_validator("questions")
+    @classmethod
+    def _questions_distinct(cls, questions: tuple[str, ...]) -> tuple[str, ...]:
+        refuse_repeated_texts(questions)
+        return questions
+
+    @model_validator(mode="after")
+    def _two_pairs(self) -> "ContrastInstructions":
+        if len(self.instructions) * len(self.questions) < 2:
+            raise ValueError("one instruction and one question are one pair; two are needed")
+        return self
+
+    def prompts(self) -> Iterator[tuple[Said, Said]]:
+        """Both prompts of every pair; the first pairs have every question, instructions in turn."""
+        for turn in range(len(self.instructions)):
+            for number, question in enumerate(self.questions):
+                chosen = self.instructions[(number + turn) % len(self.instructions)]
+                yield _instructed(chosen.positive, question), _instructed(chosen.negative, question)
+
+
+def _instructed(instruction: str, question: str) -> tuple[Turn, ...]:
+    return (Turn(role="system", content=instruction), Turn(role="user", content=question))
+
+
+class Answered(Strict):
+    """A question, an answer that shows the positive pole, and one that does not."""
+
+    question: Text
+    matching: Text
+    not_matching: Text
+    system: Annotated[str, Field(max_length=4000)] = ""
+
+    @model_validator(mode="after")
+    def _answers_differ(self) -> "Answered":
+        if self.matching.strip() == self.not_matching.strip():
+            raise ValueError("matching and not_matching are the same answer")
+        return self
+
+
+class ContrastAnswers(Strict):
+    """Questions with two answers: the contrast is at the answer's last token.
+
+    Of an answer such as "(B)" the closing bracket is left out, so that this token is the letter.
+    The layout of Rimsky et al. 2024, "Steering Llama 2 via Contrastive Activation Addition", and of
+    Perez et al. 2022, "Discovering Language Model Behaviors with Model-Written Evaluations".
+    """
+
+    answers: Annotated[tuple[Answered, ...], Field(min_length=2)]
+
+    @field_validator("answers")
+    @classmethod
+    def _questions_distinct(cls, answers: tuple[Answered, ...]) -> tuple[Answered, ...]:
+        refuse_repeats(_places(answers))
+        return answers
+
+    def prompts(self) -> Iterator[tuple[Said, Said]]:
+        """Question and matching answer, question and not matching answer."""
+        for one in self.answers:
+            yield (
+                with_answer(one.question, begun(one.matching), one.system),
+                with_answer(one.question, begun(one.not_matching), one.system),
+            )
+
+
+def _places(answers: tuple[Answered, ...]) -> Iterator[tuple[Location, str]]:
+    for number, one in enumerate(answers):
+        yield (
+            (number,),
+            f"{one.system} {one.question} | {one.matching} | {one.not_matching}".strip(),
+        )
+
+
+def begun(answer: str) -> str:
+    """An answer up to the token that decides: without the bracket that closes a letter."""
+    bracketed = _BRACKETED.fullmatch(answer)
+    return bracketed.group(1) if bracketed else answer
+
+
+def _form_of_contrast(value: Any) -> str:
+    """By the field that only this form has; else, whatever is wrong is said about templates."""
+    for field, tag in _FORMS.items():
+        if field in value if isinstance(value, Mapping) else hasattr(value, field):
+            return tag
+    return _TEMPLATES
+
+
+AnyContrast = Annotated[
+    Annotated[Contrast, Tag("<templates>")]
+    | Annotated[ContrastPairs, Tag("<pairs>")]
+    | Annotated[ContrastInstructions, Tag("<instructions>")]
+    | Annotated[ContrastAnswers, Tag("<answers>")],
+    Discriminator(_form_of_contrast),
+]

@@ -1,0 +1,1 @@
+"""Layouts that trait files come in, other than our YAML."""

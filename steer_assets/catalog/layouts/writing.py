@@ -1,0 +1,55 @@
+"""Traits into files of the user's catalog: YAML, or JSON lines where YAML would be too large."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from steer_assets.catalog.contrasts import ContrastPairs, Pair
+from steer_assets.catalog.limits import MARKUP
+from steer_assets.catalog.prompts import Raw, Said, readable
+from steer_assets.catalog.traits import ENVIRONMENTS, Trait
+from steer_assets.catalog.yaml_files import MOST_YAML
+
+
+def file_of(trait: Trait) -> tuple[str, str]:
+    """Name and text of the file that says the same as `trait`."""
+    value = trait.model_dump(mode="json", exclude_defaults=True)
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
+    if len(text.encode()) <= MOST_YAML:
+        return f"{trait.trait}.yaml", text
+    lines = (json.dumps(row, ensure_ascii=False) for row in _rows(trait, value))
+    return f"{trait.trait}.jsonl", "".join(f"{line}\n" for line in lines)
+
+
+def _rows(trait: Trait, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of `layouts/rows.py`; contrasts of other forms become pairs."""
+    yield {
+        "title": trait.title,
+        "description": trait.description,
+        "positive_pole": trait.poles.positive,
+        "negative_pole": trait.poles.negative,
+    }
+    pairs = (Pair(positive=p, negative=n) for p, n in trait.contrast.prompts())
+    for pair in pairs:
+        yield pair.model_dump(mode="json")
+    for environment in ENVIRONMENTS:
+        for said in value["test"].get(environment, ()):
+            yield {"test": said, "environment": environment}
+
+
+def raw(trait: Trait) -> Trait:
+    """The trait with every text that holds chat markup declared raw."""
+
+    def declared(said: Said) -> Said:
+        return Raw(raw=said) if isinstance(said, str) and MARKUP.search(readable(said)) else said
+
+    pairs = tuple(
+        Pair(positive=declared(positive), negative=declared(negative))
+        for positive, negative in trait.contrast.prompts()
+    )
+    tests = trait.test.model_copy(
+        update={e: tuple(map(declared, getattr(trait.test, e))) for e in ENVIRONMENTS}
+    )
+    return trait.model_copy(update={"contrast": ContrastPairs(pairs=pairs), "test": tests})

@@ -1,0 +1,115 @@
+"""What a prompt may be: a text, several turns, or raw text that already has its chat markup.
+
+- A plain **text** is one user turn; the model's chat template is put around it.
+- **Turns** are a list of `{role, content}`: an optional `system` turn first, then `user` and
+  `assistant` turns in alternation, the first by the user. Where the last is the assistant's, it is
+  an answer begun: the prompt ends with its last token.
+- `{raw: text}` is taken as it is: no template is put around it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+
+Text = Annotated[str, Field(min_length=1, max_length=4000)]
+#: Forms of a prompt as pydantic's error locations tag them; no field can be called so.
+_TEXT, _TURNS, _RAW = "<text>", "<turns>", "<raw>"
+
+
+class Strict(BaseModel):
+    """Nothing unknown is let through, and nothing changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Turn(Strict):
+    """What one side of a conversation says."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Text
+
+
+class Raw(Strict):
+    """A text that already has the markup of its model's chat template."""
+
+    raw: Text
+
+
+def _alternate(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    spoken = [turn.role for turn in turns if turn.role != "system"]
+    system_first = all(turn.role != "system" for turn in turns[1:])
+    expected = ["user" if i % 2 == 0 else "assistant" for i in range(len(spoken))]
+    if not spoken or spoken != expected or not system_first:
+        raise ValueError(
+            "expected an optional system turn, then turns of user and assistant in alternation, "
+            f"the first by the user; found {', '.join(turn.role for turn in turns) or 'none'}"
+        )
+    return turns
+
+
+def _form(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return _TURNS
+    return _RAW if isinstance(value, Mapping | Raw) else _TEXT
+
+
+Turns = Annotated[tuple[Turn, ...], AfterValidator(_alternate)]
+Said = Annotated[
+    Annotated[Text, Tag(_TEXT)] | Annotated[Turns, Tag(_TURNS)] | Annotated[Raw, Tag(_RAW)],
+    Discriminator(_form),
+]
+
+
+def readable(said: Said) -> str:
+    """A prompt as a person reads it, and distinct from every other one of its form."""
+    if isinstance(said, str):
+        return said
+    if isinstance(said, Raw):
+        return said.raw
+    return "\n".join(f"[{turn.role}] {turn.content}" for turn in said)
+
+
+def with_answer(question: str, answer: str, system: str = "") -> tuple[Turn, ...]:
+    """A question, and the answer that the assistant begins."""
+    turns = [Turn(role="system", content=system)] if system else []
+    return (*turns, Turn(role="user", content=question), Turn(role="assistant", content=answer))
+
+
+def checksum(text: str, turns: str, raw: bool) -> str:
+    """SHA-256 of all that a row of `prompt_sets` says of a prompt."""
+    content = json.dumps([text, turns, raw]) if turns or raw else text
+    return sha256(content.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt as it goes into the `prompt_sets` table."""
+
+    prompt_id: str
+    environment: str
+    role: str
+    pair_id: str
+    polarity: str
+    said: Said
+
+    @property
+    def text(self) -> str:
+        """The prompt as a person reads it."""
+        return readable(self.said)
+
+    @property
+    def turns(self) -> str:
+        """JSON list of `{role, content}`; empty for one user turn, and for raw text."""
+        if isinstance(self.said, str | Raw):
+            return ""
+        turns = [turn.model_dump() for turn in self.said]
+        return json.dumps(turns, ensure_ascii=False)
+
+    @property
+    def raw(self) -> bool:
+        """Whether the text is taken as it is, with no template around it."""
+        return isinstance(self.said, Raw)

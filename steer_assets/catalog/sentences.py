@@ -1,0 +1,62 @@
+"""Errors of validation as sentences: file, line, field, what was expected."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+Location = tuple[int | str, ...]
+LineOf = Callable[[Location], int]
+#: Place of a value that occurs again, place of its first occurrence, and its text.
+Repeat = tuple[Location, Location, str]
+#: Type of the error of `refuse_repeats`.
+REPEATED = "repeated"
+_MOST_REPEATS = 20
+_LONGEST_SHOWN = 120
+
+
+def sentences(path: Path, line_of: LineOf, error: ValidationError) -> str:
+    """One line of text per error: file, line, field, what was expected."""
+    lines: list[str] = []
+    for detail in error.errors():
+        # Tags of a union's members are in the location, but not in the file.
+        location = tuple(step for step in detail["loc"] if not str(step).startswith("<"))
+        if detail["type"] == REPEATED:
+            lines += _repeats(path, line_of, location, detail["ctx"]["repeats"])
+            continue
+        field = ".".join(str(step) for step in location) or "file"
+        lines.append(f"{path}:{line_of(location)}: {field}: {detail['msg']}")
+    return "\n".join(lines)
+
+
+def _repeats(path: Path, line_of: LineOf, at: Location, repeats: list[Repeat]) -> Iterator[str]:
+    """A line for every value that occurs again, with the line of its first occurrence."""
+    for again, first, text in repeats[:_MOST_REPEATS]:
+        field = ".".join(str(step) for step in (*at, *again))
+        yield (
+            f"{path}:{line_of((*at, *again))}: {field}: is the same as in line "
+            f"{line_of((*at, *first))}: {text!r}"
+        )
+    if len(repeats) > _MOST_REPEATS:
+        yield f"{path}: {len(repeats) - _MOST_REPEATS} further values occur again"
+
+
+def refuse_repeats(values: Iterable[tuple[Location, str]]) -> None:
+    """Raise an error that `sentences` tells by line, for values that are equal but for case.
+
+    values: the place of each below the field that is validated, and its text.
+    """
+    first: dict[str, Location] = {}
+    repeats: list[Repeat] = []
+    for place, text in values:
+        before = first.setdefault(text.casefold(), place)
+        if before != place:
+            shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+            repeats.append((place, before, shown))
+    if repeats:
+        raise PydanticCustomError(
+            REPEATED,
+            "must be distinct; repeated: {shown}",
+            {"repeats": repeats, "shown": repeats[0][2]},
+        )
