@@ -15,6 +15,7 @@ from steer_assets.checks.harness import LOOKS, Finding, carry_out
 from steer_assets.definitions import defs
 from steer_assets.storage import hdf5, tensors
 from steer_assets.storage.parquet import read_part, write_part
+from steer_assets.storage.schema import nullable
 from tests.finished import KEY, stored
 from tests.tiny import SCORER, World
 
@@ -46,7 +47,7 @@ def rewrite(world: World, table: str, change: Change, **extra: str) -> None:
     only_trait = table in ("prompt_sets", "scorer_validation")
     key = {"trait": KEY["trait"]} if only_trait else {**KEY, **extra}
     path = world.layout.part(table, key)
-    write_part(path, change(read_part(path)))
+    write_part(path, change(read_part(path)), nullable(table))
 
 
 def _set(column: str, value: object, row: int = 0) -> Change:
