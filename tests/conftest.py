@@ -38,6 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.pluginmanager.hasplugin("xdist"):
         for item in items:
             item.add_marker(pytest.mark.xdist_group(_group(item)))
+    for item in items:
+        if _group(item) == "real weights":
+            item.add_marker(pytest.mark.timeout(1800))  # a whole study on a busy machine
     first = ["real weights", "finished run"]
     items.sort(key=lambda item: first.index(g) if (g := _group(item)) in first else len(first))
 
