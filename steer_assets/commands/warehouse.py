@@ -34,8 +34,9 @@ def _is_commented(argument: str) -> bool:
 
 def sql(
     query: Annotated[
-        str, typer.Argument(help="One SQL query; `-` or nothing reads it from standard input.")
-    ] = "",
+        str | None,
+        typer.Argument(help="One SQL query; `-` or nothing reads it from standard input."),
+    ] = None,
     file: Annotated[Path | None, typer.Option(help="A file with one SQL query.")] = None,
     json: Json = False,
 ) -> None:
@@ -43,14 +44,14 @@ def sql(
     terminal.show(questions.ask(Layout(data_folder()), _query(query, file)), as_json=json)
 
 
-def _query(query: str, file: Path | None) -> str:
+def _query(query: str | None, file: Path | None) -> str:
     """The query from the one place where it was given."""
     if file is not None:
-        if query:
+        if query is not None:
             raise ValueError("give a query or --file, not both")
         found, where = _decoded(file.read_bytes(), str(file)), str(file)
-    elif query in ("", "-"):
-        if query == "" and sys.stdin.isatty():
+    elif query is None or query == "-":
+        if query is None and sys.stdin.isatty():
             raise ValueError("no query; give one as an argument, with --file, or on standard input")
         where = "standard input"
         found = _decoded(sys.stdin.buffer.read(), where)

@@ -200,7 +200,14 @@ def test_every_command_explains_itself(steer, command):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nope"], ["run"], ["run", "--model", MODEL], ["sql"], ["db", "nope"], ["run", "--nope"]],
+    [
+        ["nope"],
+        ["run"],
+        ["run", "--model", MODEL],
+        ["sql", "a", "b"],
+        ["db", "nope"],
+        ["run", "--nope"],
+    ],
 )
 def test_wrong_usage_is_exit_2_without_traceback(steer, arguments):
     answer = steer(*arguments)
