@@ -12,7 +12,7 @@ from steer_assets import cli
 from steer_assets.assets import plan
 from steer_assets.assets.stage import STAGES
 from steer_assets.catalog import catalog
-from steer_assets.storage import lineage
+from steer_assets.storage import lineage, schema
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.parquet import write_part
 from tests.reporting.synthetic import build_evidence
@@ -91,9 +91,9 @@ def stored(layout: Layout, rows: dict[str, pl.DataFrame]) -> Layout:
         if table == "null_spaces":
             for kind in ("covariance", "jacobian", "fisher"):
                 part = named.filter(pl.col("kind") == kind)
-                write_part(layout.part(table, {**own, "kind": kind}), part)
+                write_part(layout.part(table, {**own, "kind": kind}), part, schema.nullable(table))
         else:
-            write_part(layout.part(table, own), named)
+            write_part(layout.part(table, own), named, schema.nullable(table))
     stage = STAGES["equivalence_reports"]
     part = layout.relative(layout.part(stage.name, KEY))
     lineage.write_record(
