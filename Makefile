@@ -14,7 +14,7 @@ export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup demo test lint tests unit e2e faults audit pages ui mlflow bench clean
+.PHONY: help setup demo docs test lint tests unit e2e faults audit pages ui mlflow bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -62,6 +62,11 @@ faults: setup  ## kills, damage, contention and the daemon, in full (half an hou
 audit: setup  ## known vulnerabilities of the pinned packages; needs the network
 	test -x $(VENV)/audit/bin/pip-audit || ($(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit)
 	$(VENV)/audit/bin/pip-audit --requirement .constraints.txt --no-deps --disable-pip --strict --progress-spinner off
+
+# In an environment of its own: the site needs the sources alone, no dependency of theirs.
+docs:  ## the documentation site, into build/site
+	test -x $(VENV)/docs/bin/mkdocs || ($(PYTHON) -m venv $(VENV)/docs && $(VENV)/docs/bin/pip install --quiet --disable-pip-version-check mkdocs-material==9.8.2 'mkdocstrings[python]==1.0.8')
+	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --quiet --file docs/mkdocs.yml
 
 ui: setup  ## Dagster (webserver and daemon) on 127.0.0.1:3000
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)

@@ -22,7 +22,7 @@ from steer_assets.storage.syncing import sync
 from tests.commands.conftest import KEY, MODEL, TRAIT
 from tests.storage import synthetic
 
-DOCUMENTS = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")])
+DOCUMENTS = [REPOSITORY / "README.md"]
 TEMPLATES = sorted((REPOSITORY / "steer_assets" / "reporting").rglob("*.j2"))
 #: What stands in a synopsis for something of the reader's own.
 STAND_INS = {
