@@ -74,6 +74,7 @@ def reader(stored, monkeypatch, tmp_path) -> Path:
     folder = tmp_path / "reader"
     folder.mkdir()
     (folder / "sql").symlink_to(REPOSITORY / "sql")
+    (folder / "mine.csv").write_text("positive,negative,test\na,b,c\nd,e,\n")
     (folder / "texts.jsonl").write_text('{"text": "It works well."}\n')
     monkeypatch.chdir(folder)
     monkeypatch.setattr(runner, "materialise", lambda *_, **__: runner.Outcome())
