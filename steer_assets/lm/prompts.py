@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jinja2 import TemplateError
 
+from steer_assets.lm.chat import DEFAULT_DATE, templated
 from steer_assets.lm.model import LanguageModel
 
 #: Between turns where the tokenizer has no chat template, and between parts of one turn.
@@ -91,9 +91,5 @@ def _conversation_ids(lm: LanguageModel, turns: Sequence[tuple[str, str]]) -> li
 
 
 def _templated(lm: LanguageModel, turns: Sequence[tuple[str, str]]) -> list[int]:
-    messages: list[Any] = [{"role": role, "content": content} for role, content in turns]
-    return list(
-        lm.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=True, return_dict=False
-        )
-    )
+    messages = [{"role": role, "content": content} for role, content in turns]
+    return templated(lm.tokenizer, messages, DEFAULT_DATE)

@@ -8,6 +8,7 @@ import torch
 import transformers as tf
 
 from steer_assets.lm.capture import capture_last
+from steer_assets.lm.chat import DEFAULT_DATE
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.prompts import Prompt, encode_prompts
 from tests.tiny import write_model
@@ -138,6 +139,13 @@ def test_without_a_template_turns_stand_below_one_another(
     bare: LanguageModel, prompt: Prompt, shown: str
 ) -> None:
     assert _shown(bare, prompt) == shown
+
+
+def test_several_turns_are_shown_the_pinned_date_too(lm: LanguageModel) -> None:
+    lm.tokenizer.chat_template = "{{ strftime_now('%d %B %Y') }}" + PLAIN
+    date = DEFAULT_DATE.strftime("%d %B %Y")
+    for prompt in (Prompt("Why?"), SYSTEM, ANSWER):
+        assert _shown(lm, prompt).startswith(f"{date}<")
 
 
 def test_mixed_prompts_keep_their_order(chat: LanguageModel) -> None:
