@@ -32,15 +32,16 @@ def _group(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[0]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The group that xdist keeps in one process; it reads the mark once collection has ended."""
+    group = _group(item)
+    item.add_marker(pytest.mark.xdist_group(group))
+    if group == "real weights":
+        item.add_marker(pytest.mark.timeout(1800))  # a whole study on a busy machine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With `-n 2 --dist loadgroup --no-loadscope-reorder` the two long groups begin first."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
-    for item in items:
-        if _group(item) == "real weights":
-            item.add_marker(pytest.mark.timeout(1800))  # a whole study on a busy machine
     first = ["real weights", "finished run"]
     items.sort(key=lambda item: first.index(g) if (g := _group(item)) in first else len(first))
 

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.linear_model import LogisticRegression
 
 from steer_assets.geometry.arrays import as_direction, as_matrix, length
 from steer_assets.geometry.errors import DegenerateError, ShapeError
@@ -97,6 +96,8 @@ def logistic(
     # most 2n coordinates instead of d.
     _, sigma, axes = np.linalg.svd(x, full_matrices=False)
     axes = axes[sigma > NEGLIGIBLE * sigma[0]]
+    from sklearn.linear_model import LogisticRegression  # seconds of import, for this method alone
+
     probe = LogisticRegression(C=1.0, tol=1e-8, max_iter=10_000).fit(x @ axes.T, labels)
     return rescaled(probe.coef_[0] @ axes, length(v))
 

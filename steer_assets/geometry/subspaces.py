@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import linalg, stats
-from sklearn.model_selection import GroupKFold
 
 from steer_assets.geometry.arrays import as_direction, as_matrix, length
 from steer_assets.geometry.errors import DegenerateError, ShapeError, TooFewSamplesError
@@ -167,6 +166,8 @@ def held_out_folds(
         raise TooFewSamplesError(
             f"{n_splits} splits of {n_groups} groups: need 2 splits or more, and a group for each"
         )
+    from sklearn.model_selection import GroupKFold  # seconds of import, for this test alone
+
     folds = GroupKFold(n_splits, shuffle=True, random_state=seed)
     for fitted, held_out in folds.split(matrix, groups=labels):
         spectrum = activation_spectrum(matrix[fitted])

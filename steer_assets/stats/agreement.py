@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import stats
-from sklearn.metrics import cohen_kappa_score
 
 from steer_assets.stats import bootstrap, inputs
 
@@ -85,6 +84,8 @@ def kappa_on_signs(x: ArrayLike, y: ArrayLike, *, dead_zone: float = 0.0) -> flo
     signs = [np.where(np.abs(v) > dead_zone, np.sign(v), 0).astype(int) for v in (first, second)]
     if len(np.unique(signs)) == 1:
         return 1.0
+    from sklearn.metrics import cohen_kappa_score  # seconds of import, for this number alone
+
     return float(cohen_kappa_score(*signs))
 
 

@@ -26,7 +26,7 @@ def test_figures_are_remade_with_the_data_behind_them(stored, steer):
     folder = stored.root / "reports" / MODEL / TRAIT / "figures"
     assert {file.parent for file in files} == {folder}
     assert sorted(files) == sorted(folder.iterdir())
-    assert len(files) == 19 * 3
+    assert len(files) == 20 * 3
     for file in files:
         if file.suffix == ".svg":
             assert "<text" in file.read_text()

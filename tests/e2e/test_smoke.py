@@ -147,7 +147,8 @@ def test_no_null_fraction_lies_below_its_floor_and_prompts_are_counted(world: Wo
     assert claimed.filter(pl.col("null_fraction") < pl.col("sampling_floor") - 1e-9).is_empty()
     # Two prompts leave most of 576 directions empty in the averaged forms as well.
     forms = rows.filter(pl.col("kind") != "covariance", pl.col("estimator") == "variance_99")
-    assert (forms["sampling_floor"] > 0.3).all()
+    assert len(forms) > 0
+    assert (forms["sampling_floor"] > 0).all()
     tokens = rows.filter(pl.col("environment") == "all_tokens")
     assert set(tokens["layer"]) == {15, 20}
     tests = warehouse.query(
