@@ -5,6 +5,7 @@ A query's leading comment is its description; its file name is its question.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ MARK = "<!-- every query of sql/examples -->"
 
 
 def on_page_markdown(markdown: str, **_context: Any) -> str:
-    """Replace the mark in the cookbook page by one section per query."""
+    """Replace the mark in the cookbook page by one section per query, and links to the files."""
+    markdown = re.sub(r"\]\((?:\.\./)+sql/examples/(\w+)\.sql\)", _anchor, markdown)
     return markdown.replace(MARK, "\n\n".join(map(_section, sorted(EXAMPLES.glob("*.sql")))))
+
+
+def _anchor(link: re.Match[str]) -> str:
+    return f"](#{link[1].replace('_', '-')})"
 
 
 def _section(path: Path) -> str:

@@ -15,7 +15,9 @@ from steer_assets.catalog import catalog
 from steer_assets.storage import lineage, schema
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.parquet import write_part
+from steer_assets.storage.syncing import sync
 from tests.reporting.synthetic import build_evidence
+from tests.storage import synthetic
 
 MODEL, TRAIT = "smollm2-135m-instruct", "formality"
 KEY = {"model": MODEL, "trait": TRAIT}
@@ -82,9 +84,10 @@ def rows() -> dict[str, pl.DataFrame]:
     return dict(build_evidence().tables)
 
 
-@pytest.fixture
-def stored(layout: Layout, rows: dict[str, pl.DataFrame]) -> Layout:
+@pytest.fixture(scope="session")
+def partition(rows: dict[str, pl.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """The synthetic partition as parts on disk, and the record that a report was made."""
+    layout = Layout(tmp_path_factory.mktemp("partition") / "data")
     for table, frame in rows.items():
         own = {d: KEY[d] for d in _ONE.get(table, ("model", "trait"))}
         named = frame.with_columns(pl.lit(value).alias(d) for d, value in own.items())
@@ -101,4 +104,22 @@ def stored(layout: Layout, rows: dict[str, pl.DataFrame]) -> Layout:
         inputs=plan.expected_inputs(layout, stage, KEY, catalog.study("quick")), run_id="r",
         mlflow_run_id="", files=[lineage.describe_file(layout, part)],
     )  # fmt: skip
+    return layout
+
+
+@pytest.fixture(scope="session")
+def loaded(partition: Layout, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """The same with its summary, loaded into the database."""
+    root = tmp_path_factory.mktemp("loaded") / "data"
+    layout = Layout(Path(shutil.copytree(partition.root, root)))
+    summary = {**KEY, "protocol": "controlled"}
+    synthetic.write(layout, "identifiability_summary", {}, summary)
+    assert not sync(layout).damaged
+    return layout
+
+
+@pytest.fixture
+def stored(layout: Layout, partition: Layout) -> Layout:
+    """The synthetic partition, to be changed."""
+    shutil.copytree(partition.root, layout.root)
     return layout

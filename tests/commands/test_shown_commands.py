@@ -8,6 +8,7 @@ finished partition. A run itself is replaced: other tests are of runs.
 import html
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,16 +19,16 @@ from steer_assets import cli
 from steer_assets.automation import runner
 from steer_assets.commands import run as run_command
 from steer_assets.paths import REPOSITORY
-from steer_assets.storage.syncing import sync
 from tests.commands.conftest import KEY, MODEL, TRAIT
-from tests.storage import synthetic
 
-DOCUMENTS = [REPOSITORY / "README.md"]
+DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs" / "pages").rglob("*.md"))]
 TEMPLATES = sorted((REPOSITORY / "steer_assets" / "reporting").rglob("*.j2"))
 #: What stands in a synopsis for something of the reader's own.
 STAND_INS = {
     "MODEL": MODEL, "M": MODEL, "TRAIT": TRAIT, "T": TRAIT, "S": "quick", "NAME": "verdicts",
-    "DAYS": "90", "FOLDER": "out", "<commit>": "0" * 40, "<trait>": TRAIT,
+    "qwen--qwen2.5-0.5b-instruct": MODEL,
+    "FILE": "sql/examples/which_scorers_disagree.sql", "DAYS": "90", "FOLDER": "out",
+    "<commit>": "0" * 40, "<trait>": TRAIT,
 }  # fmt: skip
 
 
@@ -61,16 +62,16 @@ def _shown() -> list[tuple[str, str]]:
 
 
 SHOWN = _shown()
+LINES = sorted({line for _, line in SHOWN})
 
 
 @pytest.fixture
-def reader(stored, monkeypatch, tmp_path) -> Path:
+def reader(layout, loaded, monkeypatch, tmp_path) -> Path:
     """A folder with what the reader has: a finished partition, texts, and vectors to bring."""
-    synthetic.write(stored, "identifiability_summary", {}, {**KEY, "protocol": "controlled"})
-    page = stored.pair_file("reports", MODEL, TRAIT, ".html")
+    shutil.copytree(loaded.root, layout.root)
+    page = layout.pair_file("reports", MODEL, TRAIT, ".html")
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("<html></html>")
-    sync(stored)
     folder = tmp_path / "reader"
     folder.mkdir()
     (folder / "sql").symlink_to(REPOSITORY / "sql")
@@ -110,8 +111,8 @@ def _is_group(arguments: list[str]) -> bool:
 OWN_FILES = {"models add", "traits check", "traits import", "vectors import", "vectors export"}
 
 
-@pytest.mark.parametrize(("where", "line"), SHOWN, ids=[line for _, line in SHOWN])
-def test_a_shown_command_can_be_typed(reader, steer, where, line):
+@pytest.mark.parametrize("line", LINES)
+def test_a_shown_command_can_be_typed(reader, steer, line):
     arguments, stdin = _typed(line)
     if _is_group(arguments) or line in ("steer sql", "steer score", "steer table"):
         arguments = [*arguments, "--help"]
@@ -122,7 +123,7 @@ def test_a_shown_command_can_be_typed(reader, steer, where, line):
         assert answer.code == 0, answer.err
 
 
-def test_what_a_run_prints_last_can_be_typed(reader, steer, stored):
+def test_what_a_run_prints_last_can_be_typed(reader, steer):
     said = steer("run", "--model", MODEL, "--trait", TRAIT).err
     lines = [line.partition("steer ")[2] for line in said.splitlines() if "steer " in line]
     assert lines
@@ -135,5 +136,5 @@ def test_what_a_run_prints_last_can_be_typed(reader, steer, stored):
 
 
 def test_documents_show_commands():
-    assert {where for where, _ in SHOWN} >= {"README.md", "help"}
-    assert len(SHOWN) > 20
+    assert {where for where, _ in SHOWN} >= {"README.md", "bring.md", "operate.md", "help"}
+    assert len(LINES) > 20

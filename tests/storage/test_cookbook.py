@@ -24,13 +24,13 @@ def layout(tmp_path) -> Layout:
 
 
 @pytest.mark.parametrize("name", list(EXAMPLES))
-def test_a_file_begins_with_its_question_and_is_in_the_readme(name: str):
+def test_a_file_begins_with_its_question_and_is_in_the_cookbook(name: str):
     first, *rest = EXAMPLES[name].splitlines()
     assert first.startswith("-- ")
     assert len(first) > 30
     assert rest
-    readme = (REPOSITORY / "README.md").read_text()
-    assert f"sql/examples/{name}.sql" in readme
+    cookbook = (REPOSITORY / "docs" / "pages" / "cookbook.md").read_text()
+    assert f"sql/examples/{name}.sql" in cookbook
 
 
 def _at(layout: Layout, asset: str, when: datetime) -> None:
