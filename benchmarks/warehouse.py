@@ -21,11 +21,11 @@ import duckdb
 
 from benchmarks import synthetic
 from benchmarks.measure import seconds
-from steer_assets.assets import plan
 from steer_assets.paths import SQL
-from steer_assets.storage import syncing, warehouse
+from steer_assets.pipeline import freshness
+from steer_assets.storage.database import syncing, warehouse
+from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.parquet import write_part
 
 HERE = Path(__file__).parent
 TIMES = 9
@@ -100,7 +100,7 @@ def syncs(layout: Layout, size: synthetic.Size) -> dict[str, Any]:
 def commands(layout: Layout) -> dict[str, Any]:
     """What `steer db sync` does besides: compare every artifact with today's catalog."""
     frames: list[Any] = []
-    taken = seconds(lambda: frames.append(plan.expected_frame(layout)))
+    taken = seconds(lambda: frames.append(freshness.expected_frame(layout)))
     assert not syncing.sync(layout, expected_inputs=frames[0]).deferred
     return {"expected_inputs": {**spread([taken]), "rows": len(frames[0])}}
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from steer_assets.lm.capture import capture_last
-from steer_assets.lm.intervene import Addition, Arm
+from steer_assets.lm.forward.intervene import Addition, Arm
+from steer_assets.lm.measurements.capture import capture_last
 from steer_assets.lm.model import LanguageModel
 
 LAYER = 15

@@ -26,8 +26,8 @@ from steer_assets.commands import (
     warehouse,
 )
 from steer_assets.paths import data_folder
-from steer_assets.storage.parquet import DamagedFileError
-from steer_assets.storage.warehouse import WarehouseBusyError, WarehouseDamagedError
+from steer_assets.storage.database.warehouse import WarehouseBusyError, WarehouseDamagedError
+from steer_assets.storage.files.parquet import DamagedFileError
 
 app = typer.Typer(
     no_args_is_help=True,

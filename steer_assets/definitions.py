@@ -3,11 +3,11 @@
 import dagster as dg
 
 from steer_assets import assets
-from steer_assets.assets.execution import all_assets, resources
 from steer_assets.automation.jobs import JOBS
 from steer_assets.automation.schedules import SCHEDULES
 from steer_assets.automation.sensors import SENSORS
 from steer_assets.checks import CHECKS
+from steer_assets.pipeline.dagster_asset import all_assets, resources
 
 defs = dg.Definitions(
     assets=all_assets(),

@@ -18,14 +18,16 @@ import polars as pl
 
 from steer_assets.catalog.errors import UnknownNameError
 from steer_assets.paths import data_folder
-from steer_assets.storage import hdf5, schema, tensors, warehouse
+from steer_assets.storage import schema
+from steer_assets.storage.database import warehouse
+from steer_assets.storage.files import hdf5, tensors
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.slugs import validate_slug
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from steer_assets.reporting.figures import Figure
+    from steer_assets.reporting.figures.figure import Figure
 
 _LAYER = "last/"
 
@@ -121,9 +123,10 @@ class Results(Mapping[str, pl.DataFrame]):
             UnknownNameError: there is no such figure; names the nearest ones.
             LookupError: it has nothing to show; says why.
         """
-        from steer_assets.assets.report_evidence import stored
-        from steer_assets.reporting.figures import Absent
-        from steer_assets.reporting.sections import every_chart
+        from steer_assets import assets  # noqa: F401 - registers the stages
+        from steer_assets.pipeline.report_evidence import stored
+        from steer_assets.reporting.figures.figure import Absent
+        from steer_assets.reporting.pages.sections import every_chart
 
         evidence = stored(self._layout, model, trait)
         made = {drawn.name: drawn for chart in every_chart() for drawn in [chart(evidence)]}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from steer_assets.storage.database.syncing import sync
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.syncing import sync
 from tests.finished import finished, original
 from tests.storage import synthetic
 from tests.timings import Timings

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from steer_assets.assets.stage import STAGES, StageRun
+from steer_assets.assets import STAGES
+from steer_assets.pipeline.stage import StageRun
 from tests.tiny import (
     MODEL,
     STUDY,

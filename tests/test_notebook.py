@@ -11,11 +11,11 @@ import pytest
 import steer_assets
 from steer_assets.catalog.errors import UnknownNameError
 from steer_assets.notebook import Results
-from steer_assets.storage import hdf5, tensors
+from steer_assets.storage.database.syncing import sync
+from steer_assets.storage.files import hdf5, tensors
+from steer_assets.storage.files.parquet import DamagedFileError
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.parquet import DamagedFileError
 from steer_assets.storage.slugs import InvalidKeyError
-from steer_assets.storage.syncing import sync
 from tests.storage import synthetic
 from tests.storage.processes import run_python
 

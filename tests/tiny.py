@@ -203,8 +203,8 @@ def make_world(root: Path, *, scorer: Path, source: Path | None = None) -> World
 @contextmanager
 def few_figures() -> Iterator[None]:
     """Pages with a single figure: drawing takes longer than all that a tiny study computes."""
-    from steer_assets.reporting import report
-    from steer_assets.reporting.charts import nullspaces
+    from steer_assets.reporting.figures.charts import nullspaces
+    from steer_assets.reporting.pages import report
 
     chart = nullspaces.null_fraction
     kept = [dataclasses.replace(s, charts=(chart,)) for s in report.SECTIONS if chart in s.charts]

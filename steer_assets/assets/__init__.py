@@ -1,26 +1,22 @@
 """The stages of the graph, in pipeline order; importing this package registers them all."""
 
-from steer_assets.assets import (  # noqa: I001 - pipeline order
-    prompt_sets,
-    model_snapshot,
+from steer_assets.assets.inputs import prompt_sets, model_snapshot  # noqa: I001 - pipeline order
+from steer_assets.assets.geometry import (
     activation_caches,
     covariance_matrices,
     svd_spectra,
     behavioral_spectra,
-    vector_families,
-    protocol_vectors,
-    protocol_measures,
-    logit_distances,
-    generations,
-    fluency,
-    scorer_validation,
-    classifier_scores,
-    protocol_comparison,
-    equivalence_reports,
-    identifiability_summary,
 )
+from steer_assets.assets.vectors import vector_families
+from steer_assets.assets.protocols import protocol_vectors, protocol_measures
+from steer_assets.assets.vectors import logit_distances
+from steer_assets.assets.evidence import generations, fluency, scorer_validation, classifier_scores
+from steer_assets.assets.protocols import protocol_comparison
+from steer_assets.assets.reports import equivalence_reports, identifiability_summary
+from steer_assets.pipeline.stage import STAGES
 
 __all__ = [
+    "STAGES",
     "activation_caches",
     "behavioral_spectra",
     "classifier_scores",

@@ -17,9 +17,9 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.events import DagsterEventType
 
-from steer_assets.assets.stage import STAGES
-from steer_assets.automation.orphans import close_orphaned_runs
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
+from steer_assets.pipeline.orphaned_runs import close_orphaned_runs
 from steer_assets.resources.tracking import known_runs
 from steer_assets.storage import garbage
 from steer_assets.storage.garbage import Waste

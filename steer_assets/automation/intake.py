@@ -22,11 +22,11 @@ from steer_assets.automation.manifest import ManifestError, check_local
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.models import ModelEntry
-from steer_assets.lm.sources import Source, locate
+from steer_assets.lm.loading.sources import Source, locate
 from steer_assets.paths import data_folder
-from steer_assets.reporting.plain import plain
-from steer_assets.storage.atomic import write_text
-from steer_assets.storage.hashing import hash_json
+from steer_assets.reporting.safe_text import plain
+from steer_assets.storage.files.atomic import write_text
+from steer_assets.storage.files.hashing import hash_json
 from steer_assets.storage.slugs import InvalidKeyError, validate_slug
 
 #: A failing entry that changed less than this long ago may still be being copied.

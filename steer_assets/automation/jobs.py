@@ -5,7 +5,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 
 _PAIR = ("model", "trait")
 #: Jobs by the dimensions of the stages they hold: a whole partition through.

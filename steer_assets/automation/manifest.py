@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from steer_assets.encodings import decoded
-from steer_assets.lm.sources import check_folder
-from steer_assets.storage.hashing import hash_file
+from steer_assets.lm.loading.sources import check_folder
+from steer_assets.storage.files.hashing import hash_file
 
 _MAX_JSON = 16 << 20
 _MAX_HEADER = 100 << 20

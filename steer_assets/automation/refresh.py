@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from steer_assets.assets import plan
-from steer_assets.assets.stage import STAGES, Stage
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.studies import Study
+from steer_assets.pipeline import freshness
+from steer_assets.pipeline.stage import Stage
 from steer_assets.storage.layout import Layout, PartitionKey
 
 
@@ -37,7 +38,7 @@ def selection(
     chosen: list[str] = []
     for stage in stages_of(dimensions):
         downstream = any(name in chosen for name in stage.needs)
-        if force or downstream or not plan.check(layout, stage, key, study).fresh:
+        if force or downstream or not freshness.check(layout, stage, key, study).fresh:
             chosen.append(stage.name)
     return chosen
 
@@ -51,8 +52,8 @@ def stored_partitions(
     """
     found: dict[tuple[str, ...], tuple[PartitionKey, str]] = {}
     for stage in stages_of(dimensions):
-        for key in plan.materialised(layout, stage):
-            if record := plan.record_of(layout, stage, key):
+        for key in freshness.materialised(layout, stage):
+            if record := freshness.record_of(layout, stage, key):
                 found[tuple(key.values())] = (key, record.study)
     for key, name in found.values():
         try:
@@ -67,7 +68,8 @@ def due(layout: Layout, dimensions: tuple[str, ...]) -> Iterator[Due]:
         try:
             stages = selection(layout, dimensions, key, study)
             behind = any(
-                plan.stale_upstream(layout, stage, key, study) for stage in stages_of(dimensions)
+                freshness.stale_upstream(layout, stage, key, study)
+                for stage in stages_of(dimensions)
             )
         except CatalogError:
             continue  # its trait or model is gone from the catalog

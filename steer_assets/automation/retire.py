@@ -8,17 +8,17 @@ from pathlib import Path
 
 import dagster as dg
 
-from steer_assets.assets import plan
-from steer_assets.assets.stage import STAGES
-from steer_assets.automation import intake, partitions
+from steer_assets.assets import STAGES
+from steer_assets.automation import intake
 from steer_assets.automation.jobs import JOB_NAMES
 from steer_assets.automation.runner import run_job
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
+from steer_assets.pipeline import freshness, partitions
 from steer_assets.resources.active_study import default_study
 from steer_assets.resources.tracking import forget_model
-from steer_assets.storage import syncing
-from steer_assets.storage.atomic import write_text
+from steer_assets.storage.database import syncing
+from steer_assets.storage.files.atomic import write_text
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.lineage import TABLE
 from steer_assets.storage.slugs import validate_slug
@@ -106,17 +106,17 @@ def retire(layout: Layout, instance: dg.DagsterInstance, model: str) -> Retired:
             instance.event_log_storage.wipe_asset_cached_status(dg.AssetKey(stage.name))
     forget_model(model, logging.getLogger(__name__))
     _summarise(layout, instance)
-    retired.synced = syncing.sync(layout, expected_inputs=plan.expected_frame(layout))
+    retired.synced = syncing.sync(layout, expected_inputs=freshness.expected_frame(layout))
     return retired
 
 
 def _summarise(layout: Layout, instance: dg.DagsterInstance) -> None:
     """Make the summary of what is left, or remove it with the last report."""
     summary = STAGES["identifiability_summary"]
-    record = plan.record_of(layout, summary, {})
+    record = freshness.record_of(layout, summary, {})
     if record is None:
         return
-    if any(plan.materialised(layout, STAGES["equivalence_reports"])):
+    if any(freshness.materialised(layout, STAGES["equivalence_reports"])):
         try:
             study = catalog.study(record.study)
         except CatalogError:

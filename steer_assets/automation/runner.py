@@ -19,15 +19,15 @@ from dagster_shared.error import SerializableErrorInfo
 from filelock import FileLock
 from sqlalchemy.exc import OperationalError
 
-from steer_assets.assets import plan
-from steer_assets.assets.execution import FORCE_TAG
-from steer_assets.automation import intake, partitions, refresh
+from steer_assets.automation import intake, refresh
 from steer_assets.automation.jobs import JOB_NAMES
-from steer_assets.automation.orphans import PROCESS_TAG, close_orphaned_runs, signature
 from steer_assets.catalog.studies import Study
 from steer_assets.paths import REPOSITORY
+from steer_assets.pipeline import freshness, partitions
+from steer_assets.pipeline.dagster_asset import FORCE_TAG
+from steer_assets.pipeline.orphaned_runs import PROCESS_TAG, close_orphaned_runs, signature
 from steer_assets.resources.tracking import sweep_orphans
-from steer_assets.storage import syncing, warehouse
+from steer_assets.storage.database import syncing, warehouse
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 
 
@@ -169,7 +169,7 @@ def materialise(
                 target = outcome.made if stage.name in made else outcome.fresh
                 target.append((stage.name, name))
     try:
-        outcome.synced = syncing.sync(layout, expected_inputs=plan.expected_frame(layout))
+        outcome.synced = syncing.sync(layout, expected_inputs=freshness.expected_frame(layout))
     except warehouse.WarehouseDamagedError as error:  # results are safe in Parquet
         outcome.synced = syncing.SyncResult(deferred=str(error))
     return outcome

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from steer_assets.assets.execution import FORCE_TAG
-from steer_assets.automation import partitions, refresh
+from steer_assets.automation import refresh
 from steer_assets.automation.jobs import JOB_NAMES, JOBS
 from steer_assets.paths import data_folder
+from steer_assets.pipeline import partitions
+from steer_assets.pipeline.dagster_asset import FORCE_TAG
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 
 PURPOSE_TAG = "steer/by"

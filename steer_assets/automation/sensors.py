@@ -2,8 +2,9 @@
 
 import dagster as dg
 
-from steer_assets.automation import intake, partitions
-from steer_assets.automation.orphans import close_orphaned_runs
+from steer_assets.automation import intake
+from steer_assets.pipeline import partitions
+from steer_assets.pipeline.orphaned_runs import close_orphaned_runs
 from steer_assets.resources.tracking import sweep_orphans
 
 AUTOMATION_TAG = "steer/by"

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.sentences import LineOf, Location, sentences
 from steer_assets.encodings import decoded
-from steer_assets.storage.unchanged import Stamp, stamp
+from steer_assets.storage.files.file_stamp import Stamp, stamp
 
 Model = TypeVar("Model", bound=BaseModel)
 #: The largest file of this kind that ships has 12 kB, and a larger one takes seconds per MB.

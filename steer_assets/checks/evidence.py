@@ -2,13 +2,15 @@
 
 import polars as pl
 
-from steer_assets.assets import plan, selection
-from steer_assets.assets.stage import STAGES, StageRun
+from steer_assets.assets import STAGES
 from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.checks.harness import Finding, check
 from steer_assets.checks.protocols import expected_texts
+from steer_assets.pipeline import freshness
+from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.stage import StageRun
 from steer_assets.resources import scorers
-from steer_assets.scoring.protocol import ScorerUnavailable
+from steer_assets.scoring.scorer import ScorerUnavailable
 
 
 @check("generations", blocking=True)
@@ -138,8 +140,8 @@ def judges_can_tell(stored: StageRun) -> Finding:
 def fluency_is_measured(stored: StageRun) -> Finding:
     """One row per chosen text; perplexity at least 1, shares between 0 and 1."""
     rows, settings = stored.rows("fluency"), stored.study.fluency
-    tests = selection.generation_tests(stored.rows("prompt_sets"), stored.study)
-    prompts = selection.spread_over_environments(tests, settings.prompts)["prompt_id"]
+    tests = prompt_selection.generation_tests(stored.rows("prompt_sets"), stored.study)
+    prompts = prompt_selection.spread_over_environments(tests, settings.prompts)["prompt_id"]
     texts = stored.rows("generations").filter(
         (pl.col("protocol") == CONTROLLED)
         & (pl.col("sample") < settings.samples)
@@ -204,7 +206,7 @@ def summary_has_every_report(stored: StageRun) -> Finding:
     have = set(stored.rows("identifiability_summary").select("model", "trait").iter_rows())
     made = {
         (key["model"], key["trait"])
-        for key in plan.materialised(stored.layout, STAGES["equivalence_reports"])
+        for key in freshness.materialised(stored.layout, STAGES["equivalence_reports"])
     }
     if missing := sorted(made - have):
         return Finding(False, f"{len(missing)} reports are not in it, {'|'.join(missing[0])} first")

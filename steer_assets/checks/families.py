@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from steer_assets.assets.stage import StageRun
 from steer_assets.checks.harness import Finding, check
+from steer_assets.pipeline.stage import StageRun
 
 
 @check("equivalence_reports", blocking=True)

@@ -5,19 +5,19 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from steer_assets.assets import selection
-from steer_assets.assets.activation_caches import read_activations
-from steer_assets.assets.behavioral_spectra import KINDS
-from steer_assets.assets.covariance_matrices import FEWEST, POOLED, samples
-from steer_assets.assets.stage import StageRun
-from steer_assets.assets.token_moments import (
+from steer_assets.assets.geometry._token_moments import (
     ALL_TOKENS,
     read_environments,
     read_halves,
     read_prompt_parts,
 )
+from steer_assets.assets.geometry.activation_caches import read_activations
+from steer_assets.assets.geometry.behavioral_spectra import KINDS
+from steer_assets.assets.geometry.covariance_matrices import FEWEST, POOLED, samples
 from steer_assets.checks.harness import Finding, check
-from steer_assets.storage.hdf5 import read_array, read_arrays
+from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.stage import StageRun
+from steer_assets.storage.files.hdf5 import read_array, read_arrays
 
 _RELATIVE = 1e-6
 
@@ -33,9 +33,9 @@ def activations_are_whole(stored: StageRun) -> Finding:
     expected = sum(
         len(part)
         for part in (
-            selection.contrast_pairs(table, stored.study),
-            selection.contrast_pairs(table, stored.study, role="control"),
-            selection.all_tests(table),
+            prompt_selection.contrast_pairs(table, stored.study),
+            prompt_selection.contrast_pairs(table, stored.study, role="control"),
+            prompt_selection.all_tests(table),
         )
     )
     width = stored.model_facts()["hidden_size"]
@@ -148,8 +148,8 @@ def spectra_keep_the_energy(stored: StageRun) -> Finding:
 
 def _floor_of(stored: StageRun, row: dict[str, object], d: int) -> float | None:
     """What the floor of a covariance's null fraction must be."""
-    from steer_assets.geometry.floors import part_floors
-    from steer_assets.geometry.ranks import covariance_floor
+    from steer_assets.geometry.null_spaces.floors import part_floors
+    from steer_assets.geometry.null_spaces.ranks import covariance_floor
 
     if row["environment"] == ALL_TOKENS:
         parts = read_prompt_parts(stored, int(str(row["layer"])))
@@ -184,7 +184,7 @@ def floors_of_forms_are_shown(stored: StageRun) -> Finding:
 
     A floor is NULL where no bound is known; it is never 0 because nobody looked.
     """
-    from steer_assets.geometry.floors import ADDITIVE
+    from steer_assets.geometry.null_spaces.floors import ADDITIVE
 
     seen = 0
     for kind in KINDS:

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from steer_assets.assets import plan
-from steer_assets.assets.execution import LANGUAGE_MODEL_POOL
-from steer_assets.assets.stage import STAGES, StageRun
-from steer_assets.automation import partitions
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.studies import Study
+from steer_assets.pipeline import freshness, partitions
+from steer_assets.pipeline.dagster_asset import LANGUAGE_MODEL_POOL
+from steer_assets.pipeline.stage import StageRun
+from steer_assets.storage.files.parquet import DamagedFileError
 from steer_assets.storage.lineage import Record
-from steer_assets.storage.parquet import DamagedFileError
 from steer_assets.storage.shards import Shards
 
 Value = bool | int | float | str
@@ -57,7 +57,7 @@ def look_at(look: Look, context: dg.AssetCheckExecutionContext, stage_name: str)
     step = context.op_execution_context
     key = partitions.partition_of(step, stage.dimensions)
     layout = resources.store.layout
-    record = plan.record_of(layout, stage, key)
+    record = freshness.record_of(layout, stage, key)
     if record is None:
         return Finding(False, "nothing is stored for this partition")
     shards = Shards(layout, stage.name, key, "")

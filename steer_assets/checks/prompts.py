@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from steer_assets.assets.stage import StageRun
 from steer_assets.catalog.prompts import checksum
 from steer_assets.checks.harness import Finding, check
+from steer_assets.pipeline.stage import StageRun
 
 
 @check("prompt_sets", blocking=True)

@@ -5,15 +5,15 @@ import hashlib
 import numpy as np
 import polars as pl
 
-from steer_assets.assets import protocol_sites, selection
-from steer_assets.assets.arms import arms_by_environment
-from steer_assets.assets.protocol_settings import AS_PUBLISHED, TOUCHED
-from steer_assets.assets.protocol_settings import CONTROLLED as CONTROLLED_SETTING
-from steer_assets.assets.protocol_vectors import read_site
-from steer_assets.assets.stage import StageRun
-from steer_assets.assets.vector_families import NONE_ID
+from steer_assets.assets.protocols.protocol_vectors import read_site
+from steer_assets.assets.vectors.vector_families import NONE_ID
 from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.checks.harness import Finding, check
+from steer_assets.pipeline.design import prompt_selection, protocol_sites
+from steer_assets.pipeline.design.arms import arms_by_environment
+from steer_assets.pipeline.design.protocol_settings import AS_PUBLISHED, TOUCHED
+from steer_assets.pipeline.design.protocol_settings import CONTROLLED as CONTROLLED_SETTING
+from steer_assets.pipeline.stage import StageRun
 
 _NONE = Finding(True, "the study has no protocol besides the controlled one")
 
@@ -29,7 +29,7 @@ def expected_texts(stored: StageRun) -> dict[str, int]:
     arms = arms_by_environment(
         study, vectors, stored.steer_layers(), stored.model_facts()["n_layers"]
     )
-    prompts = selection.generation_tests(table, study)
+    prompts = prompt_selection.generation_tests(table, study)
     controlled = sum(
         len(set(arms.get(environment, []))) * n
         for environment, n in prompts.group_by("environment").len().iter_rows()
@@ -37,7 +37,7 @@ def expected_texts(stored: StageRun) -> dict[str, int]:
     expected = {CONTROLLED: controlled * study.generation.samples}
     if study.protocol_texts is None:
         return expected
-    n_prompts = len(selection.protocol_tests(table, study))
+    n_prompts = len(prompt_selection.protocol_tests(table, study))
     for protocol in study.switched_protocols:
         for name in variants(protocol):
             of_layers = (

@@ -3,13 +3,14 @@
 import dagster as dg
 import polars as pl
 
-from steer_assets.assets import plan
-from steer_assets.assets.stage import STAGES, StageRun
+from steer_assets.assets import STAGES
 from steer_assets.checks.harness import Finding, check
-from steer_assets.storage import warehouse
+from steer_assets.pipeline import freshness
+from steer_assets.pipeline.stage import StageRun
+from steer_assets.storage.database import warehouse
+from steer_assets.storage.files.parquet import read_part
 from steer_assets.storage.layout import partition_name
 from steer_assets.storage.lineage import TABLE
-from steer_assets.storage.parquet import read_part
 
 
 @check("equivalence_reports", blocking=True)
@@ -20,7 +21,7 @@ def lineage_is_complete(stored: StageRun) -> Finding:
     ahead = [(report, stored.key)]
     while ahead:
         stage, key = ahead.pop()
-        record = plan.record_of(stored.layout, stage, key)
+        record = freshness.record_of(stored.layout, stage, key)
         name = f"{stage.name} {partition_name(key)}"
         if record is None:
             return Finding(False, f"{name} has no lineage")
@@ -29,7 +30,7 @@ def lineage_is_complete(stored: StageRun) -> Finding:
         if gone := [f.path for f in record.files if not (stored.layout.root / f.path).exists()]:
             return Finding(False, f"{gone[0]} of {name} is missing")
         named = {(s.asset_key, s.partition): s.data_version for s in record.inputs}
-        for upstream, upstream_key, there in plan.input_records(stored.layout, stage, key):
+        for upstream, upstream_key, there in freshness.input_records(stored.layout, stage, key):
             source = (upstream.name, partition_name(upstream_key))
             if source not in named:
                 return Finding(False, f"the lineage of {name} does not name {' '.join(source)}")
@@ -39,7 +40,7 @@ def lineage_is_complete(stored: StageRun) -> Finding:
                 walked.add(" ".join(source))
                 ahead.append((upstream, upstream_key))
         walked.add(name)
-    seeded = plan.record_of(stored.layout, STAGES["generations"], stored.key)
+    seeded = freshness.record_of(stored.layout, STAGES["generations"], stored.key)
     if seeded is None or not any(s.asset_key == "study" for s in seeded.inputs):
         return Finding(False, "the lineage of generations names no setting of the study")
     return Finding(True, f"{len(walked)} artifacts, back to prompts and weights")

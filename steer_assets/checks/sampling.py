@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from steer_assets.assets.stage import StageRun
 from steer_assets.checks.harness import Finding, check
+from steer_assets.pipeline.stage import StageRun
 
 #: Nats. Of the tokens of a vocabulary V, those below are drawn at most V e^-25 of the time: once in
 #: 400,000 steps with V = 152k even if all the others were.

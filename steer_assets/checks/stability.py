@@ -3,10 +3,10 @@
 import numpy as np
 import polars as pl
 
-from steer_assets.assets.activation_caches import read_activations
-from steer_assets.assets.covariance_matrices import POOLED, samples
-from steer_assets.assets.stage import StageRun
+from steer_assets.assets.geometry.activation_caches import read_activations
+from steer_assets.assets.geometry.covariance_matrices import POOLED, samples
 from steer_assets.checks.harness import Finding, check
+from steer_assets.pipeline.stage import StageRun
 
 #: Rounding of an arc cosine near zero.
 _ANGLE_SLACK = 1e-6
@@ -33,7 +33,7 @@ def _angles(rows: pl.DataFrame) -> str | None:
 
 def _dimensions(rows: pl.DataFrame) -> str | None:
     """What is wrong with rows of `effective_dimension`, or None."""
-    from steer_assets.geometry.ranks import NOISE_EDGES
+    from steer_assets.geometry.null_spaces.ranks import NOISE_EDGES
 
     # Where a noise-aware estimator finds nothing it claims no null space: no floor applies.
     claimed = rows.filter(~pl.col("estimator").is_in(list(NOISE_EDGES)) | (pl.col("value") > 0))

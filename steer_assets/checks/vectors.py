@@ -3,10 +3,10 @@
 import numpy as np
 import polars as pl
 
-from steer_assets.assets import selection
-from steer_assets.assets.stage import StageRun
-from steer_assets.assets.vector_families import NONE_ID, read_table
+from steer_assets.assets.vectors.vector_families import NONE_ID, read_table
 from steer_assets.checks.harness import Finding, check
+from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.stage import StageRun
 
 #: Families of the base vector's norm.
 _NORM_OF_V = ("pca", "logistic", "orthogonal", "base_plus_orthogonal_matched", "negated", "random")
@@ -16,7 +16,7 @@ _EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16
 @check("model_snapshot", blocking=True)
 def snapshot_is_the_model(stored: StageRun) -> Finding:
     """The weights and the tokenizer on disk have the hashes that the row of `models` gives."""
-    from steer_assets.lm.loading import facts
+    from steer_assets.lm.loading.loader import facts
 
     row = stored.model_facts()
     try:
@@ -75,12 +75,12 @@ def vectors_are_what_they_are_called(stored: StageRun) -> Finding:
 @check("vector_families", blocking=True, language_model=True)
 def steering_adds_what_it_says(stored: StageRun) -> Finding:
     """On the real model: the residual stream moves by alpha v at the block, to rounding."""
-    from steer_assets.lm.capture import capture_last
-    from steer_assets.lm.intervene import Addition, ArmTable, Steering, editing
+    from steer_assets.lm.forward.intervene import Addition, ArmTable, Steering, editing
+    from steer_assets.lm.measurements.capture import capture_last
 
     model = stored.language_model()
     prompts = stored.rows("prompt_sets").filter(pl.col("role") == "test")
-    ids = selection.encoded(model, prompts.head(1))
+    ids = prompt_selection.encoded(model, prompts.head(1))
     rows, values = read_table(stored)
     worst = 0.0
     for layer in stored.steer_layers():

@@ -16,7 +16,7 @@ from steer_assets.catalog.models import ModelEntry
 from steer_assets.commands import terminal
 from steer_assets.commands.options import Json
 from steer_assets.paths import data_folder
-from steer_assets.storage.atomic import write_text
+from steer_assets.storage.files.atomic import write_text
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.slugs import slug_of_hub_id, validate_slug
 

@@ -24,10 +24,12 @@ def gc(
     of deleted MLflow runs. What a run in progress may be working on stays, and so does what changed
     in the last quarter of an hour.
     """
-    from steer_assets.assets import plan
+    from steer_assets import assets  # noqa: F401 - registers the stages
     from steer_assets.automation import housekeeping
     from steer_assets.automation.runner import instance
-    from steer_assets.storage import garbage, syncing
+    from steer_assets.pipeline import freshness
+    from steer_assets.storage import garbage
+    from steer_assets.storage.database import syncing
 
     layout = Layout(data_folder())
     rows: list[dict[str, Any]] = []
@@ -51,7 +53,7 @@ def gc(
         terminal.say(f"{len(rows)} things, {size}; nothing is removed without --yes")
         return
     terminal.say(f"{sum(row['removed'] for row in rows)} of {len(rows)} things removed, {size}")
-    synced = syncing.sync(layout, expected_inputs=plan.expected_frame(layout))
+    synced = syncing.sync(layout, expected_inputs=freshness.expected_frame(layout))
     if synced.deferred:
         terminal.say(f"rows still in DuckDB: {synced.deferred}; run `steer db sync`")
 

@@ -46,9 +46,9 @@ def _partitions(
     Raises:
         CatalogError: a name is unknown, or nothing that was asked for has a report.
     """
-    from steer_assets.assets import plan
-    from steer_assets.assets.report_evidence import REPORTS
-    from steer_assets.assets.stage import STAGES
+    from steer_assets.assets import STAGES
+    from steer_assets.pipeline import freshness
+    from steer_assets.pipeline.report_evidence import REPORTS
 
     for name in models or ():
         catalog.model_entry(name)
@@ -56,7 +56,7 @@ def _partitions(
         catalog.trait(name)
     found = [
         key
-        for key in plan.materialised(layout, STAGES[REPORTS])
+        for key in freshness.materialised(layout, STAGES[REPORTS])
         if (not models or key["model"] in models) and (not traits or key["trait"] in traits)
     ]
     if not found:
@@ -67,13 +67,13 @@ def _partitions(
 
 def _evidence(layout: Layout, key: PartitionKey) -> "Evidence":
     """What is stored of a report; a warning where it is out of date."""
-    from steer_assets.assets import plan
-    from steer_assets.assets.report_evidence import REPORTS, stored
-    from steer_assets.assets.stage import STAGES
+    from steer_assets.assets import STAGES
+    from steer_assets.pipeline import freshness
+    from steer_assets.pipeline.report_evidence import REPORTS, stored
 
     evidence = stored(layout, key["model"], key["trait"])
     study = catalog.study(evidence.study["study"])
-    state = plan.check(layout, STAGES[REPORTS], key, study)
+    state = freshness.check(layout, STAGES[REPORTS], key, study)
     if not state.fresh:
         terminal.say(
             f"note      {partition_name(key)} is out of date ({state.reasons[0]}); shown as stored"
@@ -96,7 +96,7 @@ def figures(
 
     Nothing is computed on the model. A figure that has nothing to show is named with its reason.
     """
-    from steer_assets.reporting.figures import write_figures
+    from steer_assets.reporting.figures.figure import write_figures
 
     layout = Layout(data_folder())
     keys = _partitions(layout, model, trait)
@@ -117,8 +117,8 @@ def figures(
 
 def _draw(evidence: "Evidence", names: list[str] | None) -> tuple[list, list[str]]:
     """Figures that can be drawn, and lines on those that cannot."""
-    from steer_assets.reporting.figures import Absent
-    from steer_assets.reporting.sections import every_chart
+    from steer_assets.reporting.figures.figure import Absent
+    from steer_assets.reporting.pages.sections import every_chart
 
     made = {drawn.name: drawn for chart in every_chart() for drawn in [chart(evidence)]}
     for name in names or ():
@@ -140,8 +140,8 @@ def table(
 
     Numbers have three digits and their intervals beside them; CSV and JSON keep them exactly.
     """
-    from steer_assets.reporting.paper import PAPER_TABLES, folded
-    from steer_assets.reporting.tables import FORMATS, format_table
+    from steer_assets.reporting.tables.formats import FORMATS, format_table
+    from steer_assets.reporting.tables.paper import PAPER_TABLES, folded
 
     if not name:
         listing = [{"table": key, "question": t.question} for key, t in PAPER_TABLES.items()]
@@ -166,7 +166,7 @@ def table(
 
 
 def _rows_of(layout: Layout, keys: list[PartitionKey], name: str) -> Iterator[pl.DataFrame]:
-    from steer_assets.reporting.paper import PAPER_TABLES
+    from steer_assets.reporting.tables.paper import PAPER_TABLES
 
     for key in keys:
         rows = PAPER_TABLES[name].rows(_evidence(layout, key))

@@ -9,8 +9,8 @@ from steer_assets.commands import terminal
 from steer_assets.commands.options import Json, SomeModels, SomeTraits
 from steer_assets.commands.verdicts import report_path, verdicts
 from steer_assets.paths import data_folder
+from steer_assets.storage.database.syncing import SyncResult
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.syncing import SyncResult
 
 _QUESTION = "SELECT * FROM v_model_trait_summary"
 

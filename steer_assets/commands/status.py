@@ -14,8 +14,8 @@ from steer_assets.paths import data_folder
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 
 if TYPE_CHECKING:
-    from steer_assets.assets.stage import Stage
     from steer_assets.catalog.studies import Study
+    from steer_assets.pipeline.stage import Stage
 
 #: How a cell looks: told apart without colour too.
 _LOOK = {"fresh": ("●", "green"), "stale": ("◐", "yellow"), "missing": ("·", "dim")}
@@ -44,28 +44,28 @@ def _all_keys(stage: "Stage", models: list[str], traits: list[str]) -> Iterator[
 def _cells(
     layout: Layout, models: list[str], traits: list[str], fallback: "Study"
 ) -> Iterator[_Cell]:
-    from steer_assets.assets import plan
-    from steer_assets.assets.stage import STAGES
+    from steer_assets.assets import STAGES
+    from steer_assets.pipeline import freshness
 
     for stage in STAGES.values():
-        there = [partition_name(key) for key in plan.materialised(layout, stage)]
+        there = [partition_name(key) for key in freshness.materialised(layout, stage)]
         for key in _all_keys(stage, models, traits):
             if partition_name(key) not in there:
                 yield _Cell(stage.name, key, "missing", "")
                 continue
-            found = plan.check_own_study(layout, stage, key, fallback)
+            found = freshness.check_own_study(layout, stage, key, fallback)
             state = "fresh" if found.fresh else "stale"
-            record = plan.record_of(layout, stage, key)
+            record = freshness.record_of(layout, stage, key)
             size = sum(file.bytes for file in record.files) if record else 0
             yield _Cell(stage.name, key, state, "; ".join(found.reasons), size)
 
 
 def _present(layout: Layout, dimension: str) -> list[str]:
     """Models, or traits, that any artifact exists of."""
-    from steer_assets.assets import plan
-    from steer_assets.assets.stage import STAGES
+    from steer_assets.assets import STAGES
+    from steer_assets.pipeline import freshness
 
-    keys = [key for stage in STAGES.values() for key in plan.materialised(layout, stage)]
+    keys = [key for stage in STAGES.values() for key in freshness.materialised(layout, stage)]
     return sorted({key[dimension] for key in keys if dimension in key})
 
 

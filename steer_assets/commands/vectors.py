@@ -18,10 +18,10 @@ from steer_assets.catalog.layers import resolve_layer, resolve_layers
 from steer_assets.commands import terminal
 from steer_assets.commands.options import Json, Model, Trait
 from steer_assets.paths import data_folder
+from steer_assets.storage.files.parquet import read_part
+from steer_assets.storage.files.tensors import read_vectors
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.parquet import read_part
 from steer_assets.storage.slugs import validate_slug
-from steer_assets.storage.tensors import read_vectors
 
 vectors = typer.Typer(no_args_is_help=True, help="Steering vectors: yours in, ours out.")
 
@@ -64,8 +64,8 @@ def import_vector(
 
     Width, layer, finiteness and norm are checked first; nothing is written if one does not fit.
     """
-    from steer_assets.assets import external_vectors
     from steer_assets.geometry import vector_files
+    from steer_assets.pipeline import external_vectors
     from steer_assets.resources.active_study import default_study
 
     layout = Layout(data_folder())
@@ -149,7 +149,7 @@ def _write(
 @vectors.command("list")
 def list_vectors(model: Model, trait: Trait, json: Json = False) -> None:
     """Vectors that you brought, by block."""
-    from steer_assets.assets import external_vectors
+    from steer_assets.pipeline import external_vectors
 
     layout = Layout(data_folder())
     facts = _facts(layout, model, trait)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import polars as pl
 
-from steer_assets.reporting.tables import NO_BOUND
+from steer_assets.reporting.tables.formats import NO_BOUND
+from steer_assets.storage.files.parquet import read_part
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.parquet import read_part
 
 
 def verdicts(layout: Layout, models: list[str], traits: list[str]) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import typer.core
 from steer_assets.commands import terminal
 from steer_assets.commands.options import Json
 from steer_assets.paths import data_folder
-from steer_assets.storage import questions, syncing
+from steer_assets.storage.database import sandboxed_sql, syncing
 from steer_assets.storage.layout import Layout
 
 db = typer.Typer(no_args_is_help=True, help="The DuckDB file.")
@@ -41,7 +41,7 @@ def sql(
     json: Json = False,
 ) -> None:
     """Ask the database one question; it may read files of the data folder too, and nothing else."""
-    terminal.show(questions.ask(Layout(data_folder()), _query(query, file)), as_json=json)
+    terminal.show(sandboxed_sql.ask(Layout(data_folder()), _query(query, file)), as_json=json)
 
 
 def _query(query: str | None, file: Path | None) -> str:
@@ -83,20 +83,22 @@ def _tell(result: syncing.SyncResult) -> None:
 @db.command("sync")
 def sync() -> None:
     """Load what is new in Parquet into DuckDB."""
-    from steer_assets.assets import plan
+    from steer_assets import assets  # noqa: F401 - registers the stages
+    from steer_assets.pipeline import freshness
 
     layout = Layout(data_folder())
     with terminal.working("loading Parquet into DuckDB"):
-        result = syncing.sync(layout, expected_inputs=plan.expected_frame(layout))
+        result = syncing.sync(layout, expected_inputs=freshness.expected_frame(layout))
     _tell(result)
 
 
 @db.command("rebuild")
 def rebuild() -> None:
     """Make the DuckDB file anew from Parquet."""
-    from steer_assets.assets import plan
+    from steer_assets import assets  # noqa: F401 - registers the stages
+    from steer_assets.pipeline import freshness
 
     layout = Layout(data_folder())
     with terminal.working("making the database anew from Parquet"):
-        result = syncing.rebuild(layout, expected_inputs=plan.expected_frame(layout))
+        result = syncing.rebuild(layout, expected_inputs=freshness.expected_frame(layout))
     _tell(result)

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from steer_assets.geometry.arrays import as_direction, as_matrix, length
 from steer_assets.geometry.errors import DegenerateError, ShapeError
+from steer_assets.geometry.validation import as_direction, as_matrix, length
 
 # A part of a vector smaller than this, relative to the vector, is rounding of a zero part.
 NEGLIGIBLE = 1e-10

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from steer_assets.geometry.arrays import as_direction, as_form, as_vector, length
 from steer_assets.geometry.errors import DegenerateError, GeometryError, ShapeError
+from steer_assets.geometry.validation import as_direction, as_form, as_vector, length
 
 # Below this a divergence of float32 logits is rounding of the logits, not a measurement.
 KL_FLOOR = 1e-10

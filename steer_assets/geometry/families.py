@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float
 
 from steer_assets.geometry import directions
-from steer_assets.geometry.arrays import as_direction, length
 from steer_assets.geometry.errors import DegenerateError
+from steer_assets.geometry.validation import as_direction, length
 
 Vector = Float[np.ndarray, " d"]
 

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import log_softmax
 
-from steer_assets.geometry.arrays import as_form, as_matrix, as_vector, require_finite
 from steer_assets.geometry.errors import ShapeError
+from steer_assets.geometry.validation import as_form, as_matrix, as_vector, require_finite
 
 # Tokens compared by `top10_overlap`, fewer where the vocabulary is smaller.
 TOP = 10

@@ -23,8 +23,8 @@ from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.numpy import save_file
 
 from steer_assets.geometry import control_vector
-from steer_assets.geometry.arrays import as_direction
 from steer_assets.geometry.errors import ShapeError, VectorFileError
+from steer_assets.geometry.validation import as_direction
 
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 

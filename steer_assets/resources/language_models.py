@@ -20,8 +20,8 @@ class LanguageModels(ConfigurableResource):
 
     def load(self, folder: Path, sha256: str, *, device: str, dtype: str) -> LanguageModel:
         """The model in `folder`, whose content hash is `sha256`."""
-        from steer_assets.lm import loading
-        from steer_assets.lm.memory import small
+        from steer_assets.lm.decoding.memory import small
+        from steer_assets.lm.loading import loader
 
         identity = (sha256, device, dtype)
         for known, model in _loaded:
@@ -32,6 +32,6 @@ class LanguageModels(ConfigurableResource):
             (known, kept) for known, kept in _loaded if known[0] == sha256 and small(kept)
         ]
         gc.collect()  # a model refers to itself, through its hooks
-        model = loading.load(folder, device=device, dtype=dtype)
+        model = loader.load(folder, device=device, dtype=dtype)
         _loaded.append((identity, model))
         return model

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from steer_assets.catalog import catalog
 from steer_assets.catalog.scorer_entries import ScorerEntry
 from steer_assets.catalog.studies import Study
-from steer_assets.resources import fitted
-from steer_assets.scoring.protocol import Scorer, ScorerUnavailable
-from steer_assets.storage.hashing import fingerprint, hash_file, hash_json
+from steer_assets.resources import scorer_heads
+from steer_assets.scoring.scorer import Scorer, ScorerUnavailable
+from steer_assets.storage.files.hashing import fingerprint, hash_file, hash_json
 from steer_assets.storage.layout import Layout, PartitionKey
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _made(name: str, trait: str, folder: Path, version: str) -> Scorer:
 
     asked = spec(catalog.scorer_entry(name), trait)
     if asked.kind == "minilm":
-        return fitted.minilm(asked.name, trait, Layout(folder))
+        return scorer_heads.minilm(asked.name, trait, Layout(folder))
     return make_scorer(asked)
 
 
@@ -110,8 +110,8 @@ def _versions(name: str, trait: str) -> dict[str, str]:
     if entry.kind == "minilm":
         path = catalog.labelled_path(trait)
         versions[f"labelled/{path.name}"] = hash_file(path)
-        versions["encoder"] = fitted.encoder_version()
-        versions[f"anchors/{trait}"] = fitted.anchors_version(trait)
+        versions["encoder"] = scorer_heads.encoder_version()
+        versions[f"anchors/{trait}"] = scorer_heads.anchors_version(trait)
     elif entry.model_id and entry.folder.is_dir():
         versions[f"weights/{name}"] = fingerprint(entry.folder)
     return versions
@@ -124,4 +124,4 @@ def sources(key: PartitionKey, study: Study) -> dict[str, str]:
         versions |= _versions(name, key["trait"])
     path = catalog.labelled_path(key["trait"])  # scorers are validated on them
     labelled = {f"labelled/{path.name}": hash_file(path)}
-    return {**versions, **labelled, "code/scoring": fitted.scoring_code()}
+    return {**versions, **labelled, "code/scoring": scorer_heads.scoring_code()}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from steer_assets.scoring.protocol import readable
+from steer_assets.scoring.scorer import readable
 
 NextTokenLogits = Callable[[list[str]], np.ndarray]
 PLACEHOLDER = "{text}"

@@ -8,12 +8,12 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from steer_assets.scoring.encoder import MiniLMEncoder
+from steer_assets.scoring.embedded.encoder import MiniLMEncoder
+from steer_assets.scoring.embedded.minilm import fit_minilm
 from steer_assets.scoring.labelled import LabelledText
 from steer_assets.scoring.lm_judge import LMJudge
-from steer_assets.scoring.minilm import fit_minilm
-from steer_assets.scoring.protocol import Scorer, ScorerUnavailable
-from steer_assets.scoring.transformer_scorers import hf_classifier, hf_zero_shot
+from steer_assets.scoring.pretrained.transformer_scorers import hf_classifier, hf_zero_shot
+from steer_assets.scoring.scorer import Scorer, ScorerUnavailable
 
 Kind = Literal["minilm", "hf_classifier", "hf_zero_shot", "lm_judge"]
 

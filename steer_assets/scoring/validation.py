@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from steer_assets.scoring.labelled import LabelledText, is_positive
-from steer_assets.scoring.protocol import Scorer
+from steer_assets.scoring.scorer import Scorer
 
 LEVEL = 0.95
 N_SPLITS = 10

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from steer_assets.stats import bootstrap, inputs
+from steer_assets.stats import validation
+from steer_assets.stats.intervals import bootstrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,11 @@ def correlation(
     Raises:
         ValueError: fewer than three prompts, unequal shapes, not finite, a constant scorer.
     """
-    first, second = inputs.two_tables(x, y)
+    first, second = validation.two_tables(x, y)
     if len(first) < 3:
         raise ValueError(f"an interval of a correlation needs 3 prompts, got {len(first)}")
     for name, scores in (("x", first), ("y", second)):
-        if inputs.standard_deviation(scores.ravel()) == 0:
+        if validation.standard_deviation(scores.ravel()) == 0:
             raise ValueError(f"{name} gives every text the same score: no correlation exists")
     statistic = _pearson if method == "pearson" else _spearman
     parts = np.stack([first, second], axis=1)
@@ -76,7 +77,7 @@ def kappa_on_signs(x: ArrayLike, y: ArrayLike, *, dead_zone: float = 0.0) -> flo
     Raises:
         ValueError: lengths differ, fewer than two prompts, not finite, negative dead zone.
     """
-    first, second = inputs.vector(x, "x"), inputs.vector(y, "y")
+    first, second = validation.vector(x, "x"), validation.vector(y, "y")
     if len(first) != len(second):
         raise ValueError(f"x has {len(first)} prompts, y {len(second)}")
     if not dead_zone >= 0:
@@ -105,7 +106,7 @@ def krippendorff_alpha(
     Raises:
         ValueError: fewer than two units or raters, not finite, or ratings that never vary.
     """
-    table = inputs.table(ratings, "ratings")
+    table = validation.table(ratings, "ratings")
     n, raters = table.shape
     if raters < 2:
         raise ValueError(f"agreement needs at least 2 raters, got {raters}")
@@ -116,7 +117,7 @@ def krippendorff_alpha(
     else:
         observed = np.mean([_disagreement(unit) for unit in table])
         expected = _disagreement(codes)
-    if expected == 0 or inputs.standard_deviation(codes) == 0:
+    if expected == 0 or validation.standard_deviation(codes) == 0:
         raise ValueError(f"all {n * raters} ratings are the same: alpha is undefined")
     return float(1 - observed / expected)
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special
 from scipy.stats import rankdata
 
-from steer_assets.stats import inputs
+from steer_assets.stats import validation
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def auroc(positive: ArrayLike, negative: ArrayLike, *, level: float = 0.95) -> A
     Raises:
         ValueError: fewer than two texts of a pole, values not finite.
     """
-    inputs.level(level)
-    high, low = inputs.vector(positive, "positive"), inputs.vector(negative, "negative")
+    validation.level(level)
+    high, low = validation.vector(positive, "positive"), validation.vector(negative, "negative")
     n, m = len(high), len(low)
     ranks = rankdata(np.concatenate([high, low]))
     above = (ranks[:n] - rankdata(high)) / m

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import polars as pl
 
-from steer_assets.storage.hashing import hash_file
+from steer_assets.storage.files.file_stamp import Stamp, stamp
+from steer_assets.storage.files.hashing import hash_file
+from steer_assets.storage.files.parquet import DamagedFileError, read_part, write_part
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
-from steer_assets.storage.parquet import DamagedFileError, read_part, write_part
 from steer_assets.storage.schema import conform
-from steer_assets.storage.unchanged import Stamp, stamp
 
 TABLE = "artifact_lineage"
 

@@ -7,7 +7,7 @@ import duckdb
 import polars as pl
 
 from steer_assets.paths import SQL
-from steer_assets.storage.hashing import flat
+from steer_assets.storage.files.hashing import flat
 
 _POLARS_TYPE: dict[str, type[pl.DataType] | pl.DataType] = {
     "VARCHAR": pl.String,

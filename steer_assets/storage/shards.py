@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from steer_assets.storage.atomic import sweep_temporaries, write_text
-from steer_assets.storage.hashing import hash_json
-from steer_assets.storage.hdf5 import read_arrays, write_arrays
+from steer_assets.storage.files.atomic import sweep_temporaries, write_text
+from steer_assets.storage.files.hashing import hash_json
+from steer_assets.storage.files.hdf5 import read_arrays, write_arrays
+from steer_assets.storage.files.parquet import DamagedFileError
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
-from steer_assets.storage.parquet import DamagedFileError
 from steer_assets.storage.slugs import validate_slug
 
 

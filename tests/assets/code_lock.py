@@ -33,13 +33,16 @@ from pathlib import Path
 from typing import Any
 
 from steer_assets.paths import PACKAGE
-from steer_assets.storage.source_code import code_of
+from steer_assets.storage.files.source_code import code_of
 
 LOCK = Path(__file__).with_name("code_lock.json")
-ROOMS = ("assets", "resources", "lm", "geometry", "scoring", "stats", "lanes")
+ROOMS = (
+    "assets", "pipeline", "resources", "lm", "geometry", "scoring", "stats", "parallel_batches"
+)  # fmt: skip
 #: Modules by their last name that carry a stage out, and say nothing of what it computes.
-CARRIERS = {"stage", "execution", "ui", "plan", "column_lineage", "faults", "resuming", "progress",
-            "tracking", "processes", "active_study", "store"}  # fmt: skip
+CARRIERS = {"stage", "dagster_asset", "ui_metadata", "freshness", "column_lineage",
+            "failure_messages", "resuming", "progress", "tracking", "processes", "active_study",
+            "store", "partitions", "conditions", "orphaned_runs"}  # fmt: skip
 #: What stages reach through their run, not by a name of their own.
 BY_ATTRIBUTE = {"language_model": ("resources.language_models", "LanguageModels")}
 
@@ -173,7 +176,7 @@ def digest(reached: dict[str, str]) -> str:
 def current() -> dict[str, tuple[str, dict[str, str]]]:
     """Code version and reached definitions of every stage."""
     import steer_assets.definitions  # noqa: F401 - registers the stages
-    from steer_assets.assets.stage import STAGES
+    from steer_assets.assets import STAGES
 
     return {
         name: (stage.code_version, reach(stage.make.__module__.partition(".")[2], name))

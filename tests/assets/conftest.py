@@ -12,12 +12,13 @@ import polars as pl
 import pytest
 import yaml
 
-from steer_assets.assets.execution import _write_rows
-from steer_assets.assets.stage import STAGES, Produced, StageRun
+from steer_assets.assets import STAGES
 from steer_assets.catalog.studies import Study
 from steer_assets.paths import REPOSITORY, SQL
+from steer_assets.pipeline.dagster_asset import _write_rows
+from steer_assets.pipeline.stage import Produced, StageRun
+from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.parquet import write_part
 from steer_assets.storage.shards import Shards
 from tests.lm.conftest import HIDDEN, LAYERS, VOCAB, build
 

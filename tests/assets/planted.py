@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from steer_assets.assets import protocol_sites
-from steer_assets.assets.arms import UNSTEERED, Arm
-from steer_assets.assets.protocol_settings import TOUCHED, settings
 from steer_assets.catalog import catalog
 from steer_assets.catalog.protocols import CONTROLLED, SWITCHES, variants
 from steer_assets.catalog.studies import Study
+from steer_assets.pipeline.design import protocol_sites
+from steer_assets.pipeline.design.arms import UNSTEERED, Arm
+from steer_assets.pipeline.design.protocol_settings import TOUCHED, settings
 
 LAYER = 15
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 import transformers as tf
 
-from steer_assets.assets.activation_caches import pair_activations, read_activations
-from steer_assets.assets.selection import encoded
+from steer_assets.assets.geometry.activation_caches import pair_activations, read_activations
 from steer_assets.catalog.prompts import checksum
 from steer_assets.lm.model import LanguageModel
 from steer_assets.paths import REPOSITORY
-from steer_assets.storage.parquet import write_part
+from steer_assets.pipeline.design.prompt_selection import encoded
+from steer_assets.storage.files.parquet import write_part
 from tests.assets.conftest import LAYER, MODEL, Tiny, tiny_study
 from tests.catalog import field
 from tests.lm.test_prompts import PLAIN

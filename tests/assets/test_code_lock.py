@@ -45,13 +45,19 @@ def test_the_code_of_every_stage_is_the_locked_one() -> None:
 
 def test_stages_reach_what_they_compute_with() -> None:
     now = {stage: set(found) for stage, (_, found) in code_lock.current().items()}
-    assert {"lm.noise.exponentials", "lm.sampling.race", "lm.rows.RowCache"} <= now["generations"]
-    assert "lm.attention.<import>" in now["generations"]
-    assert "lm.loading.load" in now["activation_caches"]
-    assert {"scoring.minilm.fit_minilm", "scoring.anchors.ANCHORS"} <= now["classifier_scores"]
-    assert "scoring.minilm.fit_minilm" in now["scorer_validation"]
-    assert "lm.noise.exponentials" not in now["vector_families"]
-    assert all("assets.stage." not in name for found in now.values() for name in found)
+    assert {
+        "lm.decoding.noise.exponentials",
+        "lm.decoding.sampling.race",
+        "lm.forward.rows.RowCache",
+    } <= now["generations"]
+    assert "lm.forward.attention.<import>" in now["generations"]
+    assert "lm.loading.loader.load" in now["activation_caches"]
+    assert {"scoring.embedded.minilm.fit_minilm", "scoring.embedded.anchors.ANCHORS"} <= now[
+        "classifier_scores"
+    ]
+    assert "scoring.embedded.minilm.fit_minilm" in now["scorer_validation"]
+    assert "lm.decoding.noise.exponentials" not in now["vector_families"]
+    assert all("pipeline.stage." not in name for found in now.values() for name in found)
 
 
 def _now(folder: Path, version: str = "1", **changed: str) -> dict:

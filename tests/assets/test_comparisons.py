@@ -4,12 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets.arm_tests import compare_arms
-from steer_assets.assets.arms import UNSTEERED, Arm
-from steer_assets.assets.comparisons import Scores, subjects
-from steer_assets.assets.verdict_rows import Judged, with_verdicts
+from steer_assets.assets.reports._arm_tests import compare_arms
+from steer_assets.assets.reports._verdict_rows import Judged, with_verdicts
 from steer_assets.catalog import catalog
 from steer_assets.catalog.studies import Study
+from steer_assets.pipeline.design.arms import UNSTEERED, Arm
+from steer_assets.pipeline.design.comparisons import Scores, subjects
 
 N_PROMPTS, N_SAMPLES = 40, 4
 SHIFTS = {

@@ -5,12 +5,12 @@ import polars as pl
 import pytest
 from safetensors.numpy import load_file
 
-from steer_assets.assets import external_vectors
-from steer_assets.assets.dose_response import radii
-from steer_assets.assets.next_tokens import Step, measure
+from steer_assets.assets.vectors._dose_response import radii
+from steer_assets.assets.vectors._next_tokens import Step, measure
 from steer_assets.geometry.kl import predicted_kl
-from steer_assets.lm.derivatives import prompt_forms
-from steer_assets.lm.intervene import Addition
+from steer_assets.lm.forward.intervene import Addition
+from steer_assets.lm.measurements.derivatives import prompt_forms
+from steer_assets.pipeline import external_vectors
 from tests.assets.conftest import HIDDEN, LAYER, MODEL, TRAIT, Tiny, ask
 
 BASE, COPY = f"L{LAYER}.base", f"L{LAYER}.external.copy"

@@ -4,11 +4,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets.arms import Arm
-from steer_assets.assets.effect_details import details, frame_of, scorer_agreement, spanning
-from steer_assets.assets.fluency_guard import broken_arms, guarded
+from steer_assets.assets.reports._effect_details import (
+    details,
+    frame_of,
+    scorer_agreement,
+    spanning,
+)
+from steer_assets.assets.reports._fluency_guard import broken_arms, guarded
 from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.catalog.study_sections import Fluency
+from steer_assets.pipeline.design.arms import Arm
 from tests.assets.planted import World, planted_study, scored
 
 STEERS = {"base": 2.0, "plus": 1.0, "pca": 2.0, "logistic": 2.0, "orthogonal": 0.0}

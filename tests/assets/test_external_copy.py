@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from steer_assets.cli import app
 from steer_assets.geometry.vector_files import NamedVector, write_safetensors
-from steer_assets.storage.parquet import read_part
+from steer_assets.storage.files.parquet import read_part
 from tests.finished import KEY, copy_of, run_tiny
 from tests.tiny import World
 

@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets.arm_tests import compare_arms
-from steer_assets.assets.effect_details import spanning
-from steer_assets.assets.evidence_rows import VERDICTS, families_guarded, report_row
-from steer_assets.assets.verdict_rows import Judged, with_verdicts
+from steer_assets.assets.reports._arm_tests import compare_arms
+from steer_assets.assets.reports._effect_details import spanning
+from steer_assets.assets.reports._evidence_rows import VERDICTS, families_guarded, report_row
+from steer_assets.assets.reports._verdict_rows import Judged, with_verdicts
 from steer_assets.catalog.studies import Study
 from tests import sizes
 from tests.assets.planted import planted_study

@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets import selection
-from steer_assets.assets.token_moments import ALL_TOKENS, KEPT_PER_PROMPT, read_halves
-from steer_assets.geometry.floors import ADDITIVE, part_floors
-from steer_assets.geometry.subspaces import principal_angles
-from steer_assets.lm.capture import capture
-from steer_assets.lm.derivatives import prompt_forms
+from steer_assets.assets.geometry._token_moments import ALL_TOKENS, KEPT_PER_PROMPT, read_halves
+from steer_assets.geometry.null_spaces.floors import ADDITIVE, part_floors
+from steer_assets.geometry.null_spaces.subspaces import principal_angles
+from steer_assets.lm.measurements.capture import capture
+from steer_assets.lm.measurements.derivatives import prompt_forms
 from steer_assets.paths import SQL
-from steer_assets.storage.hdf5 import read_array, read_arrays, write_arrays
+from steer_assets.pipeline.design import prompt_selection
+from steer_assets.storage.files.hdf5 import read_array, read_arrays, write_arrays
 from steer_assets.storage.layout import Layout
 from tests.assets.conftest import HIDDEN, LAYER, MODEL, TRAIT, Tiny, ask
 
@@ -133,8 +133,8 @@ def test_few_prompts_force_a_null_fraction_on_the_averaged_forms(tiny: Tiny, kin
         pl.col("layer") == LAYER, pl.col("at") == "unsteered", pl.col("estimator") == "variance_95"
     )
     prompts = tiny.run("svd_spectra").rows("prompt_sets")
-    chosen = selection.spread_over_environments(
-        selection.generation_tests(prompts, tiny.study), tiny.study.behaviour.prompts
+    chosen = prompt_selection.spread_over_environments(
+        prompt_selection.generation_tests(prompts, tiny.study), tiny.study.behaviour.prompts
     )
     ids = tiny.models.lm.encode(chosen["text"].to_list())
     own = 0
@@ -213,7 +213,7 @@ def test_a_v_planted_in_or_out_of_what_neutral_prompts_vary_in_is_found_there(
 
 
 def test_a_study_may_do_without_all_tokens(tiny: Tiny) -> None:
-    from steer_assets.assets.activation_caches import activation_caches
+    from steer_assets.assets.geometry.activation_caches import activation_caches
 
     spectra = tiny.study.spectra.model_copy(update={"all_tokens": False})
     study = tiny.study.model_copy(update={"spectra": spectra})
@@ -258,7 +258,7 @@ def test_effective_dimension_ends_at_the_stored_null_space(tiny: Tiny, kind: str
 
 
 def test_angles_between_kinds_are_the_angles_of_their_bases(tiny: Tiny) -> None:
-    from steer_assets.assets.null_bases import null_bases
+    from steer_assets.assets.vectors._null_bases import null_bases
 
     bases = null_bases(tiny.run("vector_families"), LAYER)
     rows = tiny.rows("null_space_angles", compared="kinds").filter(pl.col("layer") == LAYER)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 from steer_assets.definitions import defs
 
 SNAPSHOT = Path(__file__).with_name("asset_graph.txt")

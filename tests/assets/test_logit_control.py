@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from steer_assets.assets import protocol_logits
-from steer_assets.assets.protocol_settings import Setting, settings
-from steer_assets.stats.stratified import Estimate
+from steer_assets.assets.protocols import _logits
+from steer_assets.pipeline.design.protocol_settings import Setting, settings
+from steer_assets.stats.intervals.stratified import Estimate
 from tests.assets.planted import LAYER, planted_study
 
 D, PROMPTS, DOSE = 48, 6, 1.0
@@ -46,10 +46,10 @@ def reductions(
         l2 = np.linalg.norm(states, axis=1) * (1 + rng.random((PROMPTS, 1)))
         return 0.5 * l2**2, l2
 
-    monkeypatch.setattr(protocol_logits, "read_site", read_site)
-    monkeypatch.setattr(protocol_logits, "_measured", measured)
+    monkeypatch.setattr(_logits, "read_site", read_site)
+    monkeypatch.setattr(_logits, "_measured", measured)
     run = SimpleNamespace(study=STUDY, model="toy", trait="sentiment")
-    divergences = protocol_logits.divergences(run, LAYER)  # type: ignore[arg-type]
+    divergences = _logits.divergences(run, LAYER)  # type: ignore[arg-type]
     asked = ("logit_equivalence", "distance_reduction")
 
     def named(setting: Setting) -> str:
@@ -57,7 +57,7 @@ def reductions(
 
     found = {}
     for setting in settings(REFERENCE, *asked, "sentiment"):
-        measured = protocol_logits.reduction(run, divergences, setting)  # type: ignore[arg-type]
+        measured = _logits.reduction(run, divergences, setting)  # type: ignore[arg-type]
         assert measured.number is not None
         assert measured.by_itself is not None
         found[named(setting)] = measured.number, measured.by_itself
@@ -96,7 +96,7 @@ def test_a_model_that_answers_to_v_more_than_to_others_shows_it_at_equal_lengths
 def test_control_steps_keep_their_direction_and_take_the_other_length() -> None:
     rng = np.random.default_rng(6)
     steps, replaced = rng.standard_normal((2, 4, 9))
-    same, reach = protocol_logits.control_steps(steps, replaced)
+    same, reach = _logits.control_steps(steps, replaced)
     lengths = np.linalg.norm(steps, axis=1)
     assert np.allclose(np.linalg.norm(same, axis=1), lengths)
     assert np.allclose((same * replaced).sum(axis=1), lengths * np.linalg.norm(replaced, axis=1))

@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets import dose_response, protocol_jacobians
-from steer_assets.assets.covariance_matrices import samples
-from steer_assets.assets.measured import Measured
-from steer_assets.assets.protocol_sites import CONTROLLED_SITE
+from steer_assets.assets.geometry.covariance_matrices import samples
+from steer_assets.assets.protocols import _jacobians
+from steer_assets.assets.protocols._measured import Measured
+from steer_assets.assets.vectors import _dose_response
+from steer_assets.pipeline.design.protocol_sites import CONTROLLED_SITE
 from tests.assets.planted import planted_study
 
 D = 8
@@ -30,9 +31,9 @@ def _grams(n: int) -> list[np.ndarray]:
 
 def _finite(grams: list[np.ndarray]) -> Measured:
     def take() -> Any:
-        return protocol_jacobians._finite_number(_run(), grams, D, "variance_95")
+        return _jacobians._finite_number(_run(), grams, D, "variance_95")
 
-    return protocol_jacobians._measured(take, 0.0, len(grams))
+    return _jacobians._measured(take, 0.0, len(grams))
 
 
 def test_an_overflow_at_one_prompt_is_the_reason_and_no_mean_of_the_others() -> None:
@@ -53,9 +54,9 @@ def test_differences_that_all_round_to_zero_are_the_reason() -> None:
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_one_prompt_has_no_interval_and_two_have(n: int) -> None:
     def exact() -> Any:
-        return protocol_jacobians._exact_number(_run(), _grams(n), D, "variance_95")
+        return _jacobians._exact_number(_run(), _grams(n), D, "variance_95")
 
-    for found in (_finite(_grams(n)), protocol_jacobians._measured(exact, 0.0, n)):
+    for found in (_finite(_grams(n)), _jacobians._measured(exact, 0.0, n)):
         assert found.n_prompts == n
         assert (found.number is None) == (n == 1)
         assert bool(found.reason) == (n == 1)
@@ -66,8 +67,8 @@ def test_one_prompt_has_no_interval_and_two_have(n: int) -> None:
 @pytest.mark.parametrize("n_pairs", [2, 3, 12])
 def test_covariances_of_few_pairs(n_pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(n_pairs).normal(size=(2 * n_pairs, D)).astype(np.float32)
-    monkeypatch.setattr(protocol_jacobians, "read_contrast", lambda *_: x)
-    (found,) = protocol_jacobians.covariance(_run(), [CONTROLLED_SITE], 1).values()
+    monkeypatch.setattr(_jacobians, "read_contrast", lambda *_: x)
+    (found,) = _jacobians.covariance(_run(), [CONTROLLED_SITE], 1).values()
     assert found.n_prompts == 2 * n_pairs
     assert (found.number is None) == (n_pairs == 2)
     assert found.reason == (
@@ -99,9 +100,9 @@ def test_a_step_that_overflows_at_one_prompt_is_left_out_at_all() -> None:
             ]
         ]
     )
-    kept = dose_response._finite(_run(), 1, rows)
+    kept = _dose_response._finite(_run(), 1, rows)
     assert kept["step_norm"].unique().to_list() == [1.0]
     assert len(kept) == 2
-    radii = dose_response.radii(kept, (0.01, 1.0))
+    radii = _dose_response.radii(kept, (0.01, 1.0))
     assert radii["largest_step"].to_list() == [1.0, 1.0]
-    assert dose_response.radii(kept.clear(), (0.01,)).is_empty()
+    assert _dose_response.radii(kept.clear(), (0.01,)).is_empty()

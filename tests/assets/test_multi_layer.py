@@ -4,16 +4,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets import multi_layer, selection
-from steer_assets.assets.arm_tests import compare_arms
-from steer_assets.assets.arms import UNSTEERED, Arm, arms_by_environment
-from steer_assets.assets.texts import sampled
-from steer_assets.assets.verdict_rows import with_verdicts
+from steer_assets.assets.evidence._texts import sampled
+from steer_assets.assets.reports._arm_tests import compare_arms
+from steer_assets.assets.reports._verdict_rows import with_verdicts
 from steer_assets.catalog import catalog
 from steer_assets.catalog.studies import Study
 from steer_assets.catalog.study_sections import MultiLayer
-from steer_assets.lm import decode
-from steer_assets.lm.intervene import Addition
+from steer_assets.lm.decoding import decode
+from steer_assets.lm.forward.intervene import Addition
+from steer_assets.pipeline.design import multi_layer, prompt_selection
+from steer_assets.pipeline.design.arms import UNSTEERED, Arm, arms_by_environment
 from tests.assets.conftest import Tiny
 
 V, PLUS = "L15.multi_layer", "L15.multi_layer_plus_orthogonal.s0"
@@ -47,7 +47,7 @@ def test_one_block_is_not_several(study: Study) -> None:
 def test_texts_are_those_of_both_blocks_at_half_the_dose(tiny: Tiny) -> None:
     run = tiny.run("generations")
     run.shards.begin()
-    prompts = selection.generation_tests(run.rows("prompt_sets"), run.study).head(2)
+    prompts = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study).head(2)
     values = 4.0 * np.random.default_rng(0).normal(size=(2, run.language_model().hidden_size))
     arms = [UNSTEERED, Arm("a", 6.0), Arm("both", 6.0)]
     everywhere = dict.fromkeys(prompts["environment"].unique(), arms)
@@ -77,9 +77,9 @@ def test_texts_are_those_of_both_blocks_at_half_the_dose(tiny: Tiny) -> None:
 
 
 def _seed(run: object) -> int:
-    from steer_assets.assets import seeds
+    from steer_assets.pipeline.design import random_streams
 
-    return seeds.integer(run.study, "generations", run.model, run.trait)  # type: ignore[attr-defined]
+    return random_streams.integer(run.study, "generations", run.model, run.trait)  # type: ignore[attr-defined]
 
 
 def _scored(shifts: dict[str, float]) -> pl.DataFrame:

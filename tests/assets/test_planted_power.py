@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets.arm_tests import compare_arms
-from steer_assets.assets.verdict_rows import with_verdicts
+from steer_assets.assets.reports._arm_tests import compare_arms
+from steer_assets.assets.reports._verdict_rows import with_verdicts
 from steer_assets.catalog.studies import Study
 from tests.assets.planted import planted_study
 

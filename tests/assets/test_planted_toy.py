@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets.arm_tests import compare_arms
-from steer_assets.assets.verdict_rows import with_verdicts
+from steer_assets.assets.reports._arm_tests import compare_arms
+from steer_assets.assets.reports._verdict_rows import with_verdicts
 from steer_assets.catalog import catalog
-from steer_assets.geometry import families, ranks, subspaces
-from steer_assets.geometry.spectra import form_spectrum
+from steer_assets.geometry import families
+from steer_assets.geometry.null_spaces import ranks, subspaces
+from steer_assets.geometry.null_spaces.spectra import form_spectrum
 
 D, LAYER, PER_GROUP, TOKENS = 24, 3, 20, 40
 #: Tokens that show the trait, its opposite, and two groups that show neither.

@@ -4,10 +4,8 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from steer_assets.assets import protocol_sites
-from steer_assets.assets.protocol_comparison import protocol_comparison
-from steer_assets.assets.protocol_findings import Found, finding_row
-from steer_assets.assets.protocol_settings import TOUCHED, settings
+from steer_assets.assets.protocols._findings import Found, finding_row
+from steer_assets.assets.protocols.protocol_comparison import protocol_comparison
 from steer_assets.catalog import catalog
 from steer_assets.catalog.protocols import (
     CONTROLLED,
@@ -18,6 +16,8 @@ from steer_assets.catalog.protocols import (
     variants,
 )
 from steer_assets.catalog.studies import Study
+from steer_assets.pipeline.design import protocol_sites
+from steer_assets.pipeline.design.protocol_settings import TOUCHED, settings
 from tests.assets.planted import World, as_run, planted_study, scored
 
 STEERS = {"base": 2.0, "plus": 2.0, "pca": 2.0, "logistic": 2.0, "orthogonal": 0.0}

@@ -13,7 +13,7 @@ import pytest
 from steer_assets.automation.runner import materialise
 from steer_assets.catalog import catalog
 from steer_assets.storage import schema
-from steer_assets.storage.parquet import read_part
+from steer_assets.storage.files.parquet import read_part
 from tests.finished import one_thread
 from tests.tiny import (
     MODEL,

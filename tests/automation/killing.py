@@ -31,14 +31,14 @@ TRAIT = "formality"
 
 
 def versions(world: World) -> dict[str, str]:
-    from steer_assets.assets import plan
-    from steer_assets.assets.stage import STAGES
+    from steer_assets.assets import STAGES
+    from steer_assets.pipeline import freshness
     from steer_assets.storage.layout import partition_name
 
     found = {}
     for stage in STAGES.values():
-        for key in plan.materialised(world.layout, stage):
-            record = plan.record_of(world.layout, stage, key)
+        for key in freshness.materialised(world.layout, stage):
+            record = freshness.record_of(world.layout, stage, key)
             assert record is not None
             found[f"{stage.name} {partition_name(key)}"] = record.data_version
     return found
@@ -101,8 +101,8 @@ def suffer() -> None:
     import mlflow  # noqa: F401 - imported once, before the forks
     import transformers  # noqa: F401
 
-    import steer_assets.lm.loading
-    import steer_assets.reporting.report
+    import steer_assets.lm.loading.loader
+    import steer_assets.reporting.pages.report
     import steer_assets.scoring.registry  # noqa: F401
     from steer_assets.definitions import defs  # noqa: F401
 

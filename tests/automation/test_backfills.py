@@ -5,9 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
-from steer_assets.storage import warehouse
+from steer_assets.storage.database import warehouse
 from tests.automation.graphql import serving, wait_for
 from tests.automation.test_daemon import keys
 from tests.sizes import FULL

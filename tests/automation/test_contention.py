@@ -10,11 +10,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from steer_assets.assets import plan
 from steer_assets.automation.runner import instance, materialise
 from steer_assets.catalog import catalog
 from steer_assets.paths import REPOSITORY
-from steer_assets.storage import syncing, warehouse
+from steer_assets.pipeline import freshness
+from steer_assets.storage.database import syncing, warehouse
 from tests.finished import one_thread
 from tests.sizes import FULL
 from tests.storage.processes import database_open, holding
@@ -71,7 +71,7 @@ def test_no_run_fails_and_nothing_is_lost(tmp_path: Path) -> None:
             for trait, run in runs.items():
                 assert run.returncode == 0, (trait, said[trait][-4000:])
             assert syncing.sync(layout).deferred
-        result = syncing.sync(layout, expected_inputs=plan.expected_frame(layout), wait_s=30)
+        result = syncing.sync(layout, expected_inputs=freshness.expected_frame(layout), wait_s=30)
         assert not result.deferred
         assert not result.damaged
         rows = warehouse.query(

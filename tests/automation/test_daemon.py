@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from steer_assets.catalog import catalog
-from steer_assets.storage import warehouse
+from steer_assets.storage.database import warehouse
 from tests.automation.graphql import Server, serving, wait_for
 from tests.sizes import FULL
 from tests.tiny import World, living_in, make_world, write_model, write_scorer

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from steer_assets.assets import plan
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
-from steer_assets.storage import syncing, warehouse
+from steer_assets.pipeline import freshness
+from steer_assets.storage.database import syncing, warehouse
+from steer_assets.storage.files.parquet import DamagedFileError, read_part
 from steer_assets.storage.layout import partition_name
-from steer_assets.storage.parquet import DamagedFileError, read_part
 from tests.automation.killing import versions
 from tests.finished import KEY, materialise_one, run_tiny
 from tests.sizes import FULL
@@ -83,7 +83,7 @@ def test_damage_is_named_before_anything_is_computed_from_it(
     if "artifact_lineage" not in file:
         assert file in why
         key = {name: KEY[name] for name in STAGES[maker].dimensions}
-        status = plan.check(finished.layout, STAGES[maker], key, catalog.study(STUDY))
+        status = freshness.check(finished.layout, STAGES[maker], key, catalog.study(STUDY))
         assert any(file in reason for reason in status.reasons)
     again = run_tiny(finished)
     assert maker in {stage for stage, _ in again.made}
@@ -103,7 +103,7 @@ def test_a_damaged_database_fails_no_run_and_is_rebuilt(finished: World, damage:
     assert "steer db rebuild" in outcome.synced.deferred
     with pytest.raises(warehouse.WarehouseDamagedError, match="rebuild"):
         warehouse.query(finished.layout, "SELECT 1")
-    syncing.rebuild(finished.layout, expected_inputs=plan.expected_frame(finished.layout))
+    syncing.rebuild(finished.layout, expected_inputs=freshness.expected_frame(finished.layout))
     rows = warehouse.query(finished.layout, "SELECT count(*) FROM logit_distances")
     assert rows.item() > 0
 

@@ -12,9 +12,9 @@ import dagster as dg
 import mlflow
 import pytest
 
-from steer_assets.automation import orphans
 from steer_assets.automation.runner import MaterialisationError, RecordsLockedError, instance
 from steer_assets.catalog import catalog
+from steer_assets.pipeline import orphaned_runs
 from steer_assets.resources.processes import is_alive, own_tag
 from steer_assets.storage.layout import partition_name
 from tests.automation.killing import versions
@@ -28,12 +28,12 @@ pytestmark = pytest.mark.faults
 
 #: Where the disk ends, and what lies there: a module, the function that writes, the file.
 FULL_DISKS = {
-    "hdf5": ("assets.activation_caches", "write_arrays", "activations/tiny/formality.h5"),
+    "hdf5": ("assets.geometry.activation_caches", "write_arrays", "activations/tiny/formality.h5"),
     "safetensors": (
-        "assets.vector_families", "write_vectors", "vectors/tiny/formality.safetensors"
+        "assets.vectors.vector_families", "write_vectors", "vectors/tiny/formality.safetensors"
     ),
     "parquet": (
-        "assets.execution", "write_part",
+        "pipeline.dagster_asset", "write_part",
         "tables/generations/model=tiny/trait=formality/part.parquet",
     ),
 }  # fmt: skip
@@ -145,12 +145,14 @@ def test_runs_of_dead_processes_are_closed_everywhere(finished: World) -> None:
         job = dg.job(name="dead")(lambda: None)
         run, early = (found.create_run_for_job(job, tags={}) for _ in range(2))
         for signed in (run, early):  # the other one was killed before it began
-            found.add_run_tags(signed.run_id, {orphans.PROCESS_TAG: f"{signed.run_id} {tag}"})
-        inherited = found.create_run_for_job(job, tags={orphans.PROCESS_TAG: f"{run.run_id} {tag}"})
+            found.add_run_tags(signed.run_id, {orphaned_runs.PROCESS_TAG: f"{signed.run_id} {tag}"})
+        inherited = found.create_run_for_job(
+            job, tags={orphaned_runs.PROCESS_TAG: f"{run.run_id} {tag}"}
+        )
         for made in (run, inherited):
             found.report_run_canceling(made)
-        assert set(orphans.close_orphaned_runs(found)) == {run.run_id, early.run_id}
-        assert orphans.close_orphaned_runs(found) == []
+        assert set(orphaned_runs.close_orphaned_runs(found)) == {run.run_id, early.run_id}
+        assert orphaned_runs.close_orphaned_runs(found) == []
     run_tiny(finished)
     assert client.get_run(orphan.info.run_id).info.status == "KILLED"
     assert client.get_run(ours.info.run_id).info.status == "RUNNING"

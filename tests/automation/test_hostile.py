@@ -15,7 +15,7 @@ from steer_assets import cli
 from steer_assets.automation.runner import instance
 from steer_assets.catalog import catalog
 from steer_assets.catalog.traits import Trait
-from steer_assets.storage import warehouse
+from steer_assets.storage.database import warehouse
 from steer_assets.storage.schema import table_statements, view_statements
 from tests.finished import TRAIT, run_tiny
 from tests.tiny import MODEL, World
@@ -44,7 +44,7 @@ def _hostile(trait: Trait) -> Trait:
 @pytest.fixture
 def spoilt(finished: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The tiny study again, with prompts and answers of an attacker."""
-    from steer_assets.lm import decode
+    from steer_assets.lm.decoding import decode
 
     trait, generate = _hostile(catalog.trait(TRAIT)), decode.generate
 

@@ -14,10 +14,11 @@ import pytest
 
 from steer_assets import cli
 from steer_assets.automation import housekeeping
-from steer_assets.automation.orphans import PROCESS_TAG, signature
 from steer_assets.automation.runner import instance
-from steer_assets.storage import garbage, warehouse
-from steer_assets.storage.parquet import DamagedFileError
+from steer_assets.pipeline.orphaned_runs import PROCESS_TAG, signature
+from steer_assets.storage import garbage
+from steer_assets.storage.database import warehouse
+from steer_assets.storage.files.parquet import DamagedFileError
 from tests.finished import KEY, TRAIT, run_tiny
 from tests.tiny import MODEL, World
 

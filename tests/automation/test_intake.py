@@ -24,7 +24,7 @@ from steer_assets.automation.manifest import (
 )
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
-from steer_assets.storage.hashing import hash_file
+from steer_assets.storage.files.hashing import hash_file
 from steer_assets.storage.slugs import InvalidKeyError, validate_slug
 from tests.tiny import World, living_in, make_world, write_model
 

@@ -11,7 +11,7 @@ import mlflow
 import pytest
 
 from steer_assets.paths import REPOSITORY
-from steer_assets.storage import warehouse
+from steer_assets.storage.database import warehouse
 from tests.sizes import KILLS
 from tests.tiny import World, living_in
 

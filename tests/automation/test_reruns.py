@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from steer_assets.assets import plan
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
-from steer_assets.storage import lineage, syncing
+from steer_assets.pipeline import freshness
+from steer_assets.storage import lineage
+from steer_assets.storage.database import syncing
 from steer_assets.storage.layout import partition_name
 from tests.finished import KEY, run_tiny
 from tests.storage.processes import database_open, holding
@@ -17,7 +18,7 @@ PAIR_STAGES = [stage for stage in STAGES.values() if stage.dimensions == ("model
 def versions(world: World) -> dict[tuple[str, str], str]:
     found = {}
     for stage in STAGES.values():
-        for key in plan.materialised(world.layout, stage):
+        for key in freshness.materialised(world.layout, stage):
             record = lineage.read_record(world.layout, stage.name, key)
             assert record is not None
             found[stage.name, partition_name(key)] = record.data_version
@@ -45,7 +46,9 @@ def test_a_damaged_input_is_named_and_then_mended(finished: World) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    status = plan.check(finished.layout, STAGES["covariance_matrices"], KEY, catalog.study(STUDY))
+    status = freshness.check(
+        finished.layout, STAGES["covariance_matrices"], KEY, catalog.study(STUDY)
+    )
     assert "moments/tiny/formality.h5 is damaged" in status.reasons[0]
     again = run_tiny(finished)
     assert again.made == [("covariance_matrices", partition_name(KEY))]
@@ -57,7 +60,9 @@ def test_a_setting_makes_stale_exactly_what_reads_it(finished: World) -> None:
 
     def stale(**changes: object) -> set[str]:
         other = study.model_validate({**study.model_dump(mode="json"), **changes})
-        checked = {stage: plan.check(finished.layout, stage, KEY, other) for stage in PAIR_STAGES}
+        checked = {
+            stage: freshness.check(finished.layout, stage, KEY, other) for stage in PAIR_STAGES
+        }
         return {stage.name for stage, status in checked.items() if not status.fresh}
 
     statistics = {**study.statistics.model_dump(mode="json"), "margin_sd": 0.3}

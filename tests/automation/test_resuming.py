@@ -8,10 +8,10 @@ from types import ModuleType
 
 import pytest
 
-from steer_assets.assets import plan
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
-from steer_assets.storage import warehouse
+from steer_assets.pipeline import freshness
+from steer_assets.storage.database import warehouse
 from tests.finished import KEY, materialise_one
 from tests.tiny import World
 
@@ -44,7 +44,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) 
 
 
 def version_of(world: World, stage: str) -> str:
-    record = plan.record_of(world.layout, STAGES[stage], KEY)
+    record = freshness.record_of(world.layout, STAGES[stage], KEY)
     assert record is not None
     return record.data_version
 
@@ -52,7 +52,7 @@ def version_of(world: World, stage: str) -> str:
 def test_generations_go_on_from_finished_batches(
     finished: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from steer_assets.lm import decode
+    from steer_assets.lm.decoding import decode
 
     path = catalog.user_catalog() / "studies" / "tiny.yaml"
     path.write_text(path.read_text().replace("samples: 1", "samples: 1\n  batch_rows: 4"))
@@ -78,8 +78,8 @@ def test_activations_go_on_from_finished_batches(
     finished: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Moments of all tokens too, whose last digits depend on the order in which they are summed."""
-    from steer_assets.assets import activation_caches
-    from steer_assets.lm import capture
+    from steer_assets.assets.geometry import activation_caches
+    from steer_assets.lm.measurements import capture
 
     captured = interrupted(monkeypatch, capture, "capture")
     monkeypatch.setattr(activation_caches, "_BATCH_TOKENS", 700)
@@ -98,7 +98,7 @@ def test_activations_go_on_from_finished_batches(
 def test_forms_go_on_from_finished_prompts(
     finished: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from steer_assets.lm import derivatives
+    from steer_assets.lm.measurements import derivatives
 
     before = version_of(finished, "behavioral_spectra")
     differentiate = interrupted(monkeypatch, derivatives, "differentiate")

@@ -6,12 +6,13 @@ import dagster as dg
 import mlflow
 import pytest
 
-from steer_assets.automation import intake, partitions
+from steer_assets.automation import intake
 from steer_assets.automation.retire import ModelInUseError, retire
 from steer_assets.automation.runner import instance
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import UnknownNameError
-from steer_assets.storage import warehouse
+from steer_assets.pipeline import partitions
+from steer_assets.storage.database import warehouse
 from steer_assets.storage.schema import table_statements
 from tests.finished import run_tiny
 from tests.tiny import MODEL, SCORER, World

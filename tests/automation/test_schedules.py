@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from steer_assets.assets.execution import FORCE_TAG
-from steer_assets.automation import partitions, refresh, schedules
+from steer_assets.automation import refresh, schedules
 from steer_assets.catalog import catalog
+from steer_assets.pipeline import partitions
+from steer_assets.pipeline.dagster_asset import FORCE_TAG
 from steer_assets.storage.layout import Layout
-from tests.assets.test_staleness import MODEL, STUDY, change, keys_of, layout, whole
+from tests.pipeline.test_freshness import MODEL, STUDY, change, keys_of, layout, whole
 
 pytestmark = pytest.mark.faults
 __all__ = ["layout", "whole"]

@@ -16,8 +16,8 @@ import pytest
 
 from steer_assets.paths import REPOSITORY
 from steer_assets.reporting.evidence import Evidence
-from steer_assets.reporting.index import render_index
-from steer_assets.reporting.report import render_report
+from steer_assets.reporting.pages.index import render_index
+from steer_assets.reporting.pages.report import render_report
 from tests.reporting.synthetic import HOSTILE, build_evidence, table
 
 MODULES = Path(os.environ.get("STEER_NODE_MODULES") or REPOSITORY / ".venv/pages/node_modules")

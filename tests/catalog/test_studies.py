@@ -1,6 +1,6 @@
 import pytest
 
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.paths import CATALOG, REPOSITORY

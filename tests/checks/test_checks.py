@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.checks.harness import LOOKS, Finding, carry_out
 from steer_assets.definitions import defs
-from steer_assets.storage import hdf5, tensors
-from steer_assets.storage.parquet import read_part, write_part
+from steer_assets.storage.files import hdf5, tensors
+from steer_assets.storage.files.parquet import read_part, write_part
 from steer_assets.storage.schema import nullable
 from tests.finished import KEY, stored
 from tests.tiny import SCORER, World
@@ -324,7 +324,7 @@ def test_vectors_that_are_not_orthogonal_are_found(finished: World) -> None:
 def test_a_hook_that_adds_something_else_is_found(
     finished: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from steer_assets.lm.intervene import ArmTable
+    from steer_assets.lm.forward.intervene import ArmTable
 
     rows = ArmTable.rows
     monkeypatch.setattr(

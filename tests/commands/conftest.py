@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 
 from steer_assets import cli
-from steer_assets.assets import plan
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
+from steer_assets.pipeline import freshness
 from steer_assets.storage import lineage, schema
+from steer_assets.storage.database.syncing import sync
+from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.parquet import write_part
-from steer_assets.storage.syncing import sync
 from tests.reporting.synthetic import build_evidence
 from tests.storage import synthetic
 
@@ -101,7 +101,7 @@ def partition(rows: dict[str, pl.DataFrame], tmp_path_factory: pytest.TempPathFa
     part = layout.relative(layout.part(stage.name, KEY))
     lineage.write_record(
         layout, asset_key=stage.name, key=KEY, data_version="1", study="quick", code_version="1",
-        inputs=plan.expected_inputs(layout, stage, KEY, catalog.study("quick")), run_id="r",
+        inputs=freshness.expected_inputs(layout, stage, KEY, catalog.study("quick")), run_id="r",
         mlflow_run_id="", files=[lineage.describe_file(layout, part)],
     )  # fmt: skip
     return layout

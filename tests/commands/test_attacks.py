@@ -8,10 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from steer_assets.storage import questions
+from steer_assets.storage.database import sandboxed_sql
+from steer_assets.storage.database.syncing import sync
+from steer_assets.storage.database.warehouse import QueryError
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.syncing import sync
-from steer_assets.storage.warehouse import QueryError
 from tests.storage import synthetic
 
 SECRET = "nobody may read this"
@@ -159,4 +159,4 @@ def test_a_refusal_says_what_a_question_may_do(steer, layout, outside):
 
 def test_what_is_wrong_with_a_question_that_reads_files_is_said(layout, outside):
     with pytest.raises(QueryError, match='"nope" not found'):
-        questions.ask(layout, f"SELECT nope FROM read_parquet('{_part(layout)}')")
+        sandboxed_sql.ask(layout, f"SELECT nope FROM read_parquet('{_part(layout)}')")

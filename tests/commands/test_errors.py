@@ -151,7 +151,7 @@ def test_what_nobody_foresaw_is_one_sentence_and_a_log(steer, layout, monkeypatc
     def fail(*_: object) -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr(warehouse_commands.questions, "ask", fail)
+    monkeypatch.setattr(warehouse_commands.sandboxed_sql, "ask", fail)
     said = steer("sql", "SELECT 1").refused(code=1)
     log = layout.root / "steer-error.log"
     assert said == f"unexpected KeyError: 'surprise'; see {log}"
@@ -162,7 +162,7 @@ def test_where_no_log_can_be_written_the_sentence_stays(steer, layout, monkeypat
     def fail(*_: object) -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr(warehouse_commands.questions, "ask", fail)
+    monkeypatch.setattr(warehouse_commands.sandboxed_sql, "ask", fail)
     layout.root.write_text("a file where the data folder should be")
     assert steer("sql", "SELECT 1").refused(code=1) == "unexpected KeyError: 'surprise'"
 

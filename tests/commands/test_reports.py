@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 import steer_assets
-from steer_assets.reporting.paper import PAPER_TABLES
-from steer_assets.storage.parquet import write_part
+from steer_assets.reporting.tables.paper import PAPER_TABLES
+from steer_assets.storage.files.parquet import write_part
 from tests.commands.conftest import KEY, MODEL, TRAIT
 
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from steer_assets.assets import plan
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
+from steer_assets.pipeline import freshness
 from steer_assets.storage import lineage
 from steer_assets.storage.lineage import InputVersion
 from tests.storage import synthetic
@@ -61,7 +61,7 @@ def partly(layout):
     path = layout.relative(layout.part("models", key))
     lineage.write_record(
         layout, asset_key=stage.name, key=key, data_version="1", study="quick", code_version="1",
-        inputs=plan.expected_inputs(layout, stage, key, study), run_id="r", mlflow_run_id="",
+        inputs=freshness.expected_inputs(layout, stage, key, study), run_id="r", mlflow_run_id="",
         files=[lineage.describe_file(layout, path)],
     )  # fmt: skip
     return layout

@@ -10,15 +10,15 @@ import pytest
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
-from steer_assets.assets import external_vectors
 from steer_assets.cli import app
 from steer_assets.commands import vectors as command
 from steer_assets.geometry import vector_files
 from steer_assets.geometry.errors import DegenerateError, NotFiniteError, ShapeError
+from steer_assets.pipeline import external_vectors
+from steer_assets.storage.files.parquet import write_part
+from steer_assets.storage.files.tensors import write_vectors
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.parquet import write_part
 from steer_assets.storage.schema import columns
-from steer_assets.storage.tensors import write_vectors
 
 MODEL, TRAIT, WIDTH, LAYERS = "smollm2-135m-instruct", "sentiment", 8, 6
 WHERE = ["--model", MODEL, "--trait", TRAIT]

@@ -8,11 +8,11 @@ import dagster as dg
 import pytest
 
 import steer_assets
-from steer_assets.assets import column_lineage
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 from steer_assets.automation.runner import instance
 from steer_assets.paths import SQL
-from steer_assets.storage import warehouse
+from steer_assets.pipeline import column_lineage
+from steer_assets.storage.database import warehouse
 from tests.e2e.conftest import MODEL, World
 
 pytestmark = pytest.mark.slow

@@ -10,10 +10,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from steer_assets import cli
-from steer_assets.assets import plan
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 from steer_assets.paths import SQL
-from steer_assets.storage import hdf5, lineage, warehouse
+from steer_assets.pipeline import freshness
+from steer_assets.storage import lineage
+from steer_assets.storage.database import warehouse
+from steer_assets.storage.files import hdf5
 from steer_assets.storage.layout import partition_name
 from steer_assets.storage.schema import nullable, table_statements, view_statements
 from tests.e2e.conftest import MODEL, STUDY, TRAITS, World
@@ -33,7 +35,7 @@ MAY_BE_EMPTY = {
 def versions(world: World) -> dict[tuple[str, str], str]:
     found = {}
     for stage in STAGES.values():
-        for key in plan.materialised(world.layout, stage):
+        for key in freshness.materialised(world.layout, stage):
             record = lineage.read_record(world.layout, stage.name, key)
             assert record is not None
             found[stage.name, partition_name(key)] = record.data_version

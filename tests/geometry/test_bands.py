@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from steer_assets.geometry.bands import bootstrap_singular_values, spectrum_band
 from steer_assets.geometry.errors import (
     DegenerateError,
     NotFiniteError,
     ShapeError,
     TooFewSamplesError,
 )
-from steer_assets.geometry.spectra import activation_spectrum
+from steer_assets.geometry.null_spaces.bands import bootstrap_singular_values, spectrum_band
+from steer_assets.geometry.null_spaces.spectra import activation_spectrum
 
 from .toys import orthonormal
 

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steer_assets.geometry import ranks
 from steer_assets.geometry.errors import GeometryError, ShapeError, TooFewSamplesError
-from steer_assets.geometry.floors import ADDITIVE, Floors, form_eigenvalues, part_floors
-from steer_assets.geometry.heldout import moment_energies
-from steer_assets.geometry.moments import Moments
-from steer_assets.geometry.ranks import null_spaces
-from steer_assets.geometry.saturation import doubling_sizes, form_curve
-from steer_assets.geometry.spectra import covariance_spectrum, form_spectrum
+from steer_assets.geometry.null_spaces import ranks
+from steer_assets.geometry.null_spaces.floors import ADDITIVE, Floors, form_eigenvalues, part_floors
+from steer_assets.geometry.null_spaces.heldout import moment_energies
+from steer_assets.geometry.null_spaces.moments import Moments
+from steer_assets.geometry.null_spaces.ranks import null_spaces
+from steer_assets.geometry.null_spaces.saturation import doubling_sizes, form_curve
+from steer_assets.geometry.null_spaces.spectra import covariance_spectrum, form_spectrum
 
 from .toys import orthonormal
 

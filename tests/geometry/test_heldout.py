@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
 
-from steer_assets.geometry import ranks, spectra, subspaces
 from steer_assets.geometry.errors import DegenerateError, TooFewSamplesError
-from steer_assets.geometry.heldout import covariance_energies, form_energies, moment_energies
-from steer_assets.geometry.moments import Moments
-from steer_assets.geometry.spectra import form_spectrum
+from steer_assets.geometry.null_spaces import ranks, spectra, subspaces
+from steer_assets.geometry.null_spaces.heldout import (
+    covariance_energies,
+    form_energies,
+    moment_energies,
+)
+from steer_assets.geometry.null_spaces.moments import Moments
+from steer_assets.geometry.null_spaces.spectra import form_spectrum
 
 from .toys import ReadOut, orthonormal
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from steer_assets.geometry import families, kl, ranks, subspaces
+from steer_assets.geometry import families, kl
 from steer_assets.geometry.families import FamilyInputs, FamilyPlan
-from steer_assets.geometry.spectra import Spectrum, activation_spectrum, form_spectrum
+from steer_assets.geometry.null_spaces import ranks, subspaces
+from steer_assets.geometry.null_spaces.spectra import Spectrum, activation_spectrum, form_spectrum
 
 from .toys import ReadOut, orthonormal
 

@@ -9,7 +9,7 @@ from steer_assets.geometry.errors import (
     ShapeError,
     TooFewSamplesError,
 )
-from steer_assets.geometry.moments import BLOCK_ROWS, Moments
+from steer_assets.geometry.null_spaces.moments import BLOCK_ROWS, Moments
 
 
 def two_pass(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from steer_assets.geometry import noise
+from steer_assets.geometry.null_spaces import noise
 
 
 @pytest.mark.parametrize("beta", [0.01, 0.1, 0.5, 0.9, 1.0])

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from steer_assets.geometry import ranks
-from steer_assets.geometry.ranks import NullSpace, null_spaces
-from steer_assets.geometry.spectra import Spectrum, activation_spectrum, form_spectrum
+from steer_assets.geometry.null_spaces import ranks
+from steer_assets.geometry.null_spaces.ranks import NullSpace, null_spaces
+from steer_assets.geometry.null_spaces.spectra import Spectrum, activation_spectrum, form_spectrum
 
 
 def by_name(spectrum: Spectrum) -> dict[str, NullSpace]:

@@ -3,15 +3,15 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from steer_assets.geometry import ranks
 from steer_assets.geometry.errors import ShapeError, TooFewSamplesError
-from steer_assets.geometry.saturation import (
+from steer_assets.geometry.null_spaces import ranks
+from steer_assets.geometry.null_spaces.saturation import (
     covariance_curve,
     doubling_sizes,
     form_curve,
     growth,
 )
-from steer_assets.geometry.spectra import form_spectrum
+from steer_assets.geometry.null_spaces.spectra import form_spectrum
 
 from .toys import orthonormal
 

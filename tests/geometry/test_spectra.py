@@ -8,8 +8,12 @@ from steer_assets.geometry.errors import (
     ShapeError,
     TooFewSamplesError,
 )
-from steer_assets.geometry.moments import Moments
-from steer_assets.geometry.spectra import activation_spectrum, covariance_spectrum, form_spectrum
+from steer_assets.geometry.null_spaces.moments import Moments
+from steer_assets.geometry.null_spaces.spectra import (
+    activation_spectrum,
+    covariance_spectrum,
+    form_spectrum,
+)
 
 from .toys import orthonormal
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from steer_assets.geometry import ranks
 from steer_assets.geometry.errors import DegenerateError, ShapeError
-from steer_assets.geometry.spectra import Spectrum
-from steer_assets.geometry.stability import (
+from steer_assets.geometry.null_spaces import ranks
+from steer_assets.geometry.null_spaces.spectra import Spectrum
+from steer_assets.geometry.null_spaces.stability import (
     Transfer,
     form_null_energy,
     subspace_overlap,

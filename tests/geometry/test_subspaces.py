@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steer_assets.geometry import ranks, subspaces
 from steer_assets.geometry.errors import (
     DegenerateError,
     NotFiniteError,
     ShapeError,
     TooFewSamplesError,
 )
-from steer_assets.geometry.spectra import activation_spectrum
+from steer_assets.geometry.null_spaces import ranks, subspaces
+from steer_assets.geometry.null_spaces.spectra import activation_spectrum
 
 from .toys import orthonormal
 

@@ -12,7 +12,7 @@ import pytest
 import transformers as tf
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from steer_assets.lm.loading import Source, load, snapshot
+from steer_assets.lm.loading.loader import Source, load, snapshot
 from steer_assets.lm.model import LanguageModel
 
 from .reference import AllDouble

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from steer_assets.lm.decode import Generation, Sampling
-from steer_assets.lm.intervene import Arm
+from steer_assets.lm.decoding.decode import Generation, Sampling
+from steer_assets.lm.decoding.noise import NoiseKey, exponentials
+from steer_assets.lm.forward.intervene import Arm
 from steer_assets.lm.model import LanguageModel
-from steer_assets.lm.noise import NoiseKey, exponentials
 
 
 class AllDouble(TorchFunctionMode):

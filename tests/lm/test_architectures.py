@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from steer_assets.lm.capture import capture_last
-from steer_assets.lm.decode import Sampling, generate
-from steer_assets.lm.derivatives import prompt_forms
+from steer_assets.lm.decoding.decode import Sampling, generate
+from steer_assets.lm.decoding.noise import NoiseKey
 from steer_assets.lm.errors import UnknownLayoutError
-from steer_assets.lm.intervene import Addition
-from steer_assets.lm.likelihood import log_probabilities
-from steer_assets.lm.logits import next_token_logits
+from steer_assets.lm.forward.intervene import Addition
+from steer_assets.lm.forward.stepping import way_of
+from steer_assets.lm.measurements.capture import capture_last
+from steer_assets.lm.measurements.derivatives import prompt_forms
+from steer_assets.lm.measurements.likelihood import log_probabilities
+from steer_assets.lm.measurements.logits import next_token_logits
+from steer_assets.lm.measurements.pushforward import fisher_along
 from steer_assets.lm.model import LanguageModel
-from steer_assets.lm.noise import NoiseKey
-from steer_assets.lm.pushforward import fisher_along
-from steer_assets.lm.stepping import way_of
 
 from . import reference
 from .architectures import CONFIGS, build

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from steer_assets.lm.capture import capture, capture_last
 from steer_assets.lm.errors import InterventionError
+from steer_assets.lm.measurements.capture import capture, capture_last
 
 from . import reference
 from .conftest import HIDDEN, LAYERS

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from steer_assets.lm import batch
-from steer_assets.lm.decode import Sampling, generate
-from steer_assets.lm.intervene import Addition
-from steer_assets.lm.likelihood import log_probabilities
-from steer_assets.lm.noise import NoiseKey, exponentials
+from steer_assets.lm.decoding import batch
+from steer_assets.lm.decoding.decode import Sampling, generate
+from steer_assets.lm.decoding.noise import NoiseKey, exponentials
+from steer_assets.lm.forward.intervene import Addition
+from steer_assets.lm.measurements.likelihood import log_probabilities
 
 from . import reference
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from steer_assets.lm.derivatives import Point, _Unembedding, prompt_forms
 from steer_assets.lm.errors import InterventionError, PrecisionError
-from steer_assets.lm.intervene import Addition
+from steer_assets.lm.forward.intervene import Addition
+from steer_assets.lm.measurements.derivatives import Point, _Unembedding, prompt_forms
 
 from . import reference
 from .conftest import HIDDEN, LAYERS, build, cached_build

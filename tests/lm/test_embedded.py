@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from steer_assets.lm.capture import capture_last
-from steer_assets.lm.decode import Sampling, generate
-from steer_assets.lm.derivatives import prompt_forms
-from steer_assets.lm.intervene import Addition
-from steer_assets.lm.likelihood import log_probabilities
-from steer_assets.lm.loading import facts
-from steer_assets.lm.logits import next_token_logits
-from steer_assets.lm.noise import NoiseKey
+from steer_assets.lm.decoding.decode import Sampling, generate
+from steer_assets.lm.decoding.noise import NoiseKey
+from steer_assets.lm.forward.intervene import Addition
+from steer_assets.lm.loading.loader import facts
+from steer_assets.lm.measurements.capture import capture_last
+from steer_assets.lm.measurements.derivatives import prompt_forms
+from steer_assets.lm.measurements.likelihood import log_probabilities
+from steer_assets.lm.measurements.logits import next_token_logits
 
 from . import reference
 

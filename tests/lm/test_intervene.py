@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from steer_assets.lm.errors import InterventionError, PromptError
-from steer_assets.lm.intervene import Addition, ArmTable, Steering, editing
-from steer_assets.lm.logits import next_token_logits
-from steer_assets.lm.stepping import prepare, start_rows
+from steer_assets.lm.forward.intervene import Addition, ArmTable, Steering, editing
+from steer_assets.lm.forward.stepping import prepare, start_rows
+from steer_assets.lm.measurements.logits import next_token_logits
 
 from . import reference
 from .conftest import HIDDEN, LAYERS

@@ -6,8 +6,8 @@ import transformers as tf
 from torch import nn
 
 from steer_assets.lm.errors import UnknownLayoutError
+from steer_assets.lm.forward.stepping import shares_prefixes
 from steer_assets.lm.layout import find_layout
-from steer_assets.lm.stepping import shares_prefixes
 
 from .conftest import HIDDEN, LAYERS, VOCAB
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from steer_assets.lm.errors import PromptError
-from steer_assets.lm.likelihood import log_probabilities, text_ids
+from steer_assets.lm.measurements.likelihood import log_probabilities, text_ids
 
 from . import reference
 

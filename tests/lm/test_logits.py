@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steer_assets.lm.intervene import Addition
-from steer_assets.lm.logits import next_token_logits
+from steer_assets.lm.forward.intervene import Addition
+from steer_assets.lm.measurements.logits import next_token_logits
 
 from . import reference
 

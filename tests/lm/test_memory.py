@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from steer_assets.lm import decode, memory
-from steer_assets.lm.decode import Sampling, generate
-from steer_assets.lm.stepping import prepare, start_rows
+from steer_assets.lm.decoding import decode, memory
+from steer_assets.lm.decoding.decode import Sampling, generate
+from steer_assets.lm.forward.stepping import prepare, start_rows
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import stats
 
-from steer_assets.lm.noise import NoiseKey, exponentials
-from steer_assets.lm.sampling import greedy, nucleus, race
+from steer_assets.lm.decoding.noise import NoiseKey, exponentials
+from steer_assets.lm.decoding.sampling import greedy, nucleus, race
 from tests.sizes import FULL
 
 #: Where float32 draws of NumPy's ziggurat, with which noise was once made, are exactly 0.
@@ -93,7 +93,7 @@ class _Bits:
 
 @pytest.mark.parametrize("bits", [0, 1, 4095, 4096, 2**31, 2**32 - 1])
 def test_the_most_extreme_bits_give_positive_finite_noise(bits, monkeypatch):
-    monkeypatch.setattr("steer_assets.lm.noise._stream", lambda *_: _Bits(bits))
+    monkeypatch.setattr("steer_assets.lm.decoding.noise._stream", lambda *_: _Bits(bits))
     noise = exponentials([NoiseKey.of(0, "a", 0)], 0, 33)
     assert (noise > 0).all()
     assert np.isfinite(noise).all()

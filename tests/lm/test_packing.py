@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from steer_assets.lm import packing
-from steer_assets.lm.decode import Sampling, generate
-from steer_assets.lm.intervene import Addition
+from steer_assets.lm.decoding.decode import Sampling, generate
+from steer_assets.lm.forward import packing
+from steer_assets.lm.forward.intervene import Addition
+from steer_assets.lm.forward.packing import packed_weights
 from steer_assets.lm.model import LanguageModel
-from steer_assets.lm.packing import packed_weights
 
 IDS = torch.tensor([[5, 9, 2, 7]])
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 import transformers as tf
 
-from steer_assets.lm.capture import capture_last
 from steer_assets.lm.chat import DEFAULT_DATE
+from steer_assets.lm.measurements.capture import capture_last
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.prompts import Prompt, encode_prompts
 from tests.tiny import write_model

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from steer_assets.lm.derivatives import prompt_forms
 from steer_assets.lm.errors import InterventionError, PrecisionError
-from steer_assets.lm.intervene import Addition
-from steer_assets.lm.pushforward import fisher_along
+from steer_assets.lm.forward.intervene import Addition
+from steer_assets.lm.measurements.derivatives import prompt_forms
+from steer_assets.lm.measurements.pushforward import fisher_along
 
 from .conftest import HIDDEN, LAYERS, build
 

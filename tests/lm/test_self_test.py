@@ -7,11 +7,12 @@ from types import MethodType
 import pytest
 import torch
 
-from steer_assets.lm import errors, loading
+from steer_assets.lm import errors
 from steer_assets.lm.layout import residual, with_residual
-from steer_assets.lm.loading import Source, snapshot
+from steer_assets.lm.loading import loader
+from steer_assets.lm.loading.loader import Source, snapshot
 from steer_assets.lm.model import LanguageModel
-from steer_assets.lm.self_test import measure, require_sound
+from steer_assets.lm.self_test.self_test import measure, require_sound
 
 from .conftest import WINDOW, build, cached_build
 
@@ -120,9 +121,9 @@ def test_the_snapshot_refuses_what_fails(tmp_path, monkeypatch):
     lm = cached_build("qwen2")
     lm.model.save_pretrained(tmp_path / "origin")
     lm.tokenizer.save_pretrained(tmp_path / "origin")
-    opened = loading._opened
+    opened = loader._opened
     monkeypatch.setattr(
-        loading,
+        loader,
         "_opened",
         lambda *a: _changed(opened(*a), 2, lambda out, _: out - out.mean(0, keepdim=True)),
     )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from steer_assets.lm import errors
-from steer_assets.lm.loading import Source, load, snapshot
+from steer_assets.lm.loading.loader import Source, load, snapshot
 
 from .conftest import HIDDEN, LAYERS, VOCAB, cached_build
 

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from steer_assets.reporting.evidence import Evidence
-from steer_assets.reporting.figures import Figure
-from steer_assets.reporting.report import Report, render_report
+from steer_assets.reporting.figures.figure import Figure
+from steer_assets.reporting.pages.report import Report, render_report
 
 from .synthetic import build_evidence
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from steer_assets.reporting.charts import fluency, protocols, scorers, spread
 from steer_assets.reporting.evidence import Evidence
-from steer_assets.reporting.figures import Absent, Figure
+from steer_assets.reporting.figures.charts import fluency, heterogeneity, protocols, scorers
+from steer_assets.reporting.figures.figure import Absent, Figure
 
 
 def test_doses_around_v_are_means_over_prompts_beside_the_prediction(figures: dict[str, Figure]):
@@ -57,7 +57,7 @@ def test_one_text_of_each_prompt_cannot_tell_a_spread_from_noise(evidence: Evide
     single = replace(
         changed(heterogeneity=None), study={**evidence.study, "generation": generation}
     )
-    answer = spread.spread(single)
+    answer = heterogeneity.spread(single)
     assert isinstance(answer, Absent)
     assert "at least two texts of each prompt and arm; this study makes 1" in answer.reason
 

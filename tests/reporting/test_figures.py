@@ -7,26 +7,26 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.geometry.spectra import activation_spectrum
-from steer_assets.reporting.charts import (
+from steer_assets.geometry.null_spaces.spectra import activation_spectrum
+from steer_assets.reporting.evidence import Evidence
+from steer_assets.reporting.figures.charts import (
     doses,
     effects,
     environments,
     fluency,
     forest,
+    heterogeneity,
     logits,
     nullspaces,
     protocols,
     scorers,
     spectra,
-    spread,
     stability,
 )
-from steer_assets.reporting.evidence import Evidence
-from steer_assets.reporting.figures import Absent, Figure, make, write_figures
-from steer_assets.reporting.sections import every_chart
-from steer_assets.reporting.style import canvas, vector_name
-from steer_assets.reporting.words import layer_verdicts
+from steer_assets.reporting.figures.figure import Absent, Figure, make, write_figures
+from steer_assets.reporting.figures.style import canvas, vector_name
+from steer_assets.reporting.pages.sections import every_chart
+from steer_assets.reporting.verdict_text import layer_verdicts
 
 ALL = (
     effects.efficacy_over_layers,
@@ -34,7 +34,7 @@ ALL = (
     forest.forest,
     environments.environments,
     environments.heterogeneity,
-    spread.spread,
+    heterogeneity.spread,
     logits.dose_response,
     doses.around_v,
     doses.radii,
@@ -57,7 +57,7 @@ NEEDS = {
         forest.forest,
         environments.environments,
         environments.heterogeneity,
-        spread.spread,
+        heterogeneity.spread,
     ),
     "generations": (environments.heterogeneity, fluency.fluency),
     "classifier_scores": (environments.heterogeneity,),
@@ -70,7 +70,7 @@ NEEDS = {
     "logit_distances": (logits.dose_response, logits.prediction),
     "dose_response": (doses.around_v,),
     "equivalence_radius": (doses.radii,),
-    "heterogeneity": (spread.spread,),
+    "heterogeneity": (heterogeneity.spread,),
     "svd_spectra": (spectra.covariance,),
     "behavioral_spectra": (spectra.behaviour,),
     "null_spaces": (nullspaces.null_fraction,),

@@ -5,7 +5,7 @@ import re
 import polars as pl
 import pytest
 
-from steer_assets.reporting.index import render_index
+from steer_assets.reporting.pages.index import render_index
 
 from .synthetic import table
 

@@ -15,7 +15,7 @@ import yaml
 from steer_assets.catalog.studies import Study
 from steer_assets.paths import CATALOG
 from steer_assets.reporting.evidence import Evidence
-from steer_assets.reporting.report import Report, render_report
+from steer_assets.reporting.pages.report import Report, render_report
 
 Change = Callable[..., Evidence]
 
@@ -83,7 +83,7 @@ def test_same_evidence_gives_the_same_bytes_in_another_process(report: Report):
     code = (
         "import hashlib\n"
         "from tests.reporting import synthetic\n"
-        "from steer_assets.reporting.report import render_report\n"
+        "from steer_assets.reporting.pages.report import render_report\n"
         "html = render_report(synthetic.build_evidence()).html\n"
         "print(hashlib.sha256(html.encode()).hexdigest())"
     )

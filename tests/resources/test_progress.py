@@ -2,7 +2,7 @@
 
 import pytest
 
-from steer_assets.assets.resuming import Pieces
+from steer_assets.pipeline.resuming import Pieces
 from steer_assets.resources import progress
 from steer_assets.resources.progress import Reporter, StageProgress, listening
 

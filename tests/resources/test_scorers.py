@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from steer_assets.assets.stage import STAGES
+from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import UnknownNameError
 from steer_assets.catalog.scorer_entries import ScorerEntry
 from steer_assets.definitions import defs  # noqa: F401 - registers the stages
 from steer_assets.paths import PACKAGE
-from steer_assets.resources import fitted, scorers
-from steer_assets.scoring import anchors, encoder
-from steer_assets.scoring.protocol import ScorerUnavailable
+from steer_assets.resources import scorer_heads, scorers
+from steer_assets.scoring.embedded import anchors, encoder
+from steer_assets.scoring.scorer import ScorerUnavailable
 from steer_assets.storage.layout import Layout
 
 PUBLISHED = {
@@ -76,17 +76,17 @@ def test_other_weights_anchors_or_code_make_scores_stale(
     shutil.copytree(encoder.package_folder(), tmp_path / "model")
     shutil.copytree(PACKAGE / "scoring", tmp_path / "scoring")
     monkeypatch.setattr(encoder, "package_folder", lambda: tmp_path / "model")
-    monkeypatch.setattr(fitted, "PACKAGE", tmp_path)
+    monkeypatch.setattr(scorer_heads, "PACKAGE", tmp_path)
     study, key = catalog.study("quick"), {"model": "m", "trait": "sentiment"}
 
     def inputs() -> dict[str, str]:
-        fitted.scoring_code.cache_clear()
+        scorer_heads.scoring_code.cache_clear()
         found = STAGES[stage].outside_inputs(key, study)
         return {one.partition: one.data_version for one in found}
 
     before = inputs()
     assert inputs() == before
-    (tmp_path / "scoring" / "heads.py").open("a").write("\n# a comment\n")
+    (tmp_path / "scoring" / "embedded" / "heads.py").open("a").write("\n# a comment\n")
     assert inputs() == before
     if changed == "encoder":
         path = tmp_path / "model" / "model.safetensors"
@@ -98,10 +98,10 @@ def test_other_weights_anchors_or_code_make_scores_stale(
         monkeypatch.setattr(anchors, "ANCHORS", other)
         name = "anchors/sentiment"
     else:
-        (tmp_path / "scoring" / "heads.py").open("a").write("\nANOTHER = 1\n")
+        (tmp_path / "scoring" / "embedded" / "heads.py").open("a").write("\nANOTHER = 1\n")
         name = "code/scoring"
     after = inputs()
-    fitted.scoring_code.cache_clear()
+    scorer_heads.scoring_code.cache_clear()
     assert {part for part in before if before[part] != after[part]} == {name}
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from steer_assets.scoring.encoder import MAX_TOKENS, MiniLMEncoder, package_folder
-from steer_assets.scoring.features import LAYERS
+from steer_assets.scoring.embedded.encoder import MAX_TOKENS, MiniLMEncoder, package_folder
+from steer_assets.scoring.embedded.features import LAYERS
+from steer_assets.scoring.embedded.minilm import MiniLMScorer, fit_minilm
 from steer_assets.scoring.labelled import LabelledText, read_labelled
-from steer_assets.scoring.minilm import MiniLMScorer, fit_minilm
 
 LABELLED = Path(__file__).parents[2] / "steer_assets" / "catalog" / "labelled"
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertModel
 
-from steer_assets.scoring import encoder as module
-from steer_assets.scoring.encoder import MAX_TOKENS, MiniLMEncoder, package_folder
-from steer_assets.scoring.protocol import ScorerUnavailable
+from steer_assets.scoring.embedded import encoder as module
+from steer_assets.scoring.embedded.encoder import MAX_TOKENS, MiniLMEncoder, package_folder
+from steer_assets.scoring.scorer import ScorerUnavailable
 from tests.scoring.conftest import stock_means
 
 TEXTS = ["A man is eating food.", "", "The girl is carrying a baby. " * 3, "He is eating pasta"]

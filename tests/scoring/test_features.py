@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steer_assets.scoring.features import Standard, TextFeatures, kernel, stack
-from steer_assets.scoring.surface import NAMES, surface_features
+from steer_assets.scoring.embedded.features import Standard, TextFeatures, kernel, stack
+from steer_assets.scoring.embedded.surface import NAMES, surface_features
 
 
 def one(text: str) -> dict[str, float]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from steer_assets.scoring.heads import fit_dual
+from steer_assets.scoring.embedded.heads import fit_dual
 
 
 def data(n: int = 60, d: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from steer_assets.scoring.lm_judge import LMJudge
-from steer_assets.scoring.protocol import Scorer
+from steer_assets.scoring.scorer import Scorer
 
 YES, NO = (3, 5), (1,)
 

@@ -3,12 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from steer_assets.scoring.encoder import MiniLMEncoder
-from steer_assets.scoring.features import TextFeatures
+from steer_assets.scoring.embedded.encoder import MiniLMEncoder
+from steer_assets.scoring.embedded.features import TextFeatures
+from steer_assets.scoring.embedded.minilm import MiniLMScorer, fit_minilm, validate_by_topic
+from steer_assets.scoring.embedded.surface import surface_features
 from steer_assets.scoring.labelled import LabelledText, read_labelled
-from steer_assets.scoring.minilm import MiniLMScorer, fit_minilm, validate_by_topic
-from steer_assets.scoring.protocol import Scorer
-from steer_assets.scoring.surface import surface_features
+from steer_assets.scoring.scorer import Scorer
 from tests.scoring.conftest import LABELLED, stock_means
 
 BARS = {"sentiment": 0.9, "formality": 0.9, "politeness": 0.8, "agreeableness": 0.8}

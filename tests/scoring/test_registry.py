@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from steer_assets.scoring.encoder import MiniLMEncoder
+from steer_assets.scoring.embedded.encoder import MiniLMEncoder
+from steer_assets.scoring.embedded.minilm import MiniLMScorer
 from steer_assets.scoring.labelled import LabelledText
-from steer_assets.scoring.minilm import MiniLMScorer
-from steer_assets.scoring.protocol import Scorer, ScorerUnavailable
 from steer_assets.scoring.registry import Judge, ScorerSpec, find_scorer, make_scorer
+from steer_assets.scoring.scorer import Scorer, ScorerUnavailable
 
 MINILM = ScorerSpec(kind="minilm", name="minilm")
 CLASSIFIER = ScorerSpec(

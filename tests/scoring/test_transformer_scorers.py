@@ -14,10 +14,10 @@ from transformers import (
     RobertaModel,
 )
 
-from steer_assets.scoring.label_maps import label_weights, pole_log_odds
-from steer_assets.scoring.pretrained import PretrainedClassifier
-from steer_assets.scoring.protocol import Scorer, ScorerUnavailable
-from steer_assets.scoring.transformer_scorers import hf_classifier, hf_zero_shot
+from steer_assets.scoring.pretrained.classifiers import PretrainedClassifier
+from steer_assets.scoring.pretrained.label_maps import label_weights, pole_log_odds
+from steer_assets.scoring.pretrained.transformer_scorers import hf_classifier, hf_zero_shot
+from steer_assets.scoring.scorer import Scorer, ScorerUnavailable
 
 SENTIMENT = {"negative": -1.0, "neutral": 0.0, "positive": 1.0}
 NLI = {"contradiction": -1.0, "neutral": 0.0, "entailment": 1.0}

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from steer_assets.stats import bootstrap
-from steer_assets.stats.crossed import standard_error
+from steer_assets.stats.intervals import bootstrap
+from steer_assets.stats.intervals.crossed import standard_error
 
 
 def rng(*key):

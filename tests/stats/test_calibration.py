@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from steer_assets.stats import (
-    bootstrap,
+from steer_assets.stats.effects import standardiser
+from steer_assets.stats.intervals import bootstrap
+from steer_assets.stats.verdicts import (
     compare,
     equivalence,
     margins,
     multiplicity,
     power,
-    spread,
-    verdicts,
+    verdict_rules,
 )
 
 from .simulate import bounded_arms, true_difference
@@ -64,7 +64,7 @@ def test_an_estimated_margin_taken_for_known_declares_too_often():
     for _ in range(STUDIES):
         b = rng.normal(size=40)
         a = b + 0.2 + 0.1 * rng.normal(size=40)
-        naive += equivalence.tost(a - b, 0.2 * spread.pooled(a, b).sd).p < 0.05
+        naive += equivalence.tost(a - b, 0.2 * standardiser.pooled(a, b).sd).p < 0.05
         sound += equivalence.tost(a - b, margins.standardised(b)).p < 0.05
     assert sound / STUDIES <= AT_MOST + 0.01
     assert naive / STUDIES > 0.15
@@ -163,7 +163,7 @@ def _verdict(v, other, none, rng):
     reference = compare.compare(v, none, margin=0.05, n_boot=500, rng=rng)
     margin = margins.relative((v - none).mean(axis=1))
     found = compare.compare(other, v, margin=margin, n_boot=500, rng=rng)
-    return verdicts.verdict(
+    return verdict_rules.verdict(
         p_difference_adjusted=found.p_difference,
         p_equivalence_adjusted=found.p_equivalence,
         ci_low=found.ci_low,

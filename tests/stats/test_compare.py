@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from statsmodels.stats.weightstats import ttost_paired
 
-from steer_assets.stats import bootstrap, compare, effects, margins, power
+from steer_assets.stats.effects import effect_sizes
+from steer_assets.stats.intervals import bootstrap
+from steer_assets.stats.verdicts import compare, margins, power
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def test_a_row_is_made_of_the_statistics_it_names(arms):
     means = a.mean(axis=1), b.mean(axis=1)
     difference = means[0] - means[1]
     interval = bootstrap.mean(difference, rng=np.random.default_rng(1))
-    effect = effects.paired(a, b)
+    effect = effect_sizes.paired(a, b)
     assert (found.n_prompts, found.n_pairs) == (40, 200)
     assert found.effect == pytest.approx(difference.mean())
     assert (found.cohens_d, found.hedges_g) == (effect.cohens_d, effect.hedges_g)

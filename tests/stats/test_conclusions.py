@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from steer_assets.stats import jackknife
-from steer_assets.stats.conclusions import Region, deciding, reading
-from steer_assets.stats.stratified import Estimate
+from steer_assets.stats.intervals import jackknife
+from steer_assets.stats.intervals.stratified import Estimate
+from steer_assets.stats.verdicts.conclusions import Region, deciding, reading
 
 SMALL = Region(-0.2, 0.2, 0.0)
 

@@ -3,12 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steer_assets.stats import effect_intervals, effects, spread
+from steer_assets.stats.effects import effect_sizes, standardiser
+from steer_assets.stats.intervals import effect_intervals
 
 
 def test_paired_effect_by_hand():
     a, b = np.array([3.0, 5.0, 4.0, 8.0]), np.array([1.0, 4.0, 4.0, 3.0])
-    result = effects.paired(a, b)
+    result = effect_sizes.paired(a, b)
     # Differences 2, 1, 0, 5: mean 2, variance 14/3; variances of the arms 14/3 and 2.
     assert result.n == 4
     assert result.effect == 2.0
@@ -19,9 +20,9 @@ def test_paired_effect_by_hand():
 
 def test_small_sample_correction_matches_hedges_table_and_approximation():
     # Hedges (1981), table 2: c(m) at m = 2, 10 and 50 degrees of freedom.
-    assert effects.small_sample_correction(2) == pytest.approx(0.5642, abs=1e-4)
-    assert effects.small_sample_correction(10) == pytest.approx(0.9228, abs=1e-4)
-    assert effects.small_sample_correction(50) == pytest.approx(1 - 3 / (4 * 50 - 1), abs=1e-4)
+    assert effect_sizes.small_sample_correction(2) == pytest.approx(0.5642, abs=1e-4)
+    assert effect_sizes.small_sample_correction(10) == pytest.approx(0.9228, abs=1e-4)
+    assert effect_sizes.small_sample_correction(50) == pytest.approx(1 - 3 / (4 * 50 - 1), abs=1e-4)
 
 
 def test_hedges_g_is_unbiased_where_d_is_not():
@@ -29,7 +30,7 @@ def test_hedges_g_is_unbiased_where_d_is_not():
     rng = np.random.default_rng(0)
     common, own = rng.normal(size=(20_000, 8, 1)), rng.normal(size=(20_000, 8, 2))
     arms = np.sqrt(0.6) * common + np.sqrt(0.4) * own
-    found = [effects.paired(pair[:, 0] + 0.5, pair[:, 1]) for pair in arms[:6000]]
+    found = [effect_sizes.paired(pair[:, 0] + 0.5, pair[:, 1]) for pair in arms[:6000]]
     d, g = (np.array([getattr(f, name) for f in found]) for name in ("cohens_d", "hedges_g"))
     error = 3 * g.std() / np.sqrt(len(g))
     assert abs(g.mean() - 0.5) < error
@@ -43,7 +44,7 @@ def test_unit_of_d_does_not_depend_on_samples_per_prompt(m):
     squares = []
     for _ in range(2000):
         arms = rng.normal(size=(2, 10, 1)) + np.sqrt(3) * rng.normal(size=(2, 10, m))
-        squares.append(spread.pooled(*arms).sd ** 2)
+        squares.append(standardiser.pooled(*arms).sd ** 2)
     assert np.mean(squares) == pytest.approx(4, abs=4 * np.std(squares) / np.sqrt(2000))
 
 
@@ -54,7 +55,7 @@ def test_degrees_of_freedom_predict_how_well_the_unit_is_known(m):
     for _ in range(3000):
         prompts, noise = rng.normal(size=(20, 1)), rng.normal(size=(20, m))
         a, b = (prompts + 0.8 * noise + 0.6 * rng.normal(size=(20, m)) for _ in range(2))
-        unit = spread.pooled(a, b)
+        unit = standardiser.pooled(a, b)
         found.append((unit.sd**2, unit.df))
     variances, df = np.array(found).T
     simulated = 2 * variances.mean() ** 2 / variances.var()
@@ -70,8 +71,8 @@ def test_degrees_of_freedom_predict_how_well_the_unit_is_known(m):
 def test_effects_keep_sign_under_exchange_and_size_under_change_of_unit(values, scale, shift):
     a = np.array(values)
     b = np.roll(a, 1) * 0.5 + np.arange(len(a))
-    one, swapped = effects.paired(a, b), effects.paired(b, a)
-    other = effects.paired(scale * a + shift, scale * b + shift)
+    one, swapped = effect_sizes.paired(a, b), effect_sizes.paired(b, a)
+    other = effect_sizes.paired(scale * a + shift, scale * b + shift)
     assert swapped.effect == -one.effect
     assert swapped.cohens_d == pytest.approx(-one.cohens_d)
     assert other.cohens_d == pytest.approx(one.cohens_d, rel=1e-6, abs=1e-9)
@@ -79,19 +80,19 @@ def test_effects_keep_sign_under_exchange_and_size_under_change_of_unit(values, 
 
 
 def test_degenerate_arms_give_limits_and_never_nan():
-    same = effects.paired(np.full(5, 0.3), np.full(5, 0.1 + 0.2))
+    same = effect_sizes.paired(np.full(5, 0.3), np.full(5, 0.1 + 0.2))
     assert (same.effect, same.cohens_d, same.d_z, same.hedges_g, same.se) == (0, 0, 0, 0, 0)
-    apart = effects.paired(np.full(5, 1.0), np.zeros(5))
+    apart = effect_sizes.paired(np.full(5, 1.0), np.zeros(5))
     assert apart.cohens_d == apart.d_z == apart.hedges_g == np.inf
-    two = effects.paired([1.0, 2.0], [0.0, 1.0])
+    two = effect_sizes.paired([1.0, 2.0], [0.0, 1.0])
     assert two.d_z == np.inf
     assert np.isfinite(two.hedges_g)
-    assert effects.paired([0.0, 0.0], [1.0, 1.0]).hedges_g == -np.inf
+    assert effect_sizes.paired([0.0, 0.0], [1.0, 1.0]).hedges_g == -np.inf
 
 
 def test_one_prompt_is_refused():
     with pytest.raises(ValueError, match="at least 2 values, got 1"):
-        effects.paired([1.0], [0.0])
+        effect_sizes.paired([1.0], [0.0])
 
 
 def test_effect_intervals_cover():
@@ -126,7 +127,7 @@ def test_hedges_interval_is_that_of_d_corrected():
     rng = np.random.default_rng(3)
     a, b = rng.normal(size=(2, 15, 4))
     found = effect_intervals.intervals(a + 0.5, b, rng=rng)
-    point = effects.paired(a + 0.5, b)
+    point = effect_sizes.paired(a + 0.5, b)
     assert found.hedges_g.low / found.cohens_d.low == pytest.approx(point.hedges_g / point.cohens_d)
     assert found.hedges_g.low < point.hedges_g < found.hedges_g.high
 
@@ -137,4 +138,4 @@ def test_hedges_g_has_an_interval_where_few_prompts_differ_at_all() -> None:
     with pytest.raises(ValueError, match="undefined"):
         effect_intervals.intervals(a, b, n_boot=400, rng=np.random.default_rng(0))
     interval = effect_intervals.hedges_g(a, b, n_boot=400, rng=np.random.default_rng(0))
-    assert interval.low <= effects.paired(a, b).hedges_g <= interval.high
+    assert interval.low <= effect_sizes.paired(a, b).hedges_g <= interval.high

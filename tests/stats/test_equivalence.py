@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from steer_assets.stats import equivalence, margins
+from steer_assets.stats.verdicts import equivalence, margins
 
 
 @pytest.mark.parametrize("n", [2, 5, 20, 200])

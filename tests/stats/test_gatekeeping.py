@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from steer_assets.stats import gatekeeping
-from steer_assets.stats.gatekeeping import Group
+from steer_assets.stats.verdicts import gatekeeping
+from steer_assets.stats.verdicts.gatekeeping import Group
 
 GATES = ("headline", "doses", "environments", "environments", "families", "families", "rest")
 

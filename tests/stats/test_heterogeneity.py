@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from steer_assets.stats.heterogeneity import crossover_p, heterogeneity
+from steer_assets.stats.effects.heterogeneity import crossover_p, heterogeneity
 
 
 def arms(rng, n, m, effects, noise=1.0):

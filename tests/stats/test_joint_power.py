@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from steer_assets.stats import equivalence, joint_power
+from steer_assets.stats.verdicts import equivalence, joint_power
 
 
 @pytest.mark.parametrize(("k", "n", "sd"), [(2, 36, 0.4), (5, 36, 0.3)])

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from steer_assets.stats import multiplicity
+from steer_assets.stats.verdicts import multiplicity
 
 
 @settings(deadline=None, max_examples=15)

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from steer_assets.stats import equivalence, power
+from steer_assets.stats.verdicts import equivalence, power
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from steer_assets.stats import published
+from steer_assets.stats.verdicts import published
 
 
 def test_null_expectation_is_what_the_specification_says():

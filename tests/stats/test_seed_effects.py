@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from steer_assets.stats import equivalence, joint_power, seed_effects
+from steer_assets.stats.effects import seed_effects
+from steer_assets.stats.verdicts import equivalence, joint_power
 from tests import sizes
 
 SEEDS = (2, 5, 10, 20)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from steer_assets.stats import effects, published
-from steer_assets.stats.stratified import Arms, Estimate, estimate, mean_d, mean_share
+from steer_assets.stats.effects import effect_sizes
+from steer_assets.stats.intervals.stratified import Arms, Estimate, estimate, mean_d, mean_share
+from steer_assets.stats.verdicts import published
 
 
 def clustered_arms(rng: np.random.Generator, n: int, m: int, shift: float) -> list[np.ndarray]:
@@ -24,7 +25,7 @@ def test_d_is_the_published_one_and_near_the_paired_one() -> None:
         rng=np.random.default_rng(1),
     )
     assert found.value == pytest.approx(published.cohens_d(a, b), abs=1e-12)
-    assert found.value == pytest.approx(effects.paired(a, b).cohens_d, rel=0.05)
+    assert found.value == pytest.approx(effect_sizes.paired(a, b).cohens_d, rel=0.05)
     assert found.low < found.value < found.high
 
 

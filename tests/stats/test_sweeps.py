@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from steer_assets.stats import pairing, trends
+from steer_assets.stats.sampling_noise import pairing
+from steer_assets.stats.verdicts import trends
 
 
 def test_variance_ratio_is_one_minus_the_correlation_of_the_noise():

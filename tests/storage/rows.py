@@ -1,8 +1,8 @@
 """What a database holds, for comparison."""
 
+from steer_assets.storage.database.warehouse import connect, query
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.schema import table_statements
-from steer_assets.storage.warehouse import connect, query
 
 
 def all_rows(layout: Layout) -> dict[str, list[tuple]]:

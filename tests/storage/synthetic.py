@@ -5,9 +5,9 @@ from typing import Any
 
 import polars as pl
 
+from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 from steer_assets.storage.lineage import InputVersion, describe_file, write_record
-from steer_assets.storage.parquet import write_part
 from steer_assets.storage.schema import columns, conform
 
 MODEL = "toy"

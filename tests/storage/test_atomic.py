@@ -7,18 +7,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.storage import atomic
-from steer_assets.storage.atomic import atomic_path, sweep_temporaries, write_text
-from steer_assets.storage.hdf5 import read_array, write_arrays
-from steer_assets.storage.parquet import read_part, write_part
-from steer_assets.storage.tensors import read_vectors, write_vectors
+from steer_assets.storage.files import atomic
+from steer_assets.storage.files.atomic import atomic_path, sweep_temporaries, write_text
+from steer_assets.storage.files.hdf5 import read_array, write_arrays
+from steer_assets.storage.files.parquet import read_part, write_part
+from steer_assets.storage.files.tensors import read_vectors, write_vectors
 from tests.storage.processes import run_python
 
 #: Writes "new", and is killed when everything is on disk but the name.
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from steer_assets.storage.atomic import atomic_path
+from steer_assets.storage.files.atomic import atomic_path
 
 def kill(path):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -137,10 +137,10 @@ _LIMITED = """
 import resource, sys
 from pathlib import Path
 import numpy as np, polars as pl
-from steer_assets.storage.atomic import write_text
-from steer_assets.storage.hdf5 import write_arrays
-from steer_assets.storage.parquet import write_part
-from steer_assets.storage.tensors import write_vectors
+from steer_assets.storage.files.atomic import write_text
+from steer_assets.storage.files.hdf5 import write_arrays
+from steer_assets.storage.files.parquet import write_part
+from steer_assets.storage.files.tensors import write_vectors
 
 folder = Path(sys.argv[1])
 noise = np.random.default_rng(1).normal(size=100_000)

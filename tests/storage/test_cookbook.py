@@ -7,11 +7,11 @@ import pytest
 
 from steer_assets.paths import REPOSITORY, SQL
 from steer_assets.storage import lineage
+from steer_assets.storage.database.syncing import sync
+from steer_assets.storage.database.warehouse import query
+from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.lineage import InputVersion
-from steer_assets.storage.parquet import write_part
-from steer_assets.storage.syncing import sync
-from steer_assets.storage.warehouse import query
 from tests.storage import synthetic
 
 EXAMPLES = {path.stem: path.read_text() for path in sorted((SQL / "examples").glob("*.sql"))}

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from steer_assets.storage.hashing import hash_arrays, hash_frame
-from steer_assets.storage.hdf5 import open_arrays, read_array, read_arrays, write_arrays
-from steer_assets.storage.parquet import DamagedFileError, read_part, write_part
-from steer_assets.storage.tensors import read_vectors, write_vectors
+from steer_assets.storage.files.hashing import hash_arrays, hash_frame
+from steer_assets.storage.files.hdf5 import open_arrays, read_array, read_arrays, write_arrays
+from steer_assets.storage.files.parquet import DamagedFileError, read_part, write_part
+from steer_assets.storage.files.tensors import read_vectors, write_vectors
 
 _RNG = np.random.default_rng(5)
 ARRAYS = {"L1/x": _RNG.normal(size=(9, 7)).astype(np.float32), "L2/x": _RNG.normal(size=5)}

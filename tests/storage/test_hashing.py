@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from steer_assets.storage.hashing import (
+from steer_assets.storage.files.hashing import (
     hash_array,
     hash_arrays,
     hash_file,
     hash_frame,
     hash_json,
 )
-from steer_assets.storage.parquet import read_part, write_part
+from steer_assets.storage.files.parquet import read_part, write_part
 
 SCHEMA = {
     "text": pl.String,

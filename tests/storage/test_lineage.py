@@ -1,6 +1,7 @@
 import polars as pl
 import pytest
 
+from steer_assets.storage.files.parquet import read_part
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.lineage import (
     TABLE,
@@ -9,7 +10,6 @@ from steer_assets.storage.lineage import (
     freshness,
     read_record,
 )
-from steer_assets.storage.parquet import read_part
 from steer_assets.storage.schema import columns
 from tests.storage import synthetic
 

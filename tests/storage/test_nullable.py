@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from steer_assets.storage.parquet import read_part, write_part
+from steer_assets.storage.files.parquet import read_part, write_part
 from steer_assets.storage.schema import nullable, table_statements
 
 

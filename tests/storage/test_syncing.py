@@ -8,15 +8,11 @@ import polars as pl
 import pytest
 from filelock import FileLock
 
-from steer_assets.storage import syncing
+from steer_assets.storage.database import syncing
+from steer_assets.storage.database.syncing import rebuild, sync
+from steer_assets.storage.database.warehouse import WarehouseBusyError, connect, query
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.schema import table_statements, view_statements
-from steer_assets.storage.syncing import rebuild, sync
-from steer_assets.storage.warehouse import (
-    WarehouseBusyError,
-    connect,
-    query,
-)
 from tests.storage import synthetic
 from tests.storage.processes import database_open, holding, run_python
 from tests.storage.rows import all_rows, count_rows
@@ -207,7 +203,7 @@ def test_one_sync_at_a_time(full):
 _KILLED_SYNC = """
 import os, signal, sys
 from pathlib import Path
-from steer_assets.storage import syncing
+from steer_assets.storage.database import syncing
 from steer_assets.storage.layout import Layout
 
 load, done = syncing._load, []

@@ -4,11 +4,11 @@ import polars as pl
 import pytest
 
 from steer_assets.paths import SQL
+from steer_assets.storage.database.syncing import sync
+from steer_assets.storage.database.warehouse import query
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.lineage import InputVersion, freshness
 from steer_assets.storage.schema import view_statements
-from steer_assets.storage.syncing import sync
-from steer_assets.storage.warehouse import query
 from tests.storage import synthetic
 
 EXAMPLES = {path.stem: path.read_text() for path in sorted((SQL / "examples").glob("*.sql"))}

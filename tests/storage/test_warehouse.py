@@ -5,15 +5,11 @@ import signal
 import duckdb
 import pytest
 
+from steer_assets.storage.database.syncing import rebuild, sync
+from steer_assets.storage.database.warehouse import QueryError, WarehouseDamagedError, query
+from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.parquet import write_part
 from steer_assets.storage.schema import table_statements, view_statements
-from steer_assets.storage.syncing import rebuild, sync
-from steer_assets.storage.warehouse import (
-    QueryError,
-    WarehouseDamagedError,
-    query,
-)
 from tests.storage import synthetic
 from tests.storage.processes import run_python
 from tests.storage.rows import all_rows, count_rows

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from steer_assets.paths import REPOSITORY
-from steer_assets.storage import syncing, warehouse
+from steer_assets.storage.database import syncing, warehouse
 from steer_assets.storage.layout import Layout
 from tests.sizes import PARTITIONS
 
@@ -24,9 +24,9 @@ import sys
 from pathlib import Path
 import polars as pl
 from steer_assets.storage import lineage, syncing
-from steer_assets.storage.hashing import hash_frame
+from steer_assets.storage.files.hashing import hash_frame
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.parquet import write_part
+from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.schema import conform
 
 layout, writer, partitions, rows = Layout(Path(sys.argv[1])), *map(int, sys.argv[2:5])
@@ -49,7 +49,7 @@ for n in range(partitions):
 READER = """
 import sys, time
 from pathlib import Path
-from steer_assets.storage import warehouse
+from steer_assets.storage.database import warehouse
 from steer_assets.storage.layout import Layout
 
 QUESTION = "SELECT model, count(*) AS n FROM classifier_scores GROUP BY model"

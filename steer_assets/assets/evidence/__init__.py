@@ -1,0 +1,1 @@
+"""Group `evidence`: steered texts, their fluency, and their scores."""

@@ -1,0 +1,51 @@
+"""The language model as a judge: what `lm_judge` asks, and its validation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from steer_assets.pipeline.stage import StageRun
+from steer_assets.scoring.labelled import LabelledText
+
+if TYPE_CHECKING:
+    from steer_assets.lm.model import LanguageModel
+    from steer_assets.scoring.registry import Judge
+
+#: Labelled texts of each pole by which a judge is validated: it reads as slowly as it writes.
+_PER_POLE = 60
+_YES = ("Yes", " Yes", "yes", " yes", "YES")
+_NO = ("No", " No", "no", " no", "NO")
+
+
+def make_judge(run: StageRun) -> Judge:
+    """The unsteered model of the partition, asked through its chat template."""
+    from steer_assets.lm.measurements.logits import next_token_logits
+    from steer_assets.scoring.registry import Judge
+
+    def logits(prompts: list[str]) -> np.ndarray:
+        # Not held: another model may have been loaded since.
+        model = run.language_model()
+        ids = model.encode(prompts)
+        none = np.empty((0, model.hidden_size))
+        return np.stack([row[0] for _, row in next_token_logits(model, ids, [()], none)])
+
+    model = run.language_model()
+    return Judge(logits, _single_tokens(model, _YES), _single_tokens(model, _NO))
+
+
+def _single_tokens(model: LanguageModel, words: tuple[str, ...]) -> tuple[int, ...]:
+    """Ids of those words that are one token."""
+    ids = [model.tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
+    return tuple(sorted({int(own[0]) for own in ids if len(own) == 1}))
+
+
+def validation_texts(labelled: list[LabelledText]) -> list[LabelledText]:
+    """As many texts of each pole as a judge is asked about, spread over the file."""
+    chosen: list[LabelledText] = []
+    for pole in ("positive", "negative"):
+        own = [text for text in labelled if text.label == pole]
+        rows = np.unique(np.linspace(0, len(own) - 1, min(_PER_POLE, len(own))).astype(int))
+        chosen += [own[row] for row in rows]
+    return chosen

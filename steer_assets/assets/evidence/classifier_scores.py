@@ -1,0 +1,85 @@
+"""Stage 11: trait scores of the texts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from steer_assets.assets.evidence._judge import make_judge, validation_texts
+from steer_assets.catalog.protocols import CONTROLLED
+from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
+from steer_assets.resources import scorer_heads, scorers
+from steer_assets.scoring.validation import Validation, validate_fixed
+from steer_assets.storage.schema import columns
+
+if TYPE_CHECKING:
+    from steer_assets.scoring.scorer import Scorer
+
+
+def _scored(judge: Scorer, texts: pl.DataFrame, read: pl.Expr) -> pl.DataFrame:
+    """A score of every text; equal texts are scored once, so that they have equal scores."""
+    words = texts.select(read).to_series().to_list()
+    distinct = list(dict.fromkeys(words))
+    scores = np.asarray(judge.score(distinct), dtype=np.float64) if distinct else np.empty(0)
+    of = dict(zip(distinct, scores.tolist(), strict=True))
+    return pl.DataFrame(
+        {
+            "generation_id": texts["generation_id"],
+            "scorer": pl.Series([judge.name] * len(texts), dtype=pl.String),
+            "score": pl.Series([of[text] for text in words], dtype=pl.Float64),
+        }
+    )
+
+
+def _judged(run: StageRun, voting: list[Scorer]) -> pl.DataFrame:
+    """AUROC of those scorers that ask the language model."""
+    judges = scorers.judges(run.study.scoring.scorers)
+    texts = validation_texts(scorer_heads.labelled_texts(run.trait))
+    found = [validate_fixed(judge, texts) for judge in voting if judge.name in judges]
+    names = [field.name for field in dataclasses.fields(Validation)]
+    schema = {name: columns("judge_validation")[name] for name in names}
+    return pl.DataFrame([dataclasses.asdict(one) for one in found], schema=schema)
+
+
+@stage(
+    dimensions=("model", "trait"),
+    group="evidence",
+    kinds={"pytorch", "duckdb"},
+    code_version="4",
+    needs=("model_snapshot", "generations"),
+    settings=("numerics", "scoring.scorers"),
+    sources=scorers.sources,
+)
+def classifier_scores(run: StageRun) -> Produced:
+    """Trait score of every generated text without its prompt; larger is nearer the positive pole.
+
+    Scores are on an open scale (logits), so that a strong text is not squeezed against a bound.
+    `prompted_scores` has prompt and text scored together, for protocols that did so.
+    """
+    texts = run.rows("generations")
+    switched = texts.filter(pl.col("protocol") != CONTROLLED)
+    names = run.study.scoring.scorers
+    asked = make_judge(run) if scorers.judges(names) else None
+    voting = scorers.available(names, run.trait, run.layout, run.log, asked)
+    parts, prompted = [], []
+    for judge in voting:
+        parts.append(_scored(judge, texts, pl.col("text")))
+        together = pl.concat_str("prompt", "text", separator=" ")
+        prompted.append(_scored(judge, switched, together))
+    frame = pl.concat(parts)
+    spread = {
+        f"sd of {judge.name}": float(part["score"].to_numpy().std())
+        for judge, part in zip(voting, parts, strict=True)
+    }
+    return Produced(
+        rows=[
+            Rows("classifier_scores", frame),
+            Rows("prompted_scores", pl.concat(prompted)),
+            Rows("judge_validation", _judged(run, voting)),
+        ],
+        metadata={"texts": len(texts), **spread},
+        metrics={"n_scores": len(frame)},
+    )

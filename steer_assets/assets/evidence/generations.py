@@ -1,0 +1,94 @@
+"""Stage 9: steered texts."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from steer_assets.assets.evidence._texts import sampled
+from steer_assets.assets.protocols.protocol_vectors import read_site
+from steer_assets.assets.vectors.vector_families import read_table
+from steer_assets.catalog.protocols import CONTROLLED, variants
+from steer_assets.pipeline.design import multi_layer, prompt_selection, protocol_sites
+from steer_assets.pipeline.design.arms import arms_by_environment
+from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
+
+
+def _controlled(run: StageRun) -> pl.DataFrame:
+    vectors, values = read_table(run)
+    return sampled(
+        run,
+        CONTROLLED,
+        prompt_selection.generation_tests(run.rows("prompt_sets"), run.study),
+        arms_by_environment(run.study, vectors, run.steer_layers(), run.model_facts()["n_layers"]),
+        (vectors["vector_id"].to_list(), vectors["layer"].to_list(), values),
+        samples=run.study.generation.samples,
+        several={
+            m.vector_id: m.parts for m in multi_layer.multi_vectors(run.study, run.steer_layers())
+        },
+    )
+
+
+def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
+    """Texts of every protocol with switches, and of each without one of those of generation."""
+    settings = run.study.protocol_texts
+    if settings is None:
+        return
+    prompts = prompt_selection.protocol_tests(run.rows("prompt_sets"), run.study)
+    layers = protocol_sites.layers(run.study, run.model_facts()["n_layers"])
+    for protocol in run.study.switched_protocols:
+        for name, on in variants(protocol).items():
+            by_layer = {
+                layer: protocol_sites.arms(run.study, protocol, name, layer) for layer in layers
+            }
+            blocks = {arm.vector_id: layer for layer, arms in by_layer.items() for arm in arms}
+            everywhere = protocol_sites.with_unsteered(
+                arm for arms in by_layer.values() for arm in arms
+            )
+            values = read_site(run, protocol_sites.site_of(on), list(blocks))
+            yield sampled(
+                run,
+                name,
+                prompts,
+                dict.fromkeys(prompts["environment"].unique(), everywhere),
+                (list(blocks), list(blocks.values()), values),
+                samples=settings.samples,
+                chat_template="no_chat_template" not in on,
+                independent="independent_sampling" in on,
+            )
+
+
+@stage(
+    dimensions=("model", "trait"),
+    group="evidence",
+    kinds={"pytorch", "duckdb"},
+    code_version="4",
+    needs=("model_snapshot", "prompt_sets", "vector_families", "protocol_vectors"),
+    settings=(
+        "seed",
+        "numerics",
+        "layers.steer",
+        "prompts.test",
+        "generation",
+        "protocols",
+        "protocol_texts",
+        "behaviour.steered_alpha",
+        "vectors",
+    ),
+)
+def generations(run: StageRun) -> Produced:
+    """Sampled texts of every arm and protocol, without their prompts.
+
+    alpha * vector is added at the last prompt token and at every generated token; arms called
+    `multi_layer` add their vectors at all steered blocks, in equal shares of the dose. All arms
+    see the same prompts and, position by position, the same random numbers, except under
+    `independent_sampling`. `<protocol>-minus-<switch>` names a protocol with one switch off.
+    """
+    parts = [_controlled(run), *_switched(run)]
+    frame = pl.concat(parts)
+    counts = {f"texts of {part.item(0, 'protocol')}": len(part) for part in parts}
+    n_tokens = frame["n_tokens"].to_numpy().sum().item()
+    return Produced(
+        rows=[Rows("generations", frame)],
+        metadata={**counts, "tokens": n_tokens},
+        metrics={"n_texts": len(frame), "n_tokens": n_tokens},
+    )

@@ -1,0 +1,58 @@
+"""Stage 10: can the scorers tell the poles apart at all?"""
+
+import dataclasses
+
+import polars as pl
+
+from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
+from steer_assets.resources import scorer_heads, scorers
+from steer_assets.scoring.scorer import Scorer, ScorerUnavailable
+from steer_assets.scoring.validation import Validation
+from steer_assets.storage.schema import columns
+
+
+def read_validation(run: StageRun) -> pl.DataFrame:
+    """Validation of every scorer that scored texts of the partition, judges among them."""
+    fixed, judged = run.rows("scorer_validation"), run.rows("judge_validation")
+    return pl.concat([fixed, judged.select(fixed.columns)])
+
+
+def _validated(judge: Scorer, trait: str) -> Validation:
+    from steer_assets.scoring.embedded.minilm import MiniLMScorer, validate_by_topic
+    from steer_assets.scoring.validation import validate_fixed
+
+    if isinstance(judge, MiniLMScorer):  # fitted on these texts: judged on topics it never saw
+        return validate_by_topic(judge)
+    return validate_fixed(judge, scorer_heads.labelled_texts(trait))
+
+
+@stage(
+    dimensions=("trait",),
+    group="evidence",
+    kinds={"scikitlearn", "duckdb"},
+    code_version="4",
+    settings=("scoring.scorers",),
+    sources=scorers.sources,
+)
+def scorer_validation(run: StageRun) -> Produced:
+    """AUROC of each scorer on labelled texts of topics it was not fitted on, with its interval.
+
+    A scorer whose interval reaches below the study's floor makes every comparison by it untestable.
+    Scorers that ask the language model are in `judge_validation`.
+    """
+    names = run.study.scoring.scorers
+    asked = tuple(name for name in names if name not in scorers.judges(names))
+    try:
+        there = scorers.available(asked, run.trait, run.layout, run.log) if asked else []
+    except ScorerUnavailable as error:
+        run.log.warning(f"no scorer is left to validate: {error}")
+        there = []
+    found = [_validated(judge, run.trait) for judge in there]
+    schema = {field.name: columns("scorer_validation")[field.name] for field in
+              dataclasses.fields(Validation)}  # fmt: skip
+    frame = pl.DataFrame([dataclasses.asdict(one) for one in found], schema=schema)
+    return Produced(
+        rows=[Rows("scorer_validation", frame)],
+        metadata={f"AUROC of {v.scorer}": v.auroc for v in found},
+        metrics={f"auroc_{v.scorer}": v.auroc for v in found},
+    )

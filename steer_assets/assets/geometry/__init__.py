@@ -1,0 +1,1 @@
+"""Group `geometry`: activations, their covariances, and spectra."""

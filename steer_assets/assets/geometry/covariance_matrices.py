@@ -1,0 +1,125 @@
+"""Stage 4: second moments of activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from steer_assets.assets.geometry._token_moments import (
+    ALL_TOKENS,
+    CONTRAST,
+    read_environments,
+    read_halves,
+)
+from steer_assets.assets.geometry.activation_caches import read_activations
+from steer_assets.catalog.traits import ENVIRONMENTS
+from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
+from steer_assets.storage.files.hdf5 import write_arrays
+
+if TYPE_CHECKING:
+    from steer_assets.geometry.null_spaces.moments import Moments
+
+#: All neutral prompts. What v is measured against is fitted on these.
+POOLED = "pooled"
+#: Fewest prompts of a covariance: two leave one direction, of which nothing can be said.
+FEWEST = 3
+
+
+def samples(prompts: pl.DataFrame) -> dict[str, np.ndarray]:
+    """Rows of the cache by environment: all neutral prompts, contrast prompts, each environment.
+
+    Neutral are the test prompts of all environments. Contrast prompts stand for themselves: v is
+    their mean difference and lies in the span of their covariance whatever the model, so that no
+    null space that v is measured against may be fitted on them. The control trait's prompts are no
+    sample of the trait's distribution and are left out, as is a group of fewer than `FEWEST`.
+    """
+    tests = prompts.filter(pl.col("role") == "test")
+    groups = {
+        POOLED: tests["row"].to_numpy(),
+        CONTRAST: prompts.filter(pl.col("role") == "contrast")["row"].to_numpy(),
+    }
+    for environment in ENVIRONMENTS:
+        groups[environment] = tests.filter(pl.col("environment") == environment)["row"].to_numpy()
+    return {name: rows for name, rows in groups.items() if len(rows) >= FEWEST}
+
+
+def _condition_number(eigenvalues: np.ndarray) -> float:
+    """Largest over smallest eigenvalue of the part that is not zero to rounding."""
+    positive = eigenvalues[eigenvalues > eigenvalues.max() * np.finfo(float).eps * len(eigenvalues)]
+    return float(positive.max() / positive.min())
+
+
+def _moments(run: StageRun, layer: int) -> Iterator[tuple[str, Moments]]:
+    """Moments of every environment, last tokens first; of all tokens where they were streamed.
+
+    All tokens are of at least `FEWEST` tokens; how many prompts they are of is another question.
+    """
+    from steer_assets.geometry.null_spaces.moments import Moments
+
+    prompts, activations = read_activations(run, layer)
+    for environment, rows in samples(prompts).items():
+        moments = Moments(activations.shape[1])
+        moments.update(activations[rows].astype(np.float64))
+        yield environment, moments
+    tokens = Moments(activations.shape[1])
+    for half, _ in read_halves(run, layer):
+        tokens.merge(half)
+    if tokens.n >= FEWEST:
+        yield ALL_TOKENS, tokens
+    for environment, moments in read_environments(run, layer).items():
+        if moments.n >= FEWEST:
+            yield environment, moments
+
+
+@stage(
+    dimensions=("model", "trait"),
+    group="geometry",
+    kinds={"numpy", "hdf5"},
+    code_version="5",
+    needs=("prompt_sets", "activation_caches"),
+)
+def covariance_matrices(run: StageRun) -> Produced:
+    """Covariance of the residual stream per layer and environment, accumulated in float64.
+
+    Of last prompt tokens, by environment, of all neutral (test) prompts (`pooled`) and of contrast
+    prompts, and of all prompt tokens, likewise (`all_tokens` and `all_tokens.<environment>`, of
+    which `n_samples` counts tokens).
+    HDF5 datasets `covariance/<layer>/<environment>` are [d, d] with one degree of freedom taken
+    for the mean, `mean/<layer>/<environment>` are [d].
+    """
+    arrays: dict[str, np.ndarray] = {}
+    records = []
+    path = run.layout.pair_file("moments", run.model, run.trait, ".h5")
+    for layer in run.all_layers():
+        for environment, moments in _moments(run, layer):
+            covariance = moments.covariance()
+            arrays[f"covariance/{layer}/{environment}"] = covariance
+            arrays[f"mean/{layer}/{environment}"] = moments.mean
+            eigenvalues = np.linalg.eigvalsh(covariance)
+            records.append(
+                {
+                    "layer": layer,
+                    "environment": environment,
+                    "n_samples": moments.n,
+                    "trace": float(np.trace(covariance)),
+                    "max_eigenvalue": float(eigenvalues[-1]),
+                    "condition_number": _condition_number(eigenvalues),
+                    "path": run.layout.relative(path),
+                }
+            )
+    content = write_arrays(path, arrays)
+    frame = pl.DataFrame(records)
+    return Produced(
+        rows=[Rows("covariance_matrices", frame)],
+        files={run.layout.relative(path): content},
+        metadata={"matrices": len(frame)},
+        metrics={
+            f"trace_{layer}": trace
+            for layer, trace in frame.filter(pl.col("environment") == POOLED)
+            .select("layer", "trace")
+            .iter_rows()
+        },
+    )

@@ -1,0 +1,1 @@
+"""Group `inputs`: prompts and the model."""

@@ -1,0 +1,104 @@
+"""Stage 2: models, brought once into safetensors."""
+
+import dataclasses
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from steer_assets.catalog import catalog
+from steer_assets.catalog.models import ModelSource
+from steer_assets.catalog.studies import Study
+from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
+from steer_assets.storage.files.atomic import sweep_temporaries
+from steer_assets.storage.files.hashing import fingerprint, hash_json
+from steer_assets.storage.layout import PartitionKey
+
+
+def _source_file(source: ModelSource) -> Path | None:
+    """The local file or folder of a source, found without importing anything; None for hub ids."""
+    if source.kind == "hub":
+        return None
+    if source.kind == "package":
+        package, _, inside = source.location.partition("/")
+        spec = importlib.util.find_spec(package)
+        return Path(spec.origin).parent / inside if spec and spec.origin else None
+    return Path(source.location).expanduser()
+
+
+def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
+    source = catalog.model_entry(key["model"]).source
+    described: dict[str, object] = {"source": source.model_dump(mode="json")}
+    if source.kind != "hub":
+        described["content"] = fingerprint(_source_file(source))
+    return {f"models/{key['model']}.yaml": hash_json(described)}
+
+
+@stage(
+    dimensions=("model",),
+    group="inputs",
+    kinds={"pytorch", "huggingface"},
+    code_version="2",
+    sources=_sources,
+)
+def model_snapshot(run: StageRun) -> Produced:
+    """Weights as safetensors with their tokenizer, converted once from wherever they come.
+
+    Refuses models that need remote code, have only pickled weights, lack a tensor, or fail the
+    self-test: no position sees later tokens, no row those beside it, hooks are exact, cached
+    prefixes equal plain forwards. The row in `models` holds the content hash that every later
+    artifact can be traced to, the largest errors, and the number types with finite values.
+    """
+    from steer_assets.lm.loading import loader
+
+    source = catalog.model_entry(run.model).source
+    folder = run.layout.model(run.model)
+    sweep_temporaries(folder.parent, folder.name)
+    taken = loader.snapshot(
+        loader.Source(source.kind, source.location, source.revision or None),
+        folder,
+        on_progress=run.progress("converting"),
+    )
+    facts, tested = taken.facts, taken.self_test
+    relative = run.layout.relative(folder)
+    row = {
+        "source": source.location,
+        "revision": source.revision,
+        **dataclasses.asdict(facts),
+        "self_test_causal": tested.causal,
+        "self_test_batch": tested.batch,
+        "self_test_hook": tested.hook,
+        "self_test_prefix": tested.prefix,
+        "self_test_tokens": tested.n_tokens,
+        "finite_dtypes": tested.finite_dtypes,
+        "path": relative,
+    }
+    version = hash_json([facts.sha256, facts.tokenizer_sha256])
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return Produced(
+        rows=[Rows("models", pl.DataFrame([row]))],
+        files={run.layout.relative(path): version for path in files},
+        metadata={
+            "architecture": facts.architecture,
+            "blocks": facts.n_layers,
+            "hidden size": facts.hidden_size,
+            "parameters": facts.n_parameters,
+            "largest error in the self-test": max(
+                tested.causal, tested.batch, tested.hook, tested.prefix
+            ),
+            "finite in": tested.finite_dtypes,
+        },
+        metrics={"n_parameters": facts.n_parameters},
+    )
+
+
+def dtype_refusal(facts: Mapping[str, object], dtype: str) -> str | None:
+    """Why a study in ``dtype`` cannot use the model whose row of `models` is ``facts``; or None."""
+    finite = str(facts["finite_dtypes"]).split(",")
+    if dtype in finite:
+        return None
+    return (
+        f"{facts['model']} gives values that are not finite in {dtype}; set numerics.dtype of the "
+        f"study to {' or '.join(finite)}"
+    )

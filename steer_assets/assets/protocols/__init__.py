@@ -1,0 +1,1 @@
+"""Group `protocols`: the published procedure, switch by switch."""

@@ -1,0 +1,155 @@
+"""Next-token distributions around v as each protocol compares them: with v + v_perp, a control.
+
+The published test puts a vector in place of v and finds the logits of v + v_perp nearer; a vector
+in place of v lies sqrt 2 times as far from v as v + v_perp does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from steer_assets.assets.protocols._measured import Measured
+from steer_assets.assets.protocols.protocol_vectors import read_site
+from steer_assets.pipeline.design import prompt_selection, protocol_sites, random_streams
+from steer_assets.pipeline.design.protocol_settings import Setting
+from steer_assets.pipeline.design.protocol_sites import MATCHED, UNMATCHED, Site, site_of
+from steer_assets.pipeline.stage import StageRun
+from steer_assets.stats.intervals.stratified import Arms, Estimate, estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Distances:
+    """Distances from v of the next-token distributions of one site and one length of v + v_perp.
+
+    to_nothing [prompts], to_perp [prompts, seeds]: KL in nats to unsteered and to v + v_perp. The
+    others are Euclidean distances of logits [prompts, seeds]: to v + v_perp; to v_perp in place of
+    v, as published (`replaced`); and along that same step at the length of v + v_perp's own
+    (`same`). reach: that length as a share of the published one, mean over seeds: 1 / sqrt 2 where
+    v + v_perp is not rescaled.
+    """
+
+    to_nothing: np.ndarray
+    to_perp: np.ndarray
+    moved: np.ndarray
+    replaced: np.ndarray
+    same: np.ndarray
+    reach: float
+
+
+#: By (site, whether v + v_perp is as long as v).
+Divergences = dict[tuple[Site, bool], Distances]
+
+
+def control_steps(steps: np.ndarray, replaced: np.ndarray) -> tuple[np.ndarray, float]:
+    """Steps [seeds, d] of the control at the lengths of `steps`, and their mean share of its own.
+
+    steps: from v to v + v_perp; replaced: from v to a vector in place of v, likewise [seeds, d].
+    """
+    reach = np.linalg.norm(steps, axis=1) / np.linalg.norm(replaced, axis=1)
+    return reach[:, None] * replaced, float(reach.mean())
+
+
+def divergences(run: StageRun, layer: int) -> Divergences:
+    """Distances of next-token distributions from that of v at every site, in float32 or better."""
+    found: Divergences = {}
+    for site in protocol_sites.sites(run.study):
+        (v,), *lengths = (
+            read_site(run, site, ids)
+            for ids in (
+                [f"L{layer}.base"],
+                protocol_sites.orthogonal_ids(run.study, UNMATCHED, layer),
+                protocol_sites.orthogonal_ids(run.study, MATCHED, layer),
+            )
+        )
+        # v_perp in place of v: a random vector of v's length, as far from v as such vectors are.
+        replaced = lengths[0] - v - v
+        controls = [control_steps(moved - v, replaced) for moved in lengths]
+        arms = [v[None], *lengths, v + replaced, *(v + same for same, _ in controls)]
+        kl, l2 = _measured(run, layer, site, np.concatenate(arms))
+        n = len(replaced)
+        blocks = [slice(2 + i * n, 2 + (i + 1) * n) for i in range(5)]
+        for matched in (False, True):
+            own, same = blocks[matched], blocks[3 + matched]
+            found[site, matched] = Distances(
+                kl[:, 0],
+                kl[:, own],
+                l2[:, own],
+                l2[:, blocks[2]],
+                l2[:, same],
+                controls[matched][1],
+            )
+    return found
+
+
+def _measured(
+    run: StageRun, layer: int, site: Site, vectors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """KL and Euclidean distance [prompts, 1 + n] of unsteered and of n vectors from the first."""
+    from steer_assets.geometry.kl import distances
+    from steer_assets.lm.forward.intervene import Addition
+    from steer_assets.lm.measurements.logits import next_token_logits
+
+    model = run.derivative_model()
+    prompts = prompt_selection.protocol_tests(run.rows("prompt_sets"), run.study)
+    dose = protocol_sites.headline_dose(run.study)
+    arms = [(), *((Addition(layer, row, dose),) for row in range(len(vectors)))]
+    ids = prompt_selection.encoded(model, prompts, chat_template=not site.raw)
+    report = run.progress(f"logits {site.name}")
+    kl, l2 = np.empty((2, len(ids), len(arms)))
+    for prompt, logits in next_token_logits(model, ids, arms, vectors, on_progress=report):
+        columns = distances(logits, logits[1])
+        kl[prompt], l2[prompt] = columns["kl"], columns["l2"]
+    return kl, l2
+
+
+def _of_setting(found: Divergences, setting: Setting) -> Distances:
+    return found[site_of(setting.on), "unmatched_norm" not in setting.on]
+
+
+def kl_share(run: StageRun, found: Divergences, setting: Setting) -> Measured:
+    """KL from v to v + v_perp over KL from v to the unsteered model."""
+    own = _of_setting(found, setting)
+    return _ratio(run, own.to_perp, own.to_nothing[:, None], "logit equivalence")
+
+
+def reduction(run: StageRun, found: Divergences, setting: Setting) -> Measured:
+    """1 - (distance of logits to v + v_perp) / (to the control), beside what geometry gives of it.
+
+    As published the control is a vector in place of v, so its step from v is sqrt 2 times as long:
+    in an isotropic model, whose logits move by as much in every direction, the distance to v +
+    v_perp is smaller by 1 - 1 / sqrt 2 = 29.3 %. Controlled, the control's step is as long as that
+    to v + v_perp and geometry gives nothing.
+    """
+    own = _of_setting(found, setting)
+    replaced = "replaced_control" in setting.on
+    ratio = _ratio(run, own.moved, own.replaced if replaced else own.same, "logit control")
+    number = ratio.number and Estimate(
+        1 - ratio.number.value, 1 - ratio.number.high, 1 - ratio.number.low
+    )
+    by_length = 1 - own.reach if replaced else 0.0
+    return replace(ratio, number=number, by_itself=by_length)
+
+
+def _ratio(run: StageRun, above: np.ndarray, below: np.ndarray, purpose: str) -> Measured:
+    """Ratio of the means over prompts and seeds, paired by prompt; nothing by itself."""
+
+    def share(arms: list[np.ndarray]) -> np.ndarray:
+        return np.asarray(arms[0].mean(axis=(1, 2)) / arms[1].mean(axis=(1, 2)))
+
+    statistics, n = run.study.statistics, len(above)
+    if n < 2:
+        return Measured(None, 0.0, n, f"an interval over prompts needs 2 prompts or more, not {n}")
+    try:
+        number = estimate(
+            [Arms([above, below])],
+            share,  # type: ignore[arg-type]
+            clustered=True,
+            level=statistics.confidence,
+            n_boot=statistics.n_boot,
+            rng=random_streams.generator(run.study, purpose, run.model, run.trait),
+        )
+    except ValueError as error:
+        return Measured(None, 0.0, n, str(error))
+    return Measured(number, 0.0, n)

@@ -1,0 +1,289 @@
+"""The number of each published conclusion that is read off texts, at any setting of the switches.
+
+Texts are those of the setting (`layer_offset`, `no_chat_template`, `independent_sampling`); how
+they are read is here: `label_substring`, `prompt_included`, `unmatched_norm`, `no_baseline`,
+`unsigned_mean_d` need no new texts. `controlled` is cut to the same prompts and samples, so that
+two settings differ in their switches alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy.special import expit
+
+from steer_assets.catalog.protocols import (
+    CONTROLLED,
+    SUBSTRING_LABELS,
+    Protocol,
+    texts_of,
+    variants,
+)
+from steer_assets.catalog.studies import Study
+from steer_assets.catalog.traits import ENVIRONMENTS
+from steer_assets.pipeline.design import protocol_sites, random_streams
+from steer_assets.pipeline.design.arms import UNSTEERED, Arm
+from steer_assets.pipeline.design.comparisons import POOLED, Scores
+from steer_assets.pipeline.design.protocol_settings import Setting
+from steer_assets.pipeline.design.protocol_sites import MATCHED, UNMATCHED
+from steer_assets.stats.intervals.stratified import Arms, Estimate, estimate, mean_d, mean_share
+from steer_assets.stats.verdicts import published
+from steer_assets.stats.verdicts.equivalence import difference_p
+
+#: Fewest prompts of an environment for a d of its own.
+_FEWEST = 2
+
+
+class NotMeasuredError(ValueError):
+    """The study has no texts for a number, or the number does not exist for them."""
+
+
+class NoEffectError(NotMeasuredError):
+    """v shows no effect of its own, which the number would be a share of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number, what it would be if there were nothing to find, and whether v acts at all."""
+
+    estimate: Estimate
+    by_itself: float
+    n_prompts: int
+    v_acts: bool
+
+
+class ProtocolScores:
+    """Scores of one scorer under one protocol and `controlled`, by set of texts.
+
+    scored: rows of `generations` with `score` (text alone) and `prompted` (null for controlled).
+    """
+
+    def __init__(self, scored: pl.DataFrame, study: Study, protocol: Protocol, trait: str) -> None:
+        self.study, self.protocol, self.trait = study, protocol, trait
+        own = scored.filter(pl.col("protocol") == protocol.name)
+        same = pl.col("prompt_id").is_in(own["prompt_id"].unique().to_list()) & (
+            pl.col("sample") < study.protocol_texts.samples  # type: ignore[union-attr]
+        )
+        self._scored = scored.filter((pl.col("protocol") != CONTROLLED) | same)
+        self._known: dict[tuple[str, bool, bool], Scores] = {}
+        ours = pl.col("protocol").is_in([CONTROLLED, *variants(protocol)])
+        keys = ["protocol", "vector_id", "alpha"]
+        texts = self._scored.filter(ours).select(*keys, "prompt_id").unique()
+        n_sets = texts["protocol"].n_unique()
+        #: Arms that every set of texts has, and the prompts of each in all of them: settings are to
+        #: differ in nothing else.
+        self.everywhere: dict[Arm, set[str]] = {}
+        by_prompt = texts.group_by("vector_id", "alpha", "prompt_id").agg(pl.len().alias("n_sets"))
+        for row in by_prompt.filter(pl.col("n_sets") == n_sets).iter_rows(named=True):
+            arm = Arm(row["vector_id"], row["alpha"])
+            self.everywhere.setdefault(arm, set()).add(row["prompt_id"])
+
+    def scores(self, setting: Setting) -> Scores:
+        """Scores as the setting's switches read them."""
+        texts = texts_of(self.protocol, setting.on)
+        prompted = "prompt_included" in setting.on
+        folded = "label_substring" in setting.on and self.trait in SUBSTRING_LABELS
+        key = (texts, prompted, folded)
+        if key not in self._known:
+            score = pl.col("prompted") if prompted else pl.col("score")
+            rows = self._scored.filter(pl.col("protocol") == texts).with_columns(
+                # Both labels hold the substring: what is left is how sure the classifier is.
+                score=score.abs() if folded else score
+            )
+            self._known[key] = Scores(rows)
+        return self._known[key]
+
+    def tables(
+        self, setting: Setting, arms: list[Arm], environment: str = POOLED
+    ) -> list[np.ndarray]:
+        """Scores [prompts, samples] of every arm on the prompts that all of them have.
+
+        Raises:
+            NotMeasuredError: an arm has no texts, or they share fewer than two prompts.
+        """
+        scores = self.scores(setting)
+        if absent := [arm for arm in arms if arm not in scores.arms]:
+            names = ", ".join(f"{arm.vector_id} at {arm.alpha:g}" for arm in absent)
+            raise NotMeasuredError(f"{texts_of(self.protocol, setting.on)} has no {names}")
+        prompts = self.prompts(setting, arms, environment)
+        if len(prompts) < _FEWEST:
+            raise NotMeasuredError(f"{len(prompts)} prompts in {environment}")
+        return [scores.table(arm, prompts) for arm in arms]
+
+    def prompts(self, setting: Setting, arms: list[Arm], environment: str = POOLED) -> list[str]:
+        """Prompts that all of the arms have, in every set of texts that has the arm at all."""
+        known = [self.everywhere[arm] for arm in arms if arm in self.everywhere]
+        shared = self.scores(setting).shared(arms, environment)
+        return [prompt for prompt in shared if all(prompt in own for own in known)]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One number of one conclusion at one block."""
+
+    data: ProtocolScores
+    setting: Setting
+    layer: int
+    conclusion: str
+
+    @property
+    def dose(self) -> float:
+        """The dose of everything but the sweep."""
+        return protocol_sites.headline_dose(self.data.study)
+
+    @property
+    def base(self) -> Arm:
+        """v at the headline dose."""
+        return Arm(f"L{self.layer}.base", self.dose)
+
+    def perpendicular(self, alpha: float) -> list[Arm]:
+        """v + v_perp of every seed, long as published or as long as v."""
+        family = UNMATCHED if "unmatched_norm" in self.setting.on else MATCHED
+        ids = protocol_sites.orthogonal_ids(self.data.study, family, self.layer)
+        return [Arm(vector_id, alpha) for vector_id in ids]
+
+    def arms(self, ids: list[str]) -> list[Arm]:
+        """Those of the vectors that every set of texts has, at the headline dose.
+
+        Raises:
+            NotMeasuredError: there is none.
+        """
+        found = [Arm(vector_id, self.dose) for vector_id in ids]
+        if not (kept := [arm for arm in found if arm in self.data.everywhere]):
+            raise NotMeasuredError(f"not all protocols have texts of {', '.join(ids) or 'any'}")
+        return kept
+
+    def doses(self) -> list[float]:
+        """Doses at which every set of texts has v.
+
+        Raises:
+            NotMeasuredError: there is one only.
+        """
+        id_of_base = self.base.vector_id
+        found = sorted(arm.alpha for arm in self.data.everywhere if arm.vector_id == id_of_base)
+        if len(found) < 2:
+            raise NotMeasuredError("not all protocols have texts at two doses")
+        return found
+
+    def tables(self, arms: list[Arm], environment: str = POOLED) -> list[np.ndarray]:
+        """Scores of every arm at this setting."""
+        return self.data.tables(self.setting, arms, environment)
+
+    def estimate(self, strata: list[list[np.ndarray]], statistic: Callable) -> Estimate:
+        """The statistic with its interval, paired and clustered unless published otherwise."""
+        settings = self.data.study.statistics
+        try:
+            return estimate(
+                [Arms(tables) for tables in strata],
+                statistic,
+                clustered="independent_sampling" not in self.setting.on,
+                level=settings.confidence,
+                n_boot=settings.n_boot,
+                rng=random_streams.generator(
+                    self.data.study, "protocols", self.conclusion, f"{self.layer}"
+                ),
+            )
+        except ValueError as error:
+            raise NotMeasuredError(str(error)) from error
+
+    def v_acts(self) -> bool:
+        """Whether v differs from unsteered here; taken for granted without a baseline."""
+        if "no_baseline" in self.setting.on:
+            return True
+        v, unsteered = self.tables([self.base, UNSTEERED])
+        if "independent_sampling" in self.setting.on:
+            p = published.unpaired(v, unsteered).p
+        else:
+            p = difference_p((v - unsteered).mean(axis=1))
+        return p < self.data.study.statistics.significance
+
+
+def measure(asked: tuple[str, str], question: Question) -> Number:
+    """The number of (conclusion, quantity).
+
+    Raises:
+        NotMeasuredError: the study has no texts for it, or it does not exist for them.
+    """
+    return _MEASURES[asked](question)
+
+
+def _mean_d(question: Question, strata: list[tuple[list[np.ndarray], int]]) -> Number:
+    """Mean d over strata: tables and the size of a group, which ends with the arm compared with."""
+    unsigned = "unsigned_mean_d" in question.setting.on
+    pairs, start = [], 0
+    for tables, group in strata:
+        for first in range(0, len(tables), group):
+            base = start + first + group - 1
+            pairs += [(start + first + i, base) for i in range(group - 1)]
+        start += len(tables)
+    number = question.estimate([tables for tables, _ in strata], mean_d(pairs, absolute=unsigned))
+    sizes = [tables[0].size for tables, _ in strata]
+    by_chance = float(np.mean([published.null_expectation(size) for size in sizes]))
+    n_prompts = sum(len(tables[0]) for tables, _ in strata)
+    return Number(number, by_chance if unsigned else 0.0, n_prompts, question.v_acts())
+
+
+def _orthogonal(question: Question) -> Number:
+    arms = [*question.perpendicular(question.dose), question.base]
+    return _mean_d(question, [(question.tables(arms), len(arms))])
+
+
+def _alpha(question: Question) -> Number:
+    arms: list[Arm] = []
+    sweep = question.doses()
+    for alpha in sweep:
+        arms += [*question.perpendicular(alpha), Arm(question.base.vector_id, alpha)]
+    return _mean_d(question, [(question.tables(arms), len(arms) // len(sweep))])
+
+
+def _environment(question: Question) -> Number:
+    arms = [*question.perpendicular(question.dose), question.base]
+    strata = []
+    for environment in ENVIRONMENTS:
+        if len(question.data.prompts(question.setting, arms, environment)) >= _FEWEST:
+            strata.append((question.tables(arms, environment), len(arms)))
+    if len(strata) < 2:
+        raise NotMeasuredError(f"{len(strata)} environment with {_FEWEST} prompts or more")
+    return _mean_d(question, strata)
+
+
+def _vectors(question: Question) -> Number:
+    ids = protocol_sites.other_estimate_ids(question.data.study, question.layer)
+    arms = [*question.arms(ids), question.base]
+    return _mean_d(question, [(question.tables(arms), len(arms))])
+
+
+def _share(question: Question, ids: list[str]) -> Number:
+    tables = question.tables([question.base, UNSTEERED, *question.arms(ids)])
+    raw = "no_baseline" in question.setting.on
+    if raw:  # probabilities, as published: raw log-odds have no zero that a ratio could rest on
+        tables = [expit(table) for table in tables]
+    positions = range(2, len(tables))
+    statistic = mean_share(positions, 0, None if raw else 1)
+    acts = question.v_acts()
+    if not raw and not acts:
+        raise NoEffectError("v shows no effect that another's could be a share of")
+    number = question.estimate([tables], statistic)
+    by_itself = published.raw_ratio(tables[1].ravel(), tables[0].ravel()) if raw else 0.0
+    return Number(number, by_itself, len(tables[0]), acts)
+
+
+def _share_of_v_perp(question: Question) -> Number:
+    study = question.data.study
+    return _share(question, protocol_sites.orthogonal_ids(study, "orthogonal", question.layer))
+
+
+def _share_of_subspaces(question: Question) -> Number:
+    return _share(question, protocol_sites.spanning_ids(question.data.study, question.layer))
+
+
+_MEASURES: dict[tuple[str, str], Callable[[Question], Number]] = {
+    ("orthogonal_irrelevance", "d"): _orthogonal,
+    ("orthogonal_irrelevance", "share_of_v_perp"): _share_of_v_perp,
+    ("alpha_robustness", "d"): _alpha,
+    ("environment_robustness", "d"): _environment,
+    ("vector_equivalence", "d"): _vectors,
+    ("spanning", "share_of_subspaces"): _share_of_subspaces,
+}
+OF_TEXTS = tuple(_MEASURES)

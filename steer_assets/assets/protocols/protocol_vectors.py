@@ -1,0 +1,147 @@
+"""Stage: steering vectors as other protocols read them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from steer_assets.pipeline.design import prompt_selection, protocol_sites, random_streams
+from steer_assets.pipeline.design.protocol_sites import FAMILIES, Site
+from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
+from steer_assets.storage.files.hashing import hash_arrays
+from steer_assets.storage.files.hdf5 import read_array, write_arrays
+from steer_assets.storage.files.tensors import read_vectors, write_vectors
+from steer_assets.storage.schema import columns
+
+if TYPE_CHECKING:
+    from steer_assets.geometry import families
+
+ROOM = "protocols"
+
+
+def read_site(run: StageRun, site: Site, ids: list[str]) -> np.ndarray:
+    """The named vectors [n, d] of a site, in their order."""
+    path = run.layout.pair_file(ROOM, run.model, run.trait, ".safetensors")
+    stored = read_vectors(path)
+    return np.stack([stored[f"{site.name}/{vector_id}"] for vector_id in ids])
+
+
+def read_contrast(run: StageRun, site: Site, layer: int) -> np.ndarray:
+    """Activations float32 [n, d] of the contrast prompts where the site reads v for `layer`."""
+    path = run.layout.pair_file(ROOM, run.model, run.trait, ".h5")
+    return read_array(path, f"{'raw' if site.raw else 'chat'}/{site.read_layer(layer)}")
+
+
+def _captured(run: StageRun, prompts: pl.DataFrame, layers: list[int]) -> dict[str, np.ndarray]:
+    """Activations [n, d] at the last prompt token, by `<raw|chat>/<block>`."""
+    from steer_assets.lm.measurements import capture
+
+    model = run.language_model()
+    found = {}
+    for name, template in (("raw", False), ("chat", True)):
+        ids = prompt_selection.encoded(model, prompts, chat_template=template)
+        for layer, values in capture.capture_last(model, ids, layers).items():
+            found[f"{name}/{layer}"] = values
+    return found
+
+
+def _built(
+    run: StageRun, layer: int, contrast: np.ndarray, positive: np.ndarray
+) -> list[families.SteeringVector]:
+    """Vectors to be added at `layer`, from the activations they are read from."""
+    from steer_assets.geometry import families
+
+    plan = run.study.vectors
+    return families.build(
+        families.FamilyInputs(
+            layer=layer,
+            positive=contrast[positive].astype(np.float64),
+            negative=contrast[~positive].astype(np.float64),
+        ),
+        families.FamilyPlan(
+            orthogonal_seeds=plan.orthogonal_seeds,
+            null_seeds=plan.null_seeds,
+            random_seeds=plan.random_seeds[:1],
+            subspace_sizes=plan.subspace_sizes,
+            subspace_directions=plan.subspace_directions,
+            families=tuple(f for f in plan.families if f in FAMILIES),
+            root_entropy=random_streams.entropy(run.study, "vectors", run.model, run.trait),
+        ),
+    )
+
+
+def _rows(
+    site: Site, vectors: list[families.SteeringVector], path: str
+) -> Iterator[dict[str, object]]:
+    for vector in vectors:
+        yield {
+            "site": site.name,
+            "vector_id": vector.vector_id,
+            "family": vector.family,
+            "layer": vector.layer,
+            "read_layer": site.read_layer(vector.layer),
+            "chat_template": "no" if site.raw else "yes",
+            "norm": float(np.linalg.norm(vector.values)),
+            "sha256": hashlib.sha256(vector.values.tobytes()).hexdigest(),
+            "path": path,
+        }
+
+
+@stage(
+    dimensions=("model", "trait"),
+    group="protocols",
+    kinds={"pytorch", "safetensors", "duckdb"},
+    code_version="2",
+    needs=("model_snapshot", "prompt_sets"),
+    settings=(
+        "seed",
+        "numerics",
+        "prompts.contrast_pairs",
+        "vectors",
+        "protocols",
+        "protocol_texts",
+    ),
+)
+def protocol_vectors(run: StageRun) -> Produced:
+    """v and its families as protocols with switches read them, to be added at the steered block.
+
+    By site: read one block before it is added (`layer_offset`) or there, from raw text
+    (`no_chat_template`) or through the chat template. Random directions are those of
+    `vector_families`. HDF5 holds the activations float32 [contrast prompts, d].
+    """
+    found = protocol_sites.sites(run.study)
+    layers = protocol_sites.layers(run.study, run.model_facts()["n_layers"])
+    if not found:
+        schema = {n: t for n, t in columns("protocol_vectors").items() if n not in _SHARED}
+        return Produced(rows=[Rows("protocol_vectors", pl.DataFrame(schema=schema))])
+    prompts = prompt_selection.contrast_pairs(run.rows("prompt_sets"), run.study)
+    positive = (prompts["polarity"] == "positive").to_numpy()
+    read = sorted({site.read_layer(layer) for site in found for layer in layers})
+    activations = _captured(run, prompts, read)
+    path = run.layout.pair_file(ROOM, run.model, run.trait, ".safetensors")
+    relative = run.layout.relative(path)
+    rows: list[dict[str, object]] = []
+    stored: dict[str, np.ndarray] = {}
+    for site in found:
+        for layer in layers:
+            name = f"{'raw' if site.raw else 'chat'}/{site.read_layer(layer)}"
+            vectors = _built(run, layer, activations[name], positive)
+            stored |= {f"{site.name}/{v.vector_id}": v.values for v in vectors}
+            rows += _rows(site, vectors, relative)
+    metadata = {"model": run.model, "trait": run.trait}
+    write_vectors(path, stored, metadata)
+    cache = run.layout.pair_file(ROOM, run.model, run.trait, ".h5")
+    content = write_arrays(cache, activations)
+    return Produced(
+        rows=[Rows("protocol_vectors", pl.DataFrame(rows))],
+        files={relative: hash_arrays(stored), run.layout.relative(cache): content},
+        metadata={"sites": ", ".join(site.name for site in found), "vectors": len(stored)},
+        metrics={"n_vectors": len(stored)},
+    )
+
+
+_SHARED = ("model", "trait", "run_id", "code_version")

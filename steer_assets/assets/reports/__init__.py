@@ -1,0 +1,1 @@
+"""Group `reports`: tests, verdicts, pages, and the summary."""

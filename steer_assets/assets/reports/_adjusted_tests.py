@@ -1,0 +1,102 @@
+"""Which hypothesis stands where in the order of `stats.verdicts.gatekeeping`, and what it gives.
+
+A block is one margin at one layer; v + v_perp at several blocks, beside v at those, is a block by
+itself. Whoever calls hands in one protocol and scorer.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from steer_assets.assets.reports._arm_tests import OF_V, Group, Row, is_signed_mean
+from steer_assets.catalog.studies import Study
+from steer_assets.pipeline.design import multi_layer
+from steer_assets.pipeline.design.comparisons import POOLED
+from steer_assets.stats.verdicts import gatekeeping
+
+HEADLINE_FAMILY = "base_plus_orthogonal"
+_SEVERAL = (multi_layer.FAMILY, multi_layer.PLUS)
+#: Layer, and whether several blocks are steered -> dose of the headline.
+Doses = dict[tuple[int, bool], float]
+
+
+def headline_alpha(alphas: Iterable[float], study: Study) -> float:
+    """The dose at which the Fisher form was taken, or the nearest one that has texts."""
+    return min(alphas, key=lambda alpha: (abs(alpha - study.behaviour.steered_alpha), alpha))
+
+
+def headline_doses(tests: Sequence[Row], study: Study) -> Doses:
+    """The headline's dose of each layer, by the doses of v there."""
+    found: dict[tuple[int, bool], set[float]] = {}
+    for row in tests:
+        if row["comparison"] == "efficacy" and row["family"] in OF_V:
+            found.setdefault(_where(row), set()).add(row["alpha"])
+    return {where: headline_alpha(alphas, study) for where, alphas in found.items()}
+
+
+def _where(row: Row) -> tuple[int, bool]:
+    return row["layer"], row["family"] in _SEVERAL
+
+
+def adjust_efficacies(tests: Sequence[Row], doses: Doses) -> dict[int, float]:
+    """Write adjusted p-values of effects over unsteered; shares of the level by place."""
+    blocks: dict[tuple[int, bool], list[int]] = {}
+    for at, row in enumerate(tests):
+        if row["comparison"] == "efficacy" and not is_signed_mean(row):
+            blocks.setdefault(_where(row), []).append(at)
+    shares = {}
+    for where, places in blocks.items():
+        own = [tests[at] for at in places]
+        of_v = [row["family"] in OF_V for row in own]
+        first = [r["environment"] == POOLED and r["alpha"] == doses.get(where) for r in own]
+        for name in ("p_difference", "p_equivalence"):
+            p = np.array([row[name] for row in own])
+            adjusted, share = gatekeeping.efficacies(p, of_v, first)
+            for at, value, part in zip(places, adjusted, share, strict=True):
+                tests[at][f"{name}_adjusted"] = float(value)
+                shares[at] = float(part)
+    return shares
+
+
+def adjust_groups(
+    tests: Sequence[Row], groups: Sequence[Group], doses: Doses, level: float
+) -> list[gatekeeping.Adjusted]:
+    """Adjusted p-values of families beside v, in their order; those of the seeds are written."""
+    blocks: dict[tuple[Any, ...], list[int]] = {}
+    for at, group in enumerate(groups):
+        key = (group.reference_id, group.named["layer"], group.named["margin_kind"])
+        blocks.setdefault(key, []).append(at)
+    found: dict[int, gatekeeping.Adjusted] = {}
+    for places in blocks.values():
+        hypotheses = [_hypothesis(tests, groups[at], doses) for at in places]
+        adjusted = gatekeeping.compared_with_base(hypotheses, alpha=level)
+        found |= dict(zip(places, adjusted, strict=True))
+    for at, group in enumerate(groups):
+        of_seeds = found[at].p_difference_of_seeds
+        for place, difference in zip(group.tests, of_seeds, strict=True):
+            tests[place]["p_equivalence_adjusted"] = found[at].p_equivalence
+            tests[place]["p_difference_adjusted"] = float(difference)
+    return [found[at] for at in range(len(groups))]
+
+
+def _hypothesis(tests: Sequence[Row], group: Group, doses: Doses) -> gatekeeping.Group:
+    p = {
+        name: np.array([tests[at][name] for at in group.tests])
+        for name in ("p_equivalence", "p_difference")
+    }
+    return gatekeeping.Group(_gate(group, doses), p["p_equivalence"], p["p_difference"])
+
+
+def _gate(group: Group, doses: Doses) -> gatekeeping.Gate:
+    named = group.named
+    # What a group is compared with says where it stands: v, or v at several blocks.
+    several = group.reference_id.endswith(f".{multi_layer.FAMILY}")
+    own = multi_layer.PLUS if several else HEADLINE_FAMILY
+    pooled = named["environment"] == POOLED
+    usual = named["alpha"] == doses.get((named["layer"], several))
+    if named["family"] == own:
+        if pooled:
+            return "headline" if usual else "doses"
+        return "environments" if usual else "rest"
+    return "families" if pooled and usual else "rest"

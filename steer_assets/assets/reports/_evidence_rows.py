@@ -1,0 +1,101 @@
+"""Rows of `equivalence_reports`: one answer per protocol, scorer and layer."""
+
+from typing import Any
+
+import polars as pl
+
+from steer_assets.assets.reports._adjusted_tests import HEADLINE_FAMILY, headline_alpha
+from steer_assets.catalog.studies import Study
+from steer_assets.pipeline.design.comparisons import POOLED
+
+_AT_HEADLINE = (pl.col("margin_kind") == "sd") & (pl.col("environment") == POOLED)
+VERDICTS = ("equivalent", "different", "inconclusive", "untestable")
+
+
+def families_guarded(families: pl.DataFrame, tests: pl.DataFrame) -> pl.DataFrame:
+    """Families as their seeds are after the guard of fluency.
+
+    A family is not equivalent where one of its seeds no longer is; that seed's reason tells why.
+    """
+    verdicts, reasons = [], []
+    beside_v = tests.filter(
+        (pl.col("comparison") == "against_base") & pl.col("verdict").is_in(VERDICTS)
+    )
+    for row in families.iter_rows(named=True):
+        verdict, reason = row["verdict"], row["reason"]
+        if verdict == "equivalent":
+            guarded = _seeds_of(row, beside_v).filter(pl.col("verdict") != verdict)
+            if not guarded.is_empty():
+                seed = guarded.row(0, named=True)
+                verdict, reason = seed["verdict"], f"{seed['reason']}; {reason}"
+        verdicts.append(verdict)
+        reasons.append(reason)
+    return families.with_columns(
+        pl.Series("verdict", verdicts, dtype=pl.String),
+        pl.Series("reason", reasons, dtype=pl.String),
+    )
+
+
+def _seeds_of(family: dict[str, Any], tests: pl.DataFrame) -> pl.DataFrame:
+    same = [pl.col(n) == family[n] for n in ("layer", "alpha", "environment", "margin_kind")]
+    if family["family"].startswith("external."):
+        same.append(pl.col("vector_id").str.ends_with(f".{family['family']}"))
+    else:
+        same += [pl.col(n) == family[n] for n in ("family", "null_space")]
+    return tests.filter(*same)
+
+
+def _counts(tests: pl.DataFrame) -> dict[str, int]:
+    """Verdicts of every single vector beside v, pooled, by the margin in standard deviations."""
+    counted = tests.filter(
+        _AT_HEADLINE
+        & (pl.col("comparison") == "against_base")
+        & pl.col("reference_id").str.ends_with(".base")
+    )["verdict"].to_list()
+    return {f"n_{name}": counted.count(name) for name in VERDICTS}
+
+
+def report_row(
+    tests: pl.DataFrame,
+    families: pl.DataFrame,
+    fisher: dict[str, object],
+    layer: int,
+    study: Study,
+) -> dict[str, object]:
+    """One row, without protocol, scorer and report path. `fisher` is the layer's null-space row.
+
+    What could not be compared (one prompt, unsteered scores that are all the same) is `untestable`,
+    without an efficacy.
+    """
+    own = tests.filter((pl.col("layer") == layer) & _AT_HEADLINE)
+    of_v = own.filter((pl.col("comparison") == "efficacy") & (pl.col("family") == "base"))
+    row: dict[str, object] = {
+        "layer": layer,
+        "efficacy": None,
+        "efficacy_low": None,
+        "efficacy_high": None,
+        "verdict": "untestable",
+        "reason": "no comparison of v with unsteered texts could be made: it takes two prompts "
+        "that both have texts of, and unsteered scores that are not all the same",
+        "null_fraction_fisher": fisher["null_fraction"],
+        "sampling_floor_fisher": fisher["sampling_floor"],
+        **_counts(own.clear()),
+    }
+    if of_v.is_empty():
+        return row
+    alpha = headline_alpha(of_v["alpha"], study)
+    v = of_v.row(by_predicate=pl.col("alpha") == alpha, named=True)
+    row |= {"efficacy": v["cohens_d"], "efficacy_low": v["d_low"], "efficacy_high": v["d_high"]}
+    row |= _counts(own.filter(pl.col("alpha") == alpha))
+    headline = families.filter(
+        (pl.col("layer") == layer)
+        & (pl.col("alpha") == alpha)
+        & (pl.col("family") == HEADLINE_FAMILY)
+        & _AT_HEADLINE
+    )
+    if headline.is_empty():
+        return row | {
+            "reason": "no comparison of v + v_perp with v could be made: it takes two prompts that "
+            "v, v + v_perp and unsteered texts share"
+        }
+    return row | {name: headline[name][0] for name in ("verdict", "reason")}

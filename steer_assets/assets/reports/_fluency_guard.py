@@ -1,0 +1,48 @@
+"""No verdict of equivalence on broken texts.
+
+The rule is that of `reporting.broken_texts`: shown over prompts, never by a handful of texts.
+"""
+
+import polars as pl
+
+from steer_assets.catalog.study_sections import Fluency
+from steer_assets.pipeline.design.arms import Arm
+from steer_assets.pipeline.design.comparisons import ALL_SEEDS
+from steer_assets.reporting.broken_texts import broken_texts
+
+
+def broken_arms(fluent: pl.DataFrame, settings: Fluency) -> dict[Arm, str]:
+    """Arms whose texts are broken, and why. `fluent`: rows of `fluency` joined to `generations`."""
+    judged = broken_texts(fluent, settings.model_dump()).filter("broken")
+    return {
+        Arm(row["vector_id"], row["alpha"]): row["reason"] for row in judged.iter_rows(named=True)
+    }
+
+
+def _why(vector_id: str, alpha: float, broken: dict[Arm, str]) -> str:
+    stem = vector_id.removesuffix(ALL_SEEDS)
+    for arm, reason in broken.items():
+        same = arm.vector_id == vector_id or (
+            stem != vector_id and arm.vector_id.startswith(f"{stem}s")
+        )
+        if arm.alpha == alpha and same:
+            return f"texts of {arm.vector_id} at alpha {alpha:g} are broken ({reason})"
+    return ""
+
+
+def guarded(tests: pl.DataFrame, broken: dict[Arm, str]) -> pl.DataFrame:
+    """Tests with the reason told, and `inconclusive` for `equivalent` where texts are broken."""
+    verdicts, reasons = [], []
+    for row in tests.iter_rows(named=True):
+        why = _why(row["vector_id"], row["alpha"], broken) or _why(
+            row["reference_id"], row["alpha"], broken
+        )
+        verdict, reason = row["verdict"], row["reason"]
+        if why and verdict == "equivalent":
+            verdict = "inconclusive"
+            reason = f"{why}: that their scores are alike says nothing; {reason}"
+        elif why:
+            reason = f"{reason}; {why}"
+        verdicts.append(verdict)
+        reasons.append(reason)
+    return tests.with_columns(pl.Series("verdict", verdicts), pl.Series("reason", reasons))

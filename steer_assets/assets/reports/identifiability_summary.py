@@ -1,0 +1,63 @@
+"""Stage 13: all verdicts that exist."""
+
+import polars as pl
+
+from steer_assets.pipeline import freshness
+from steer_assets.pipeline.stage import STAGES, Produced, Rows, StageRun, stage
+from steer_assets.storage.files.atomic import write_text
+from steer_assets.storage.files.hashing import hash_json
+from steer_assets.storage.files.parquet import read_part
+from steer_assets.storage.layout import PartitionKey
+from steer_assets.storage.schema import columns
+
+
+def _pair_rows(run: StageRun, key: PartitionKey) -> pl.DataFrame:
+    """Verdicts of one partition, with the covariance null space beside the Fisher one."""
+    reports = read_part(run.layout.part("equivalence_reports", key))
+    spaces = read_part(run.layout.part("null_spaces", {**key, "kind": "covariance"}))
+    covariance = spaces.filter(
+        (pl.col("environment") == "pooled")
+        & (pl.col("estimator") == run.study.spectra.estimator["covariance"])
+    ).select(
+        "layer",
+        pl.col("null_fraction").alias("null_fraction_covariance"),
+        pl.col("sampling_floor").alias("sampling_floor_covariance"),
+    )
+    return reports.join(covariance, on="layer", how="left", maintain_order="left")
+
+
+@stage(
+    dimensions=(),
+    group="reports",
+    kinds={"duckdb", "html"},
+    code_version="2",
+    needs=("svd_spectra", "equivalence_reports"),
+    settings=("spectra.estimator",),
+)
+def identifiability_summary(run: StageRun) -> Produced:
+    """The verdict of every model, trait, protocol, scorer and layer that has been tested.
+
+    An HTML index links the reports.
+    """
+    from steer_assets.reporting.pages.index import render_index
+
+    keys = list(freshness.materialised(run.layout, STAGES["equivalence_reports"]))
+    frame = pl.concat([_pair_rows(run, key) for key in keys])
+    frame = frame.select(columns("identifiability_summary").keys()).drop("run_id", "code_version")
+    index = run.layout.root / "reports" / "index.html"
+    links = {(key["model"], key["trait"]): f"{key['model']}/{key['trait']}.html" for key in keys}
+    stale = freshness.stale_frame(run.layout)
+    page = render_index(_with_provenance(frame), stale, links)
+    write_text(index, page)
+    verdicts = dict(frame.group_by("verdict").len().sort("verdict").iter_rows())
+    return Produced(
+        rows=[Rows("identifiability_summary", frame)],
+        files={run.layout.relative(index): hash_json(page)},
+        metadata={"partitions": len(keys), **verdicts},
+        metrics={"n_partitions": len(keys)},
+        attachments=[index],
+    )
+
+
+def _with_provenance(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.lit("").alias("run_id"), pl.lit("").alias("code_version"))

@@ -1,0 +1,1 @@
+"""Group `vectors`: steering vectors, and what each does to the next token."""

@@ -1,0 +1,100 @@
+"""Leading and null subspaces of each kind at a layer, and how the kinds compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from steer_assets.assets.geometry._stability_rows import Fitted, Row, kind_rows
+from steer_assets.assets.geometry.behavioral_spectra import read_form
+from steer_assets.assets.geometry.covariance_matrices import POOLED
+from steer_assets.pipeline.stage import StageRun
+from steer_assets.storage.files.hdf5 import read_array
+
+#: kind -> (leading basis [d, r], null basis [d, d - r])
+Bases = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def null_space(run: StageRun, layer: int, kind: str) -> dict[str, Any] | None:
+    """The pooled, unsteered row of `null_spaces` by the study's estimator for the kind.
+
+    None where there were too few neutral prompts for one.
+    """
+    found = run.rows("null_spaces", kind=kind).filter(
+        (pl.col("layer") == layer)
+        & (pl.col("environment") == POOLED)
+        & (pl.col("at") == "unsteered")
+        & (pl.col("estimator") == run.study.spectra.estimator[kind])  # type: ignore[index]
+    )
+    return found.row(0, named=True) if len(found) else None
+
+
+def null_bases(run: StageRun, layer: int) -> Bases:
+    """Leading and null subspaces of each kind, by the study's estimator for the kind.
+
+    All are fitted on neutral prompts: that of the covariance on the activations of all of them,
+    the forms at some of them. v is made of none of these. A kind that too few prompts give no null
+    space of is left out.
+    """
+    from steer_assets.geometry.null_spaces.spectra import form_spectrum
+    from steer_assets.geometry.null_spaces.subspaces import leading, null
+
+    spaces = {kind: null_space(run, layer, kind) for kind in run.study.spectra.estimator}
+    bases: Bases = {}
+    if row := spaces["covariance"]:
+        path = run.layout.pair_file("bases", run.model, run.trait, ".covariance.h5")
+        axes = read_array(path, f"basis/{layer}")
+        bases["covariance"] = (axes[:, : row["rank"]], axes[:, row["rank"] :])
+    for kind in ("jacobian", "fisher"):
+        if row := spaces[kind]:
+            form = read_form(run, kind, "unsteered", layer)
+            spectrum = form_spectrum(form, row["n_samples"])
+            bases[kind] = (leading(spectrum, row["rank"]), null(spectrum, row["rank"]))
+    return bases
+
+
+def energy_rows(
+    run: StageRun, layer: int, bases: Bases, vectors: Mapping[str, np.ndarray]
+) -> Iterator[Row]:
+    """Rows of `null_energies`: every vector's share in each null space beside a random one's."""
+    from steer_assets.geometry.null_spaces.subspaces import energy_share, random_share
+
+    for kind, (_, null) in bases.items():
+        space = null_space(run, layer, kind)
+        assert space is not None
+        d, k = null.shape
+        random = random_share(k, d, level=run.study.statistics.confidence)
+        for vector_id, values in vectors.items():
+            energy = energy_share(values, null)
+            yield {
+                "vector_id": vector_id,
+                "layer": layer,
+                "kind": kind,
+                "estimator": space["estimator"],
+                "n_samples": space["n_samples"],
+                "ambient_dim": d,
+                "null_dim": k,
+                "energy": energy,
+                "random_mean": random.mean,
+                "random_low": random.low,
+                "random_high": random.high,
+                "share_of_random_below": random.below(energy),
+            }
+
+
+def angle_rows(run: StageRun, layer: int, bases: Bases) -> Iterator[Row]:
+    """Rows of `null_space_angles` between the kinds: is where nothing varies where nothing acts?"""
+    path = run.layout.pair_file("moments", run.model, run.trait, ".h5")
+    forms = {k: read_form(run, k, "unsteered", layer) for k in bases if k != "covariance"}
+    if "covariance" in bases:
+        forms["covariance"] = read_array(path, f"covariance/{layer}/{POOLED}")
+    spaces = {kind: null_space(run, layer, kind) for kind in bases}
+    fitted = [
+        Fitted(kind, POOLED, *bases[kind], row["heldout_null_energy"])
+        for kind, row in spaces.items()
+        if row is not None
+    ]
+    return kind_rows(layer, fitted, forms)

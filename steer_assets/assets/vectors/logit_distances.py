@@ -1,0 +1,141 @@
+"""Stage 8: next-token distributions under every vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from steer_assets.assets.vectors import _dose_response
+from steer_assets.assets.vectors._next_tokens import Step, measure
+from steer_assets.assets.vectors.vector_families import NONE_ID, read_table
+from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
+
+#: Family whose vectors are put in place of v: the control that lengths are judged by.
+_CONTROL = "random"
+
+
+@dataclass(frozen=True, slots=True)
+class _Arms:
+    """Vectors by one reference: steps [n, d] from it at dose 1, and the length of v."""
+
+    reference_id: str
+    vectors: pl.DataFrame
+    steps: np.ndarray
+    alphas: tuple[float, ...]
+    base_norm: float
+    origin: np.ndarray | None = None
+
+
+def _frames(
+    run: StageRun, layer: int, arms: _Arms, prompts: pl.DataFrame
+) -> Iterator[pl.DataFrame]:
+    """Rows of every vector at every alpha, prompt by prompt, against one reference."""
+    from steer_assets.geometry.kl import isotropic_distances
+
+    model = run.derivative_model()
+    ids = arms.vectors["vector_id"].to_list()
+    steps = [Step(row, alpha) for row in range(len(ids)) for alpha in arms.alphas]
+    scales = np.array([step.scale for step in steps])
+    at = [step.direction for step in steps]
+    displacement = scales * np.linalg.norm(arms.steps, axis=1)[at] / arms.base_norm
+    random = (arms.vectors["family"] == _CONTROL).to_numpy()[at]
+    for found in measure(
+        model,
+        prompt_selection.encoded(model, prompts),
+        layer,
+        arms.steps,
+        steps,
+        origin=arms.origin,
+        on_progress=run.progress(f"block {layer} against {arms.reference_id}"),
+    ):
+        floor = np.full(len(steps), np.nan)
+        for alpha in arms.alphas:
+            own = scales == alpha
+            of_length = isotropic_distances(
+                found.columns["l2"][own], displacement[own], random[own]
+            )
+            floor[own] = np.nan if of_length is None else of_length
+        yield pl.DataFrame(
+            {
+                "vector_id": [ids[row] for row in at],
+                "reference_id": arms.reference_id,
+                "layer": layer,
+                "alpha": scales,
+                "environment": prompts.item(found.prompt, "environment"),
+                "prompt_id": prompts.item(found.prompt, "prompt_id"),
+                **found.columns,
+                "displacement": displacement,
+                "displacement_floor": pl.Series(floor).fill_nan(None),
+            }
+        )
+
+
+def _layer_rows(
+    run: StageRun, layer: int, vectors: pl.DataFrame, values: np.ndarray, prompts: pl.DataFrame
+) -> pl.DataFrame:
+    """Unsteered for every dose; the base vector at the dose where its Fisher form was taken."""
+    chosen = vectors.with_row_index("row").filter(pl.col("layer") == layer)
+    table = values[chosen["row"].to_numpy()]
+    alphas, dose = run.study.logits.alphas, run.study.behaviour.steered_alpha
+    base_id = f"L{layer}.base"
+    is_base = (chosen["vector_id"] == base_id).to_numpy()
+    base = table[is_base][0]
+    norm = float(np.linalg.norm(base))
+    compared = [_Arms(NONE_ID, chosen, table, alphas, norm)]
+    if dose in alphas and not is_base.all():
+        others = chosen.filter(pl.col("vector_id") != base_id)
+        steps = table[~is_base] - base
+        compared.append(_Arms(base_id, others, steps, (dose,), norm, dose * base))
+    parts = [frame for arms in compared for frame in _frames(run, layer, arms, prompts)]
+    return pl.concat(parts).sort("reference_id", "vector_id", "alpha", "prompt_id")
+
+
+@stage(
+    dimensions=("model", "trait"),
+    group="vectors",
+    kinds={"pytorch", "duckdb"},
+    code_version="4",
+    needs=("model_snapshot", "prompt_sets", "activation_caches", "vector_families"),
+    settings=(
+        "numerics",
+        "layers.steer",
+        "prompts.test",
+        "logits",
+        "dose",
+        "behaviour.steered_alpha",
+    ),
+)
+def logit_distances(run: StageRun) -> Produced:
+    """How far each vector moves the next-token distribution, beside what the Fisher form predicts.
+
+    Against the unsteered model at every dose, and against v at its own dose. KL in nats;
+    `predicted_kl` is half e'Ge with the Fisher form G of the same prompt at the reference: exact
+    to second order in the step e. `displacement` is the length of the step from the reference in
+    units of |v|, `displacement_floor` the distance of logits that this length gives alone: that of
+    random vectors per unit of length, at the same prompt, reference and dose. `dose_response`
+    follows small steps along every vector and v + c v_perp along null, range and random
+    directions; `equivalence_radius` says up to which length a step stays within a tolerance, as
+    predicted and as measured.
+    """
+    vectors, values = read_table(run)
+    tests = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
+    prompts = prompt_selection.spread_over_environments(tests, run.study.logits.prompts)
+    layers = run.steer_layers()
+    frame = pl.concat([_layer_rows(run, layer, vectors, values, prompts) for layer in layers])
+    prompts = prompt_selection.spread_over_environments(tests, run.study.dose.prompts)
+    doses = pl.concat(
+        [_dose_response.rows(run, layer, vectors, values, prompts) for layer in layers]
+    )
+    return Produced(
+        rows=[
+            Rows("logit_distances", frame),
+            Rows("dose_response", doses),
+            Rows("equivalence_radius", _dose_response.radii(doses, run.study.dose.tolerances)),
+        ],
+        metadata={"prompts": len(prompts), "vectors": len(vectors)},
+        metrics={"mean_kl": float(frame["kl"].to_numpy().mean())},
+    )

@@ -1,0 +1,1 @@
+"""Spectra, the null spaces they imply, and how far these can be believed."""

@@ -1,0 +1,149 @@
+"""Batches of rows, decoded from first to last token.
+
+Prompts are prefilled once up to their last token; all rows of a batch then take one token per step.
+Rows that end are retired and the batch is compacted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steer_assets.lm.decoding.noise import NoiseKey, exponentials
+from steer_assets.lm.decoding.sampling import Drawn, Sampling, greedy, race
+from steer_assets.lm.forward.intervene import Steering, editing
+from steer_assets.lm.forward.prefix import Prefix
+from steer_assets.lm.forward.stepping import Rows, prepare, start_rows, stepping
+from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.progress import Meter
+from steer_assets.parallel_batches import side_by_side
+
+
+class Row(NamedTuple):
+    """One text to come: positions of its prompt and arm, and the number of its sample."""
+
+    prompt: int
+    arm: int
+    sample: int
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Token ids of one row so far, and the log-probability (nats) of each where it was drawn."""
+
+    ids: list[int] = field(default_factory=list)
+    log_p: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all batches of a call share; each thread steers its own rows."""
+
+    lm: LanguageModel
+    prompts: Sequence[Sequence[int]]
+    steering: Steering
+    sampling: Sampling
+    keys: dict[tuple[int, int], NoiseKey]
+
+
+@torch.inference_mode()
+def run_together(job: Job, batches: Sequence[Sequence[Row]], meter: Meter) -> dict[Row, Taken]:
+    """Tokens of the rows of all batches, which run side by side over prefixes computed once."""
+    chosen = list(dict.fromkeys(row.prompt for rows in batches for row in rows))
+    # Before any hook is set: a prefix is never steered.
+    prefix = prepare(job.lm, [job.prompts[i] for i in chosen])
+    place = {prompt: index for index, prompt in enumerate(chosen)}
+    runs = [partial(_Batch(job, rows, prefix, place).run, meter) for rows in batches]
+    found: dict[Row, Taken] = {}
+    with stepping(job.lm), editing(job.lm, job.steering.edits()):
+        for taken in side_by_side(runs):
+            found |= taken
+    return found
+
+
+class _Batch:
+    """Rows that take their tokens together."""
+
+    def __init__(
+        self, job: Job, rows: Sequence[Row], prefix: Prefix, place: dict[int, int]
+    ) -> None:
+        self._job, self._rows = job, rows
+        self._prefix, self._place = prefix, place
+
+    @torch.inference_mode()  # of this thread
+    def run(self, meter: Meter) -> dict[Row, Taken]:
+        """The tokens of every row."""
+        job, limit = self._job, self._job.sampling.max_new_tokens
+        state = self._start(limit)
+        taken = [Taken() for _ in self._rows]
+        live = list(range(len(self._rows)))
+        tokens = job.lm.tensor([job.prompts[row.prompt][-1] for row in self._rows])
+        arm_of_row = job.lm.tensor([row.arm for row in self._rows])
+        job.steering.set_rows(arm_of_row)
+        for step in range(limit):
+            drawn = self._choose(state.step(tokens), live, step)
+            tokens = drawn.tokens
+            kept = self._take(drawn, live, taken, limit - step - 1, meter)
+            if not kept:
+                break
+            if _worth_retiring(len(live), len(kept), limit - step - 1):
+                index = job.lm.tensor(kept)
+                live = [live[at] for at in kept]
+                tokens = tokens[index]
+                state.keep(index)
+                job.steering.set_rows(arm_of_row[job.lm.tensor(live)])
+        return dict(zip(self._rows, taken, strict=True))
+
+    def _take(
+        self,
+        drawn: Drawn,
+        live: list[int],
+        taken: list[Taken],
+        n_left: int,
+        meter: Meter,
+    ) -> list[int]:
+        """Give every live row its token; which of them go on."""
+        stop_ids = self._job.lm.stop_ids
+        kept: list[int] = []
+        n_taken = n_spared = 0
+        tokens, log_p = drawn.tokens.tolist(), drawn.log_p.tolist()
+        for at, (row, token) in enumerate(zip(live, tokens, strict=True)):
+            own = taken[row]
+            if own.ids and own.ids[-1] in stop_ids:
+                continue  # ended before, not yet retired
+            own.ids.append(token)
+            own.log_p.append(log_p[at])
+            n_taken += 1
+            if token in stop_ids:
+                n_spared += n_left
+            elif n_left:
+                kept.append(at)
+        meter.advance(n_taken + n_spared, n_taken)
+        return kept
+
+    def _start(self, capacity: int) -> Rows:
+        lm = self._job.lm
+        prompt_of_row = lm.tensor([self._place[row.prompt] for row in self._rows])
+        return start_rows(lm, self._prefix, prompt_of_row, capacity)
+
+    def _choose(self, logits: Float[Tensor, "rows v"], live: list[int], step: int) -> Drawn:
+        job = self._job
+        if job.sampling.temperature == 0:
+            return greedy(logits)
+        pairs = [(self._rows[row].prompt, self._rows[row].sample) for row in live]
+        distinct = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
+        noise = exponentials([job.keys[pair] for pair in distinct], step, logits.shape[-1])
+        gumbel = torch.from_numpy(noise).log_().neg_().to(logits.device)
+        key_of_row = job.lm.tensor([distinct[pair] for pair in pairs])
+        return race(logits, gumbel, key_of_row, job.sampling.temperature, job.sampling.top_p)
+
+
+def _worth_retiring(n_live: int, n_kept: int, n_left: int) -> bool:
+    """Whether moving the kept rows together (half a step's time) saves more than it costs."""
+    return (n_live - n_kept) * n_left > 0.5 * n_live

@@ -1,0 +1,68 @@
+"""How many rows to decode at once, in how many batches: from machine and model, not the moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from steer_assets.lm.forward.stepping import WHOLE, rows_at_once, way_of
+from steer_assets.lm.machine import machine_memory
+from steer_assets.lm.model import LanguageModel
+
+_BEST_ROWS = {"cpu": 256, "cuda": 1024}  # more rows no longer gain speed
+_LANE_ROWS = 48  # below, reading the weights once per lane costs more than waiting
+_SMALL = 0.05
+_SHARE = 0.25  # of the machine's memory, so that the default is the same on every run
+
+
+def default_rows(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int:
+    """Rows per batch for prompts of ``prompt_tokens`` and ``max_new_tokens`` tokens.
+
+    Depends on total memory, so that two runs on a machine take the same batches; shrinks only
+    where less than that is free.
+    """
+    if way_of(lm) == WHOLE:  # a step runs all tokens of a row
+        return rows_at_once(lm, _BEST_ROWS["cpu"], prompt_tokens + max_new_tokens)
+    per_row = row_bytes(lm, prompt_tokens, max_new_tokens)
+    total, free = machine_memory(lm.torch_device)
+    best = _BEST_ROWS.get(lm.torch_device.type, 256)
+    rows = max(1, min(best, int(_SHARE * total / per_row)))
+    while rows > 1 and rows * per_row > 0.8 * free:
+        rows //= 2
+    return rows
+
+
+def default_lanes(lm: LanguageModel, n_rows: int) -> int:
+    """How many batches to run side by side where ``n_rows`` rows fit into the memory together.
+
+    An accelerator runs one at a time; so does a model that may keep states in its modules.
+    """
+    if lm.torch_device.type != "cpu" or way_of(lm) == WHOLE:
+        return 1
+    return max(1, min(torch.get_num_threads(), n_rows // _LANE_ROWS))
+
+
+def row_bytes(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int:
+    """Bytes that one row needs: keys and values of its tail and prompt, and logits with noise."""
+    per_token = 2 * lm.n_layers * _key_width(lm) * lm.torch_dtype.itemsize
+    # Logits in the model's dtype and float32, noise, and their sum.
+    tokens = prompt_tokens + 2 * max_new_tokens  # a tail is copied where rows retire
+    return int(per_token * tokens + 16 * lm.vocab_size)
+
+
+def _key_width(lm: LanguageModel) -> int:
+    """Numbers of a token's key in one layer; the hidden size where the model has no heads."""
+    config: Any = lm.model.config.get_text_config()
+    try:
+        n_heads = config.num_attention_heads
+        heads = getattr(config, "num_key_value_heads", None) or n_heads
+        return int(heads * (getattr(config, "head_dim", None) or lm.hidden_size // n_heads))
+    except Exception:  # no heads, or other numbers of them in every layer
+        return lm.hidden_size
+
+
+def small(lm: LanguageModel) -> bool:
+    """Whether the machine's memory holds the model many times over."""
+    size: int = sum(parameter.nbytes for parameter in lm.model.parameters())
+    return size < _SMALL * machine_memory(lm.torch_device)[0]

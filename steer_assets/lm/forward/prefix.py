@@ -1,0 +1,128 @@
+"""Keys and values of prompt prefixes, computed once and shared by every arm.
+
+Under the steering scope (last prompt token and generated tokens) all prompt positions but the last
+are the same for every arm. Prefixes are right-padded, which under causal attention needs no mask:
+no real token sees padding that comes after it. Where prompts begin with the same tokens (a chat
+template's system turn) those are computed once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import DynamicCache
+
+from steer_assets.lm.forward.packing import packed_weights
+from steer_assets.lm.model import LanguageModel
+
+Tokens = Sequence[int]
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What is known of P prompts before their last tokens, ``heads``.
+
+    Where prefixes are shared, ``keys[l]`` and ``values[l]`` are [P, heads, longest, d_head] per
+    layer that keeps any; row p holds ``lengths[p]`` tokens and padding after them. None where no
+    prefix has a token. Else ``groups`` are the model's own states, or nothing is kept but tokens.
+    """
+
+    keys: list[Float[Tensor, "p heads t dk"]] | None
+    values: list[Float[Tensor, "p heads t dv"]] | None
+    lengths: Int[Tensor, " p"]
+    heads: Sequence[Tokens] = ()
+    groups: tuple[Any, ...] = ()
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prefix."""
+        return 0 if self.keys is None else self.keys[0].shape[2]
+
+
+def common_length(prompts: Sequence[Tokens]) -> int:
+    """How many leading tokens all prompts share."""
+    first, last = min(map(list, prompts)), max(map(list, prompts))
+    limit = min(len(first), len(last))
+    return next((i for i in range(limit) if first[i] != last[i]), limit)
+
+
+def pad(lm: LanguageModel, prompts: Sequence[Tokens]) -> Int[Tensor, "p t"]:
+    """Prompts as one right-padded batch."""
+    ids = torch.zeros((len(prompts), max(map(len, prompts))), dtype=torch.int64)
+    for row, prompt in enumerate(prompts):
+        ids[row, : len(prompt)] = torch.as_tensor(prompt, dtype=torch.int64)
+    return ids.to(lm.torch_device)
+
+
+def run_padded(
+    lm: LanguageModel,
+    prompts: Sequence[Tokens],
+    *,
+    share: int,
+    stop: tuple[type[Exception], ...] = (),
+) -> DynamicCache:
+    """Run the backbone over right-padded prompts whose first ``share`` tokens are the same.
+
+    Only tokens from ``share`` on pass as a batch: hooks on blocks see the shared ones first, as a
+    batch of one row. A hook may end either pass by raising one of ``stop``. Returns the cache,
+    through which no derivative passes.
+    """
+    # Without a config every layer keeps all its keys; sliding windows act through the masks.
+    cache = DynamicCache()
+    if share:
+        with suppress(*stop):
+            _forward(lm, pad(lm, [prompts[0][:share]]), 0, cache)
+        if len(prompts) > 1:
+            for layer in cache.layers:
+                layer.keys = layer.keys.expand(len(prompts), -1, -1, -1)
+                layer.values = layer.values.expand(len(prompts), -1, -1, -1)
+    rest = [prompt[share:] for prompt in prompts]
+    if max(map(len, rest)):
+        with suppress(*stop):
+            _forward(lm, pad(lm, rest), share, cache)
+    return cache
+
+
+def _forward(lm: LanguageModel, ids: Tensor, start: int, cache: DynamicCache) -> None:
+    positions = torch.arange(start, start + ids.shape[1], device=ids.device)[None]
+    with packed_weights(lm):
+        lm.layout.backbone(
+            input_ids=ids,
+            position_ids=positions.expand(len(ids), -1),
+            past_key_values=cache,
+            use_cache=True,
+        )
+
+
+def prefill(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:
+    """Keys and values of all tokens but the last of each prompt, unsteered."""
+    heads = [prompt[:-1] for prompt in prompts]
+    lengths = lm.tensor([len(head) for head in heads])
+    if not max(map(len, heads)):
+        return Prefix(None, None, lengths, heads)
+    with torch.no_grad():  # not inference mode: derivatives are taken over these keys
+        cache = run_padded(lm, heads, share=common_length(heads))
+    return Prefix(
+        [layer.keys for layer in cache.layers],
+        [layer.values for layer in cache.layers],
+        lengths,
+        heads,
+    )
+
+
+def by_length(prompts: Sequence[Tokens], batch_tokens: int) -> Iterator[list[int]]:
+    """Indices of prompts in batches of about one length, at most ``batch_tokens`` padded tokens."""
+    batch: list[int] = []
+    for index in sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i)):
+        if batch and (len(batch) + 1) * len(prompts[index]) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch

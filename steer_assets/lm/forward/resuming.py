@@ -1,0 +1,81 @@
+"""Forward passes that go on from a given state of the residual stream at one block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steer_assets.lm.forward.edit_window import current
+from steer_assets.lm.forward.intervene import Edit, Reader, editing
+from steer_assets.lm.forward.stepping import prepare, shares_prefixes, start_rows
+from steer_assets.lm.model import LanguageModel
+
+
+@contextmanager
+def resuming(lm: LanguageModel, layer: int, hidden: Float[Tensor, "rows 1 d"]) -> Iterator[None]:
+    """Let block ``layer`` give ``hidden`` for the token that is fed, and the forward go on.
+
+    Blocks below are skipped where nothing above needs what they leave behind (keys and values
+    that others share, states of other positions); else they run, and block ``layer``'s output is
+    replaced. Edits of block ``layer`` see ``hidden`` as that block's output either way.
+    """
+    if skips_blocks(lm):
+        with _skipping(lm, layer, hidden):
+            yield
+    else:
+        given: Edit = lambda _found: current().of_rows(hidden)  # noqa: E731
+        with editing(lm, {layer: given}, first=True):
+            yield
+
+
+@contextmanager
+def _skipping(lm: LanguageModel, layer: int, hidden: Tensor) -> Iterator[None]:
+    skipped = lm.layout.blocks[: layer + 1]
+    before = [vars(block).get("forward") for block in skipped]
+    for block, arity in zip(skipped, lm.layout.output_arity, strict=False):
+        output = hidden if arity == 0 else (hidden, *[None] * (arity - 1))
+        vars(block)["forward"] = lambda *_args, _output=output, **_kwargs: _output
+    try:
+        yield
+    finally:
+        for block, own in zip(skipped, before, strict=True):
+            if own is None:
+                del vars(block)["forward"]
+            else:
+                vars(block)["forward"] = own
+
+
+def skips_blocks(lm: LanguageModel) -> bool:
+    """Whether lower blocks may be skipped; tried once per model, at blocks of several depths."""
+    if not shares_prefixes(lm):
+        return False
+    known: bool | None = getattr(lm, "_skips_blocks", None)
+    if known is None:
+        known = _reproduces(lm)
+        lm._skips_blocks = known  # type: ignore[attr-defined]
+    return known
+
+
+@torch.inference_mode()
+def _reproduces(lm: LanguageModel) -> bool:
+    n, size = lm.n_layers, min(lm.vocab_size, 1000)
+    layers = sorted({n // 4, n // 2, 3 * n // 4, n - 1})
+    prefix, last = prepare(lm, [[5 % size, 3 % size, 8 % size]]), lm.tensor([8 % size])
+    readers = {layer: Reader() for layer in layers}
+    with editing(lm, {layer: reader.edit for layer, reader in readers.items()}):
+        expected = start_rows(lm, prefix, lm.tensor([0]), 1).step(last)
+    try:
+        for layer, reader in readers.items():
+            with _skipping(lm, layer, reader.values()):
+                found = start_rows(lm, prefix, lm.tensor([0]), 1).step(last)
+            if not torch.allclose(found.float(), expected.float(), rtol=1e-3, atol=1e-3):
+                return False
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # an upper block misses what a skipped one would have left
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""From a source of weights to a loaded model."""

@@ -1,0 +1,142 @@
+"""Load models: ``snapshot`` brings any source into one local form, ``load`` opens that form.
+
+Sources are a hub id with pinned revision, a local folder, a GGUF file, or either inside an
+installed package (found without importing it). No code of the model's own is run and no pickled
+weights are read.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils import logging
+
+from steer_assets.lm.errors import LanguageModelError, SnapshotError
+from steer_assets.lm.forward.stepping import shares_prefixes
+from steer_assets.lm.layout import find_layout
+from steer_assets.lm.loading.reading import pretrained, read
+from steer_assets.lm.loading.snapshots import SnapshotFacts, facts
+from steer_assets.lm.loading.sources import Source, check_folder, locate
+from steer_assets.lm.model import DTYPES, LanguageModel
+from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.self_test.self_test import SelfTest, require_sound
+from steer_assets.lm.tokenizers import read_tokenizer
+
+__all__ = ["SelfTest", "Snapshot", "SnapshotFacts", "Source", "facts", "load", "snapshot"]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was taken, and how it did in the self-test."""
+
+    facts: SnapshotFacts
+    self_test: SelfTest
+
+
+def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = None) -> Snapshot:
+    """Write config, safetensors and tokenizer of ``source`` to the folder ``destination``.
+
+    Written to a temporary sibling, read back, compared bit by bit and tested, then renamed: a
+    folder that exists is whole and has passed. GGUF weights are dequantised to float32. Raises
+    SourceError, RemoteCodeError, PickledWeightsError, QuantisedWeightsError, WeightsError,
+    TokenizerError, UnknownLayoutError, SelfTestError or SnapshotError, leaving ``destination`` as
+    it was.
+    """
+    meter = Meter(on_progress, 5, "stages")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    path = locate(source)
+    meter.advance(1)
+    # The process in the name lets a later writer sweep what a killed one left.
+    work = destination.parent / f".{destination.name}.{os.getpid()}.tmp"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        with _without_bars():
+            model, tokenizer = read(path)
+            find_layout(model)
+            meter.advance(1)
+            model.save_pretrained(work)
+            tokenizer.save_pretrained(work)
+            meter.advance(1)
+            _verify(model, work)
+            del model
+        meter.advance(1)
+        tested = require_sound(lambda dtype: _opened(work, "auto", dtype), source.location)
+        found = facts(work)
+        work.chmod(0o755)
+        for part in work.iterdir():
+            part.chmod(0o644)
+        if destination.exists():
+            shutil.rmtree(destination)
+        work.rename(destination)
+        meter.advance(1)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return Snapshot(found, tested)
+
+
+def load(
+    folder: Path, *, device: str = "auto", dtype: str = "float32", threads: int | None = None
+) -> LanguageModel:
+    """Open a snapshot, or any folder of config, safetensors and tokenizer.
+
+    ``device`` is "cpu", "cuda", "cuda:1" or "auto" (a GPU where there is one); ``dtype`` float32,
+    bfloat16, float16 or float64; ``threads`` sets torch's thread count for the process.
+    """
+    if dtype not in DTYPES:
+        raise LanguageModelError(f'dtype "{dtype}" is not one of {", ".join(sorted(DTYPES))}')
+    if threads is not None:
+        torch.set_num_threads(threads)
+    check_folder(folder)
+    lm = _opened(folder, device, dtype)
+    shares_prefixes(lm)  # tried now: its probe must not run inside anybody's hooks
+    return lm
+
+
+def _opened(folder: Path, device: str, dtype: str) -> LanguageModel:
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    with _without_bars():
+        model = pretrained(folder, dtype=DTYPES[dtype])
+    return LanguageModel(model.to(place), read_tokenizer(folder))
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Progress goes to ``on_progress``, not to transformers' bars on the terminal."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _verify(model: Any, folder: Path) -> None:
+    again = pretrained(folder, dtype="auto")
+    written, read = model.state_dict(), again.state_dict()
+    wrong = [
+        name
+        for name in written.keys() | read.keys()
+        if name not in written
+        or name not in read
+        or written[name].dtype != read[name].dtype
+        or not torch.equal(_bytes(written[name]), _bytes(read[name]))
+    ]
+    if wrong:
+        raise SnapshotError(
+            f"{len(wrong)} tensors did not read back as written, {sorted(wrong)[0]} first; "
+            "check the disk and take the snapshot again"
+        )
+
+
+def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+    """Its bytes: NaN, which equals nothing, equals itself here."""
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8)

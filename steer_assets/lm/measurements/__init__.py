@@ -1,0 +1,1 @@
+"""Activations, logits, likelihoods and derivatives at chosen blocks."""

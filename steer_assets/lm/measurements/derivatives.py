@@ -1,0 +1,248 @@
+"""Exact derivatives of the next-token logits by the residual stream at the last prompt token.
+
+With f = the final hidden state (the unembedding's input), W the unembedding [V, d'], s = W f + b
+and z = g(s) elementwise (soft-capping, logit scaling), D_l = df/dh_l is found by automatic
+differentiation, one backward row per dimension of f. Then J_l = dz/dh_l = diag(g') W D_l, and
+
+    Jacobian Gram    J' J                     = D' [ W' diag(g'^2) W ] D
+    Fisher pullback  J' (diag p - p p') J     = D' [ sum_i p_i (a_i - m)(a_i - m)' ] D
+
+with p = softmax(z), a_i = g'_i w_i the slope times row i of W and m = sum_i p_i a_i (Amari 1998;
+the pullback as in Arvanitidis et al. 2022, arXiv 2106.05367). Rows are centred before the product:
+W' diag(g'^2 p) W - m m' subtracts two nearly equal matrices where p is peaked. No V x d Jacobian is
+formed. Gradients pass through every layer on the way, so the D of several layers
+come from one backward pass, over a cached prefix and the upper blocks only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from steer_assets.lm.errors import PrecisionError
+from steer_assets.lm.forward.intervene import (
+    Arm,
+    ArmTable,
+    Edit,
+    Reader,
+    Steering,
+    check_layers,
+    editing,
+)
+from steer_assets.lm.forward.prefix import Prefix
+from steer_assets.lm.forward.resuming import resuming, skips_blocks
+from steer_assets.lm.forward.stepping import prepare, shares_prefixes, start_rows
+from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.progress import Meter, OnProgress
+
+_VOCAB_CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class PromptForms:
+    """Quadratic forms at one prompt's last token: layer -> [d, d] float64."""
+
+    prompt: int
+    jacobian_gram: dict[int, Float[np.ndarray, "d d"]]
+    fisher: dict[int, Float[np.ndarray, "d d"]]
+
+
+def prompt_forms(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    layers: Sequence[int],
+    *,
+    arm: Arm = (),
+    vectors: Float[np.ndarray, "n d"] | None = None,
+    row_chunk: int | None = None,
+    on_progress: OnProgress = None,
+) -> Iterator[PromptForms]:
+    """Jacobian Gram and Fisher pullback of each prompt at ``layers``, steered by ``arm``.
+
+    ``row_chunk`` bounds the backward rows at once (memory). At a steered layer the derivative is by
+    the state after the addition. Raises PrecisionError for a model in less than float32.
+    """
+    if lm.torch_dtype.itemsize < 4:
+        raise PrecisionError(
+            f"derivatives need float32 or better, the model is in {lm.dtype}: load it in float32"
+        )
+    check_layers(lm, layers)
+    lm.check_prompts(prompts)
+    table = ArmTable(lm, [arm], vectors)
+    wanted = sorted(set(layers))
+    meter = Meter(on_progress, len(prompts), "prompts")
+    forms = _Unembedding(lm)
+    for index, prompt in enumerate(prompts):
+        point = differentiate(lm, prompt, wanted, table, row_chunk)
+        yield forms.pull_back(index, point)
+        meter.advance(1, len(prompt))
+
+
+@dataclass(frozen=True)
+class Point:
+    """Derivatives at one prompt: D = df/dh_l [d', d] per layer, logits z [V] and dz/ds [V]."""
+
+    jacobians: dict[int, Tensor]
+    logits: Tensor
+    slope: Tensor
+
+
+def differentiate(
+    lm: LanguageModel,
+    prompt: Sequence[int],
+    layers: Sequence[int],
+    table: ArmTable | None = None,
+    row_chunk: int | None = None,
+) -> Point:
+    """D, logits and slope of one prompt; ``table`` holds one arm, ``layers`` ascend."""
+    table = table or ArmTable(lm, [()], None)
+    prefix, last = prepare(lm, [prompt]), lm.tensor([prompt[-1]])
+    steering = Steering(table, lm.tensor([0]))
+    # Where something is added below the lowest layer, its state has to be computed.
+    skips = skips_blocks(lm) and layers[0] <= min(table.by_layer, default=lm.n_layers)
+    lowest = _state_at(lm, prefix, last, layers[0]) if skips else None
+    states: dict[int, Tensor] = {}
+    head = _HeadProbe()
+
+    def edit_of(layer: int) -> Edit:
+        def edit(hidden: Tensor) -> Tensor:
+            if layer in steering.additions:
+                hidden = hidden + steering.additions[layer]
+            if layer == layers[0]:
+                hidden = hidden.detach().requires_grad_()
+            states[layer] = hidden
+            return hidden
+
+        return edit
+
+    edits = steering.edits() | {layer: edit_of(layer) for layer in layers}
+    resumed = nullcontext() if lowest is None else resuming(lm, layers[0], lowest)
+    with torch.enable_grad(), head.watching(lm), editing(lm, edits), resumed:
+        logits = start_rows(lm, prefix, lm.tensor([0]), 1).step(last)[0]
+        (slope,) = torch.autograd.grad(logits.sum(), head.scores)
+    final = head.hidden.reshape(-1)
+    if row_chunk is None and not shares_prefixes(lm):  # every backward row holds the whole prompt
+        row_chunk = max(8, len(final) // len(prompt))
+    found = _jacobian(final, [states[layer] for layer in layers], row_chunk)
+    return Point(dict(zip(layers, found, strict=True)), logits.detach(), slope.reshape(-1))
+
+
+def _state_at(lm: LanguageModel, prefix: Prefix, last: Tensor, layer: int) -> Tensor:
+    reader = Reader()
+    with torch.no_grad(), editing(lm, {layer: reader.edit}):
+        start_rows(lm, prefix, lm.tensor([0]), 1).step(last)
+    return reader.values()
+
+
+class _HeadProbe:
+    """The unembedding's input, and its output as a leaf from which logits are differentiated."""
+
+    hidden: Tensor
+    scores: Tensor
+
+    def watching(self, lm: LanguageModel) -> torch.utils.hooks.RemovableHandle:
+        """Hook the unembedding; a context manager."""
+
+        def hook(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            self.hidden = args[0]
+            self.scores = output.detach().requires_grad_()
+            return self.scores
+
+        return lm.layout.head.register_forward_hook(hook)
+
+
+def _jacobian(final: Tensor, states: list[Tensor], row_chunk: int | None) -> list[Tensor]:
+    size = len(final)
+    identity = torch.eye(size, dtype=final.dtype, device=final.device)
+    try:
+        parts = _backward(final, states, identity.split(row_chunk or size))
+    except (
+        NotImplementedError,
+        RuntimeError,
+    ):  # a backward of another make takes one row at a time
+        parts = _backward(final, states, identity)
+    return [torch.cat(rows).reshape(size, -1) for rows in zip(*parts, strict=True)]
+
+
+def _backward(
+    final: Tensor, states: list[Tensor], rows: Iterable[Tensor]
+) -> list[tuple[Tensor, ...]]:
+    """Gradients of ``rows @ final`` by every state; of a matrix of rows at once, or of one row."""
+    return [
+        torch.autograd.grad(
+            final,
+            states,
+            grad_outputs=row,
+            is_grads_batched=row.ndim > 1,
+            retain_graph=True,
+            materialize_grads=True,
+        )
+        for row in rows
+    ]
+
+
+class _Unembedding:
+    """Second moments of the unembedding's rows, accumulated in float64."""
+
+    def __init__(self, lm: LanguageModel) -> None:
+        self._weight = lm.layout.head.weight.detach()
+        self._plain: Tensor | None = None
+
+    def pull_back(self, index: int, point: Point) -> PromptForms:
+        """Both forms of one prompt at all its layers."""
+        logits, slope = point.logits.double(), point.slope.double()
+        p = torch.softmax(logits, dim=0)
+        fisher = self._centred(slope, p)
+        gram = self._gram(slope)
+        jacobians = {layer: d.double() for layer, d in point.jacobians.items()}
+        return PromptForms(
+            index,
+            {layer: _form(d, gram) for layer, d in jacobians.items()},
+            {layer: _form(d, fisher) for layer, d in jacobians.items()},
+        )
+
+    def _gram(self, slope: Float[Tensor, " v"]) -> Float[Tensor, "d d"]:
+        if not bool((slope == slope[0]).all()):  # soft-capping: the slope is the prompt's own
+            return self._moment(slope * slope)
+        if self._plain is None:
+            self._plain = self._moment(torch.ones_like(slope))
+        return self._plain * slope[0] ** 2
+
+    def _centred(self, slope: Float[Tensor, " v"], p: Float[Tensor, " v"]) -> Float[Tensor, "d d"]:
+        """sum_i p_i (a_i - m)(a_i - m)': rows centred in float64, products in the model's dtype.
+
+        Rows are taken from that of the likeliest token first. Its own difference is then exactly
+        zero and its distance from the mean as small as the other tokens' share, to full precision.
+        """
+        top = int(p.argmax())
+        origin = self._weight[top].double() * slope[top]
+        chunks = list(zip(*(x.split(_VOCAB_CHUNK) for x in (self._weight, slope, p)), strict=True))
+        mean = sum((w.double() * g[:, None] - origin).T @ q for w, g, q in chunks)
+        total = torch.zeros((len(origin), len(origin)), dtype=torch.float64, device=p.device)
+        for w, g, q in chunks:
+            centred = w.double() * g[:, None] - origin - mean
+            scaled = (centred * q.sqrt()[:, None]).to(w.dtype)
+            total += scaled.T @ scaled
+        return total
+
+    def _moment(self, weights: Float[Tensor, " v"]) -> Float[Tensor, "d d"]:
+        """W' diag(weights) W: products in the model's dtype, sums over chunks in float64."""
+        root = weights.sqrt().to(self._weight.dtype)
+        size = self._weight.shape[1]
+        total = torch.zeros((size, size), dtype=torch.float64, device=root.device)
+        for start in range(0, len(root), _VOCAB_CHUNK):
+            part = slice(start, start + _VOCAB_CHUNK)
+            scaled = self._weight[part] * root[part, None]
+            total += scaled.T @ scaled
+        return total
+
+
+def _form(d: Float[Tensor, "e d"], m: Float[Tensor, "e e"]) -> Float[np.ndarray, "d d"]:
+    form = d.T @ m @ d
+    return (0.5 * (form + form.T)).cpu().numpy()

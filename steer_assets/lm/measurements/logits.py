@@ -1,0 +1,131 @@
+"""Next-token logits of many arms: one token through the upper blocks, over a shared prefix.
+
+Up to the lowest steered block every arm is the unsteered model at the last prompt token, so that
+token passes there once per prompt; only the blocks above run once per arm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steer_assets.lm.forward.intervene import Arm, ArmTable, Reader, Steering, editing
+from steer_assets.lm.forward.prefix import Prefix, by_length
+from steer_assets.lm.forward.resuming import resuming
+from steer_assets.lm.forward.stepping import prepare, rows_at_once, start_rows
+from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.progress import Meter, OnProgress
+
+
+def next_token_logits(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    arms: Sequence[Arm],
+    vectors: Float[np.ndarray, "n d"],
+    *,
+    batch_tokens: int = 4096,
+    batch_rows: int = 256,
+    on_progress: OnProgress = None,
+) -> Iterator[tuple[int, Float[np.ndarray, "arms v"]]]:
+    """Logits after steering at the last prompt token, float32, prompt by prompt in input order.
+
+    Raises PromptError and InterventionError for prompts, layers and vectors that are not the
+    model's. At most ``batch_rows`` rows run at once.
+    """
+    lm.check_prompts(prompts)
+    table = ArmTable(lm, arms, vectors)
+    meter = Meter(on_progress, len(prompts), "prompts")
+    groups = _by_lowest_layer(arms)
+    batch_rows = rows_at_once(lm, batch_rows, max(map(len, prompts), default=1))
+    per_batch = max(1, batch_rows // max(1, len(arms)))
+    for start in range(0, len(prompts), per_batch):
+        chosen = range(start, min(start + per_batch, len(prompts)))
+        tokens = [prompts[i] for i in chosen]
+        found = _batch(lm, tokens, len(arms), groups, table, batch_tokens, batch_rows)
+        for index, logits in zip(chosen, found, strict=True):
+            yield index, logits
+            meter.advance(1, len(prompts[index]) + len(arms))
+
+
+def _by_lowest_layer(arms: Sequence[Arm]) -> dict[int | None, list[int]]:
+    groups: dict[int | None, list[int]] = {}
+    for index, arm in enumerate(arms):
+        groups.setdefault(min((a.layer for a in arm), default=None), []).append(index)
+    return groups
+
+
+@torch.inference_mode()
+def _batch(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    n_arms: int,
+    groups: dict[int | None, list[int]],
+    table: ArmTable,
+    batch_tokens: int,
+    batch_rows: int,
+) -> Float[np.ndarray, "p arms v"]:
+    out = np.empty((len(prompts), n_arms, lm.vocab_size), dtype=np.float32)
+    for batch in by_length(prompts, batch_tokens):
+        chosen = [prompts[i] for i in batch]
+        prefix = prepare(lm, chosen)
+        last = lm.tensor([prompt[-1] for prompt in chosen])
+        layers = [layer for layer in groups if layer is not None]
+        plain, hidden = _unsteered(lm, prefix, last, layers)
+        for layer, members in groups.items():
+            if layer is None:
+                out[np.ix_(batch, members)] = plain.float().cpu().numpy()[:, None]
+                continue
+            for chunk in _chunks(len(batch), members, batch_rows):
+                rows = _Rows(*chunk)
+                logits = _steered(lm, prefix, last, layer, hidden[layer], table, rows)
+                shape = (len(rows.prompts), len(rows.arms), lm.vocab_size)
+                where = np.ix_([batch[p] for p in rows.prompts], rows.arms)
+                out[where] = logits.float().cpu().numpy().reshape(shape)
+    return out
+
+
+class _Rows:
+    """Every one of ``prompts`` (within a batch) with every one of ``arms``."""
+
+    def __init__(self, prompts: list[int], arms: list[int]) -> None:
+        self.prompts = prompts
+        self.arms = arms
+
+
+def _chunks(
+    n_prompts: int, members: list[int], batch_rows: int
+) -> Iterator[tuple[list[int], list[int]]]:
+    width = min(len(members), batch_rows)
+    together = max(1, batch_rows // width)
+    for p in range(0, n_prompts, together):
+        for a in range(0, len(members), width):
+            yield list(range(p, min(p + together, n_prompts))), members[a : a + width]
+
+
+def _unsteered(
+    lm: LanguageModel, prefix: Prefix, last: Tensor, layers: list[int]
+) -> tuple[Tensor, dict[int, Tensor]]:
+    readers = {layer: Reader() for layer in layers}
+    with editing(lm, {layer: reader.edit for layer, reader in readers.items()}):
+        rows = start_rows(lm, prefix, torch.arange(len(last), device=last.device), 1)
+        logits = rows.step(last)
+    return logits, {layer: reader.values() for layer, reader in readers.items()}
+
+
+def _steered(
+    lm: LanguageModel,
+    prefix: Prefix,
+    last: Tensor,
+    layer: int,
+    hidden: Tensor,
+    table: ArmTable,
+    rows: _Rows,
+) -> Float[Tensor, "rows v"]:
+    prompt_of_row = lm.tensor(rows.prompts).repeat_interleave(len(rows.arms))
+    steering = Steering(table, lm.tensor(rows.arms).repeat(len(rows.prompts)))
+    with resuming(lm, layer, hidden[prompt_of_row]), editing(lm, steering.edits()):
+        return start_rows(lm, prefix, prompt_of_row, 1).step(last[prompt_of_row])

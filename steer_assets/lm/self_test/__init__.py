@@ -1,0 +1,1 @@
+"""What measurements rely on, tried on the model before it is used."""

@@ -1,0 +1,217 @@
+"""Stages as Dagster assets: verify inputs, reuse or make, store, record lineage, report.
+
+A step whose stored result is exactly what it would make again hands that result on instead of
+computing it; the run tag `steer/force` (value `true`) asks for the work to be done all the same.
+"""
+
+import time
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from steer_assets.catalog.studies import Study
+from steer_assets.pipeline import freshness, orphaned_runs, partitions, ui_metadata
+from steer_assets.pipeline.conditions import condition, holds_language_model
+from steer_assets.pipeline.failure_messages import explain
+from steer_assets.pipeline.stage import STAGES, Produced, Rows, Stage, StageRun
+from steer_assets.resources.active_study import ActiveStudy
+from steer_assets.resources.language_models import LanguageModels
+from steer_assets.resources.progress import StageEvent, announce, listening, throttled_log
+from steer_assets.resources.store import Store
+from steer_assets.resources.tracking import Tracking
+from steer_assets.storage import lineage
+from steer_assets.storage.database import syncing, warehouse
+from steer_assets.storage.files.hashing import hash_frame, hash_json
+from steer_assets.storage.files.parquet import write_part
+from steer_assets.storage.layout import Layout, PartitionKey, partition_name
+from steer_assets.storage.schema import conform, nullable
+from steer_assets.storage.shards import Shards
+
+FORCE_TAG = "steer/force"
+#: Stages that hold a language model; `dagster.yaml` says how many may do so at once.
+LANGUAGE_MODEL_POOL = "language_model"
+
+
+class UnusableInputError(RuntimeError):
+    """An input of a stage is missing or damaged."""
+
+
+def _verify_inputs(layout: Layout, stage: Stage, key: PartitionKey, study: Study) -> None:
+    """Raise UnusableInputError, in words, unless every input is there, whole and up to date.
+
+    Evidence made in part from old prompts and in part from new ones would be nobody's result.
+    """
+    for upstream, upstream_key, record in freshness.input_records(layout, stage, key):
+        name = f"{upstream.name} of {partition_name(upstream_key)}"
+        if record is None:
+            raise UnusableInputError(f"{name} is not materialised; materialise it first")
+        if problems := lineage.damaged_files(layout, record):
+            raise UnusableInputError(
+                f"{name}: {'; '.join(problems)}; materialise it again to remake it"
+            )
+    if stale := freshness.stale_upstream(layout, stage, key, study):
+        raise UnusableInputError(
+            f"out of date under the study {study.study}: {'; '.join(stale)}; "
+            "materialise these first, or the whole partition"
+        )
+
+
+def _complete(rows: Rows, stage: Stage, key: PartitionKey, run_id: str) -> pl.DataFrame:
+    """Add the columns that every row of the part shares."""
+    shared = {**key, **rows.extra, "run_id": run_id, "code_version": stage.code_version}
+    return conform(
+        rows.frame.with_columns(pl.lit(v).alias(k) for k, v in shared.items()), rows.table
+    )
+
+
+def _write_rows(
+    layout: Layout, produced: Produced, stage: Stage, key: PartitionKey, run_id: str
+) -> dict[str, str]:
+    """Write every part; return content hashes by path."""
+    hashes = {}
+    for rows in produced.rows:
+        path = layout.part(rows.table, {**key, **rows.extra})
+        frame = _complete(rows, stage, key, run_id)
+        write_part(path, frame, nullable(rows.table))
+        hashes[layout.relative(path)] = hash_frame(frame)
+    return hashes
+
+
+def _result(
+    layout: Layout, stage: Stage, key: PartitionKey, extra: dict[str, Any]
+) -> dg.MaterializeResult:
+    record = lineage.read_record(layout, stage.name, key)
+    assert record is not None
+    return dg.MaterializeResult(
+        metadata={**ui_metadata.stored(layout, stage, key, record), **extra},
+        data_version=dg.DataVersion(record.data_version),
+    )
+
+
+def _fingerprint(inputs: list[lineage.InputVersion]) -> str:
+    """What a computation is made from, as one hash."""
+    return hash_json(sorted([i.asset_key, i.partition, i.data_version] for i in inputs))
+
+
+def _make(
+    context: dg.AssetExecutionContext,
+    stage: Stage,
+    run: StageRun,
+    tracking: Tracking,
+    inputs: list[lineage.InputVersion],
+) -> dict[str, Any]:
+    """Make, store and record one partition; return metadata for the UI."""
+    layout, key = run.layout, run.key
+    name = f"{stage.name} {partition_name(key)}"
+    tags = {"asset": stage.name, "study": run.study.study, **key}
+    started = time.monotonic()
+    announce(StageEvent(stage.name, partition_name(key), "started"))
+    with tracking.child(context.run_id, name, tags, context.log) as tracked:
+        run.shards.begin()
+        with listening(throttled_log(context.log)):
+            produced = stage.make(run)
+        hashes = _write_rows(layout, produced, stage, key, context.run_id) | produced.files
+        data_version = hash_json(hashes)
+        lineage.write_record(
+            layout,
+            asset_key=stage.name,
+            key=key,
+            data_version=data_version,
+            inputs=inputs,
+            files=[lineage.describe_file(layout, path) for path in sorted(hashes)],
+            study=run.study.study,
+            code_version=stage.code_version,
+            run_id=context.run_id,
+            mlflow_run_id=tracked.run_id,
+        )
+        run.shards.clear()
+        seconds = time.monotonic() - started
+        params = {"data_version": data_version, "code_version": stage.code_version}
+        params |= run.study.settings(stage.settings)
+        metrics = {"seconds": seconds, **produced.metrics}
+        tracked.record(params, metrics, produced.attachments)
+    announce(StageEvent(stage.name, partition_name(key), "made", seconds))
+    page = produced.attachments[0].name if produced.attachments else ""
+    links = ui_metadata.tracking_link(tracked.experiment_id, tracked.run_id, page)
+    return {
+        **ui_metadata.describe(stage, run, produced),
+        **links,
+        "seconds": seconds,
+        "reused": False,
+    }
+
+
+def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> dg.MaterializeResult:
+    resources = context.resources
+    layout: Layout = resources.store.layout
+    key = partitions.partition_of(context, stage.dimensions)
+    forced = context.run.tags.get(FORCE_TAG) == "true"
+    inputs = freshness.expected_inputs(layout, stage, key, study)
+    if not forced and lineage.freshness(layout, stage.name, key, inputs).fresh:
+        context.log.info(f"{stage.name} {partition_name(key)} is up to date, reused")
+        announce(StageEvent(stage.name, partition_name(key), "reused"))
+        return _result(layout, stage, key, ui_metadata.reused(layout, stage, key, context.log))
+    try:
+        _verify_inputs(layout, stage, key, study)
+    except UnusableInputError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    shards = Shards(layout, stage.name, key, _fingerprint(inputs))
+    run = StageRun(stage.name, key, study, layout, resources.language_models, shards, context.log)
+    try:
+        extra = _make(context, stage, run, resources.tracking, inputs)
+    except Exception as error:
+        if words := explain(error, stage.name, partition_name(key)):
+            raise dg.Failure(words, allow_retries=False) from error
+        raise
+    # Parquet is the record; a database that somebody holds open is loaded by the next sync.
+    try:
+        synced = syncing.sync(layout, wait_s=1.0)
+    except warehouse.WarehouseDamagedError as error:
+        context.log.warning(str(error))
+    else:
+        if synced.deferred:
+            context.log.info(f"loading into DuckDB is put off: {synced.deferred}")
+    return _result(layout, stage, key, extra)
+
+
+def as_asset(stage: Stage) -> dg.AssetsDefinition:
+    """The Dagster asset of a stage."""
+
+    @dg.asset(
+        name=stage.name,
+        deps=list(stage.needs),
+        partitions_def=partitions.definition(stage.dimensions),
+        group_name=stage.group,
+        pool=LANGUAGE_MODEL_POOL if holds_language_model(stage) else None,
+        automation_condition=condition(stage),
+        kinds=set(stage.kinds),
+        code_version=stage.code_version,
+        description=stage.description,
+        metadata=ui_metadata.declared(stage),
+        required_resource_keys={"store", "study", "language_models", "tracking"},
+        output_required=False,
+    )
+    def materialise(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        orphaned_runs.sign(context.instance, context.run)
+        active: ActiveStudy = context.resources.study
+        return _execute(context, stage, active.load())
+
+    return materialise
+
+
+def all_assets() -> list[dg.AssetsDefinition]:
+    """Every stage as an asset, in pipeline order."""
+    return [as_asset(stage) for stage in STAGES.values()]
+
+
+def resources(
+    study: str = "", data_dir: str = "", tracking_uri: str = ""
+) -> dict[str, dg.ConfigurableResource]:
+    """What assets are handed."""
+    return {
+        "store": Store(data_dir=data_dir),
+        "study": ActiveStudy(name=study),
+        "language_models": LanguageModels(),
+        "tracking": Tracking(uri=tracking_uri),
+    }

@@ -1,0 +1,1 @@
+"""The design of the experiment: vectors, doses, prompts, protocols, and random streams."""

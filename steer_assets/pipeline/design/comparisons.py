@@ -1,0 +1,123 @@
+"""Which arms are compared with which, and their scores side by side.
+
+Prompts are the units: all samples of a prompt are averaged within it. Every arm is compared with
+the unsteered one (`efficacy`), and every other arm with v at the same dose and layer
+(`against_base`); v + v_perp at several blocks with v at those. Arms that differ only in the seed of
+v_perp are a family; their signed mean is compared, too, but no verdict rests on it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from steer_assets.catalog.traits import ENVIRONMENTS
+from steer_assets.pipeline.design import multi_layer
+from steer_assets.pipeline.design.arms import UNSTEERED, Arm
+
+POOLED = "pooled"
+ALL_SEEDS = "all_seeds"
+#: Fewest prompts of one environment that are worth a test of their own.
+_FEWEST_PROMPTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is compared: an arm, or several arms that differ in seed only."""
+
+    vector_id: str
+    family: str
+    null_space: str
+    layer: int
+    alpha: float
+    arms: tuple[Arm, ...]
+
+
+def subjects(vectors: pl.DataFrame, present: set[Arm]) -> list[Subject]:
+    """Every arm that has texts, and seeds of the same family together."""
+    found = []
+    rows = vectors.filter(pl.col("family") != UNSTEERED.vector_id).sort("layer", "vector_id")
+    for row in rows.iter_rows(named=True):
+        for arm in sorted(a for a in present if a.vector_id == row["vector_id"]):
+            identity = (row["family"], row["null_space"], row["layer"])
+            found.append(Subject(arm.vector_id, *identity, arm.alpha, (arm,)))
+    together: dict[tuple[str, str, int, float], list[Subject]] = {}
+    for one in found:
+        if one.family == "external":
+            continue  # vectors that a user brought are no seeds of one another
+        key = (one.family, one.null_space, one.layer, one.alpha)
+        together.setdefault(key, []).append(one)
+    for (family, null_space, layer, alpha), same in together.items():
+        if len(same) > 1:
+            name = ".".join(filter(None, (f"L{layer}", family, null_space, ALL_SEEDS)))
+            arms = tuple(one.arms[0] for one in same)
+            found.append(Subject(name, family, null_space, layer, alpha, arms))
+    return found
+
+
+def references(subject: Subject, present: set[Arm]) -> Iterator[Arm]:
+    """What a subject is compared with: unsteered, and v at the same dose and block.
+
+    v + v_perp at every block is compared with v at every block.
+    """
+    yield UNSTEERED
+    if subject.family == "base":
+        return
+    plain = multi_layer.FAMILY if subject.family == multi_layer.PLUS else "base"
+    v = Arm(f"L{subject.layer}.{plain}", subject.alpha)
+    if v in present:
+        yield v
+
+
+class Scores:
+    """Scores of one protocol and scorer as arrays [prompts, samples] by arm."""
+
+    def __init__(self, scored: pl.DataFrame) -> None:
+        self._by_arm: dict[Arm, dict[str, np.ndarray]] = {}
+        self.environment: dict[str, str] = dict(
+            scored.select("prompt_id", "environment").unique(maintain_order=True).iter_rows()
+        )
+        for (vector_id, alpha, prompt_id), rows in scored.sort("sample").group_by(
+            "vector_id", "alpha", "prompt_id", maintain_order=True
+        ):
+            by_prompt = self._by_arm.setdefault(Arm(str(vector_id), float(str(alpha))), {})
+            by_prompt[str(prompt_id)] = rows["score"].to_numpy()
+
+    @property
+    def arms(self) -> set[Arm]:
+        """Arms that have texts."""
+        return set(self._by_arm)
+
+    def paired(
+        self, arms: tuple[Arm, ...], reference: Arm, environment: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores [prompts, samples] of both sides on the prompts that all of them have.
+
+        Samples of several arms lie side by side, each beside the same sample of the reference.
+        """
+        prompts = self.shared([*arms, reference], environment)
+        if not prompts:
+            return np.empty((0, 0)), np.empty((0, 0))
+        first = [self.table(arm, prompts) for arm in arms]
+        second = [self.table(reference, prompts)] * len(arms)
+        return np.concatenate(first, axis=1), np.concatenate(second, axis=1)
+
+    def shared(self, arms: Sequence[Arm], environment: str) -> list[str]:
+        """Prompts of an environment that all of the arms have texts of."""
+        return [
+            prompt
+            for prompt, where in self.environment.items()
+            if environment in (POOLED, where)
+            and all(prompt in self._by_arm.get(arm, {}) for arm in arms)
+        ]
+
+    def table(self, arm: Arm, prompts: list[str]) -> np.ndarray:
+        """Scores [prompts, samples] of one arm."""
+        return np.stack([self._by_arm[arm][prompt] for prompt in prompts])
+
+    def environments(self) -> list[str]:
+        """Pooled, and each environment with enough prompts, where there are several."""
+        present = list(self.environment.values())
+        several = [e for e in ENVIRONMENTS if present.count(e) >= _FEWEST_PROMPTS]
+        return [POOLED, *(several if len(set(present)) > 1 else [])]

@@ -1,0 +1,130 @@
+"""What a page, its figures and its tables are made from, gathered from the stored rows.
+
+The stage that writes the page and the commands that make its figures and tables again read the
+same: so they show the same.
+"""
+
+import importlib.metadata
+from collections.abc import Mapping
+
+import polars as pl
+
+from steer_assets import __version__
+from steer_assets.catalog import catalog
+from steer_assets.catalog.errors import CatalogError
+from steer_assets.catalog.studies import Study
+from steer_assets.pipeline import freshness
+from steer_assets.pipeline.stage import STAGES
+from steer_assets.reporting.evidence import Evidence
+from steer_assets.storage.files.parquet import read_part
+from steer_assets.storage.layout import Layout, PartitionKey
+
+REPORTS = "equivalence_reports"
+_PACKAGES = ("torch", "transformers", "numpy", "scipy", "dagster", "duckdb")
+_DIMENSIONS = {"models": ("model",), "prompt_sets": ("trait",), "scorer_validation": ("trait",)}
+#: Tables that pages show and that are made before the stage of reports.
+INPUTS = (
+    "models",
+    "scorer_validation",
+    "judge_validation",
+    "null_spaces",
+    "null_energies",
+    "null_space_angles",
+    "effective_dimension",
+    "svd_spectra",
+    "behavioral_spectra",
+    "steering_vectors",
+    "logit_distances",
+    "dose_response",
+    "equivalence_radius",
+    "generations",
+    "classifier_scores",
+    "fluency",
+    "protocol_comparison",
+    "protocol_findings",
+)
+#: Tables that the stage of reports makes itself.
+MADE = (
+    REPORTS,
+    "equivalence_tests",
+    "family_tests",
+    "efficacy_ratios",
+    "heterogeneity",
+    "crossed_intervals",
+    "sampling_noise",
+    "effect_correlations",
+    "spanning",
+    "scorer_agreement",
+)
+
+
+def read_tables(
+    layout: Layout, key: PartitionKey, names: tuple[str, ...]
+) -> dict[str, pl.DataFrame]:
+    """Stored rows of a model and trait by table; a table without parts is left out."""
+    found = {}
+    for name in names:
+        own = {d: key[d] for d in _DIMENSIONS.get(name, ("model", "trait"))}
+        # Some tables have a part for each kind below the partition.
+        parts = sorted(layout.part(name, own).parent.rglob("part.parquet"))
+        if parts:
+            found[name] = pl.concat(read_part(path) for path in parts)
+    return found
+
+
+def assemble(
+    layout: Layout, key: PartitionKey, study: Study, tables: Mapping[str, pl.DataFrame]
+) -> Evidence:
+    """Rows with what the catalog and the lineage say about them."""
+    model, trait = key["model"], key["trait"]
+    about = catalog.trait(trait)
+    return Evidence(
+        model=model,
+        trait=trait,
+        study=study.model_dump(mode="json"),
+        tables=tables,
+        trait_title=about.title,
+        poles=(about.poles.positive, about.poles.negative),
+        model_title=catalog.model_entry(model).title,
+        provenance=_provenance(layout, key),
+        command=f"steer run --model {model} --trait {trait} --study {study.study}",
+        versions={"steer-assets": __version__}
+        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+    )
+
+
+def stored(layout: Layout, model: str, trait: str) -> Evidence:
+    """The evidence of a report that was made, as it is stored now.
+
+    Raises:
+        CatalogError: there is no report yet, or the catalog no longer has its study.
+    """
+    catalog.model_entry(model)
+    catalog.trait(trait)
+    key = {"model": model, "trait": trait}
+    record = freshness.record_of(layout, STAGES[REPORTS], key)
+    if record is None:
+        raise CatalogError(
+            f"there is no report for {model} and {trait} yet; "
+            f"`steer run --model {model} --trait {trait}` makes it"
+        )
+    return assemble(
+        layout, key, catalog.study(record.study), read_tables(layout, key, INPUTS + MADE)
+    )
+
+
+def _provenance(layout: Layout, key: PartitionKey) -> pl.DataFrame:
+    """Every artifact that the page rests on, with its version and what it was made from."""
+    rows = [
+        {
+            "artifact": f"{record.asset_key} {record.partition}",
+            "data_version": record.data_version,
+            "code_version": record.code_version,
+            "inputs": ", ".join(
+                f"{i.asset_key} {i.partition} {i.data_version[:12]}" for i in sorted(record.inputs)
+            ),
+        }
+        for record in freshness.materialised_inputs(layout, STAGES[REPORTS], key)
+    ]
+    schema = dict.fromkeys(("artifact", "data_version", "code_version", "inputs"), pl.String)
+    return pl.DataFrame(rows, schema=schema)

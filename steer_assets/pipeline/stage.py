@@ -1,0 +1,187 @@
+"""What a stage of the graph is: a function from stored inputs to tables and files.
+
+A stage says what it needs, which settings of the study it reads, and what it reads from outside
+the graph. From that follow its Dagster asset, its lineage, and whether a stored result is still
+what it would produce. The function itself sees a `StageRun` and knows nothing of Dagster.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from steer_assets.catalog.layers import resolve_layers
+from steer_assets.catalog.studies import Study
+from steer_assets.resources.language_models import LanguageModels
+from steer_assets.resources.progress import Reporter
+from steer_assets.storage.files.hashing import hash_json
+from steer_assets.storage.files.parquet import read_part
+from steer_assets.storage.layout import Layout, PartitionKey, partition_name
+from steer_assets.storage.lineage import InputVersion
+from steer_assets.storage.shards import Shards
+
+if TYPE_CHECKING:
+    from steer_assets.lm.model import LanguageModel
+
+#: Versions of what a stage reads from outside the graph, by name.
+Sources = Callable[[PartitionKey, Study], dict[str, str]]
+#: Number types of fewer than four bytes.
+_HALF_PRECISION = ("bfloat16", "float16")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows for one part of a table, without the columns that every row of the part shares.
+
+    `extra` names further columns that the part is keyed by, where two stages fill one table.
+    """
+
+    table: str
+    frame: pl.DataFrame
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Produced:
+    """What a stage made: rows, files (path under the data folder -> content hash), and words."""
+
+    rows: list[Rows]
+    files: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    attachments: list[Path] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class StageRun:
+    """One partition of one stage being made."""
+
+    stage: str
+    key: PartitionKey
+    study: Study
+    layout: Layout
+    language_models: LanguageModels
+    shards: Shards
+    log: logging.Logger
+
+    @property
+    def model(self) -> str:
+        """The model of the partition."""
+        return self.key["model"]
+
+    @property
+    def trait(self) -> str:
+        """The trait of the partition."""
+        return self.key["trait"]
+
+    def rows(self, table: str, **extra: str) -> pl.DataFrame:
+        """The stored rows of a table for this partition (of the dimensions the table has)."""
+        trait_only = table in ("prompt_sets", "scorer_validation")
+        dimensions = ("trait",) if trait_only else ("model",) if table == "models" else None
+        key = {d: self.key[d] for d in dimensions} if dimensions else dict(self.key)
+        return read_part(self.layout.part(table, {**key, **extra}))
+
+    def progress(self, step: str) -> Reporter:
+        """A reporter for one long step of this stage."""
+        return Reporter(self.stage, partition_name(self.key), step)
+
+    def model_facts(self) -> dict[str, Any]:
+        """The row of `models`."""
+        return self.rows("models").row(0, named=True)
+
+    def steer_layers(self) -> list[int]:
+        """Blocks that are steered."""
+        return resolve_layers(self.study.layers.steer, self.model_facts()["n_layers"])
+
+    def all_layers(self) -> list[int]:
+        """Blocks that are steered or whose null spaces are measured."""
+        names = (*self.study.layers.steer, *self.study.layers.geometry)
+        return resolve_layers(names, self.model_facts()["n_layers"])
+
+    def language_model(self, dtype: str = "") -> LanguageModel:
+        """The loaded language model, in the study's precision unless another is named."""
+        facts = self.model_facts()
+        numerics = self.study.numerics
+        return self.language_models.load(
+            self.layout.model(self.model),
+            facts["sha256"],
+            device=numerics.device,
+            dtype=dtype or numerics.dtype,
+        )
+
+    def derivative_model(self) -> LanguageModel:
+        """The loaded model for derivatives and what they predict: in float32 where the study's
+        precision has fewer digits, which would be differences of rounding."""
+        dtype = self.study.numerics.dtype
+        return self.language_model("float32" if dtype in _HALF_PRECISION else dtype)
+
+
+def no_sources(key: PartitionKey, study: Study) -> dict[str, str]:
+    """For stages that read nothing from outside the graph."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage and everything its freshness depends on."""
+
+    name: str
+    make: Callable[[StageRun], Produced]
+    dimensions: tuple[str, ...]
+    needs: tuple[str, ...]
+    settings: tuple[str, ...]
+    sources: Sources
+    code_version: str
+    group: str
+    kinds: frozenset[str]
+    description: str
+
+    def outside_inputs(self, key: PartitionKey, study: Study) -> list[InputVersion]:
+        """Code, settings and sources, as lineage names them."""
+        inputs = [InputVersion("code", self.name, self.code_version)]
+        for name, value in study.settings(self.settings).items():
+            inputs.append(InputVersion("study", name, hash_json(value)))
+        for name, version in self.sources(key, study).items():
+            inputs.append(InputVersion("catalog", name, version))
+        return inputs
+
+
+#: Every stage by name, in pipeline order; filled by `stage` as the modules are imported.
+STAGES: dict[str, Stage] = {}
+
+
+def stage(
+    *,
+    dimensions: tuple[str, ...],
+    group: str,
+    kinds: set[str],
+    code_version: str,
+    needs: tuple[str, ...] = (),
+    settings: tuple[str, ...] = (),
+    sources: Sources = no_sources,
+) -> Callable[[Callable[[StageRun], Produced]], Stage]:
+    """Register a function as a stage; its docstring becomes the description of the asset."""
+
+    def register(make: Callable[[StageRun], Produced]) -> Stage:
+        made = Stage(
+            name=make.__name__,
+            make=make,
+            dimensions=dimensions,
+            needs=needs,
+            settings=settings,
+            sources=sources,
+            code_version=code_version,
+            group=group,
+            kinds=frozenset(kinds),
+            description=inspect.cleandoc(make.__doc__ or ""),
+        )
+        STAGES[made.name] = made
+        return made
+
+    return register

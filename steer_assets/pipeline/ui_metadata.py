@@ -1,0 +1,183 @@
+"""What the UI shows of a materialisation: columns and where they come from, counts, a picture."""
+
+import base64
+import logging
+import os
+import re
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+import dagster as dg
+import polars as pl
+
+from steer_assets.pipeline.column_lineage import main_table, sources
+from steer_assets.pipeline.stage import Produced, Stage, StageRun
+from steer_assets.reporting.safe_text import plain
+from steer_assets.storage import lineage
+from steer_assets.storage.files.parquet import read_part
+from steer_assets.storage.layout import Layout, PartitionKey
+from steer_assets.storage.schema import columns, table_statements
+
+_COLUMN = re.compile(r'^ {4}"?(\w+)"? +(\w+)[^-\n]*(?:-- *(.*))?$', re.MULTILINE)
+_MOST_CHARACTERS = 80
+
+
+@cache
+def _comments(table: str) -> dict[str, str]:
+    """What the SQL of a table says of each column."""
+    found = _COLUMN.findall(table_statements()[table])
+    return {name: comment for name, _, comment in found}
+
+
+def column_schema(table: str) -> dg.TableSchema:
+    """Columns of a table with types and what they mean."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, str(dtype), description=_comments(table).get(name) or None)
+            for name, dtype in columns(table).items()
+        ]
+    )
+
+
+def column_lineage(stage: Stage) -> dg.TableColumnLineage:
+    """Columns upstream that the columns of an asset's main table are made from."""
+    made_from = dict(sources(stage.name))
+    known = columns(main_table(stage.name))
+    for column, origin in (("model", "model_snapshot"), ("trait", "prompt_sets")):
+        if column in known and origin in stage.needs:
+            made_from.setdefault(column, [(origin, column)])
+    return dg.TableColumnLineage(
+        deps_by_column={
+            column: [dg.TableColumnDep(dg.AssetKey(asset), name) for asset, name in origins]
+            for column, origins in made_from.items()
+        }
+    )
+
+
+def preview(frame: pl.DataFrame, n: int = 8) -> str:
+    """The first rows as a Markdown table; what they hold is shown and never obeyed."""
+
+    def cell(value: object) -> str:
+        if isinstance(value, int | float):
+            return f"{value:.4g}" if isinstance(value, float) else str(value)
+        text = plain(str(value))
+        text = text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "…"
+        for mark in "\\`*_[]<>|~&:@.":  # the last four make links and characters of plain text
+            text = text.replace(mark, "\\" + mark)
+        return " ".join(text.split())
+
+    head = frame.head(n)
+    rows = [head.columns, ["---"] * head.width, *([cell(v) for v in row] for row in head.rows())]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def picture(table: str, frame: pl.DataFrame) -> str:
+    """A small plot as Markdown; empty where there is none."""
+    from steer_assets.reporting.figures.thumbnails import thumbnail
+
+    png = thumbnail(table, frame)
+    if png is None:
+        return ""
+    data = base64.b64encode(png).decode()
+    return f"![{table.replace('_', ' ')}](data:image/png;base64,{data})"
+
+
+def ranks(produced: Produced, run: StageRun) -> dict[str, int]:
+    """Rank of every unsteered, pooled null space by the estimator that the study goes by."""
+    found = {}
+    for rows in produced.rows:
+        if rows.table != "null_spaces":
+            continue
+        kind = rows.extra["kind"]
+        chosen = rows.frame.filter(
+            pl.col("environment") == "pooled",
+            pl.col("at") == "unsteered",
+            pl.col("estimator") == run.study.spectra.estimator[kind],  # type: ignore[index]
+        )
+        for layer, rank in chosen.select("layer", "rank").sort("layer").rows():
+            found[f"rank {kind} at {layer}"] = int(rank)
+    return found
+
+
+def declared(stage: Stage) -> dict[str, Any]:
+    """What is known of an asset before it is made: its table and the columns of it."""
+    table = main_table(stage.name)
+    return {
+        "dagster/table_name": f"steer.main.{table}",
+        "dagster/column_schema": column_schema(table),
+    }
+
+
+def of_table(stage: Stage, frame: pl.DataFrame, log: logging.Logger) -> dict[str, Any]:
+    """Counts, columns and where they come from, the first rows and a picture of the main table."""
+    table = main_table(stage.name)
+    shown = declared(stage) | {
+        "dagster/row_count": len(frame),
+        "preview": dg.MetadataValue.md(preview(frame)),
+    }
+    if (made_from := column_lineage(stage)).deps_by_column:
+        shown["dagster/column_lineage"] = made_from
+    try:
+        if image := picture(table, frame):
+            shown["plot"] = dg.MetadataValue.md(image)
+    except Exception as error:  # a picture is a convenience: the result stands without it
+        log.warning(f"no picture of {table}: {error}")
+    return shown
+
+
+def describe(stage: Stage, run: StageRun, produced: Produced) -> dict[str, Any]:
+    """What was made: numbers, ranks, the main table, and how many rows of other tables."""
+    shown: dict[str, Any] = {**produced.metrics, **ranks(produced, run), **produced.metadata}
+    if not produced.rows:
+        return shown
+    main, *others = produced.rows
+    shown |= of_table(stage, main.frame, run.log)
+    counts: dict[str, int] = {}
+    for rows in others:
+        counts[rows.table] = counts.get(rows.table, 0) + len(rows.frame)
+    for table, n in counts.items():
+        shown[f"rows of {table}"] = n
+        shown[f"columns of {table}"] = dg.MetadataValue.table_schema(column_schema(table))
+    return shown
+
+
+def reused(layout: Layout, stage: Stage, key: PartitionKey, log: logging.Logger) -> dict[str, Any]:
+    """The same of a result that was handed on, for the UI shows the newest event."""
+    path = layout.part(main_table(stage.name), key)
+    shown = of_table(stage, read_part(path), log) if path.exists() else {}
+    return {**shown, "reused": True}
+
+
+def stored(
+    layout: Layout, stage: Stage, key: PartitionKey, record: lineage.Record
+) -> dict[str, Any]:
+    """Version, study, files, and where to read on."""
+    shown: dict[str, Any] = {
+        "data_version": record.data_version,
+        "study": record.study,
+        "path": dg.MetadataValue.path(str(layout.root / record.files[0].path)),
+        "files": dg.MetadataValue.json([file.path for file in record.files]),
+        "mlflow_run_id": record.mlflow_run_id or "none",
+    }
+    page = layout.root / "reports" / "index.html"
+    if {"model", "trait"} <= key.keys():
+        page = layout.pair_file("reports", key["model"], key["trait"], ".html")
+    if page.exists() or stage.group == "reports":
+        shown["report"] = dg.MetadataValue.url(page.as_uri())
+    return shown
+
+
+def tracking_link(experiment_id: str, run_id: str, artifact: str = "") -> dict[str, Any]:
+    """Link to a run in the MLflow UI, or to a file of it; nothing where tracking is off.
+
+    `STEER_MLFLOW_URL` says where that UI is served, by default where `make mlflow` serves it.
+    """
+    if not (experiment_id and run_id):
+        return {}
+    server = os.environ.get("STEER_MLFLOW_URL") or "http://127.0.0.1:5000"
+    address = f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+    links = {"mlflow": dg.MetadataValue.url(address)}
+    if artifact:
+        links["report in mlflow"] = dg.MetadataValue.url(f"{address}/artifacts/{quote(artifact)}")
+    return links

@@ -1,0 +1,1 @@
+"""Figures: one look, charts by theme, SVG and thumbnails."""

@@ -1,0 +1,95 @@
+"""Pieces that several figures share: panels, intervals, lines, words on what is absent."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from numpy.typing import ArrayLike
+
+from steer_assets.reporting.evidence import Evidence
+from steer_assets.reporting.figures.style import MUTED, Look, canvas
+
+
+def panels(
+    n: int,
+    *,
+    height: float,
+    columns: int = 2,
+    share_x: bool = False,
+    share_y: bool = False,
+    extra: float = 0.5,
+) -> tuple[Canvas, list[Axes]]:
+    """`n` panels, at most `columns` beside each other, each row `height` inches high."""
+    columns = min(n, columns)
+    rows = math.ceil(n / columns)
+    figure = canvas(rows * height + extra)
+    grid = figure.subplots(rows, columns, sharex=share_x, sharey=share_y, squeeze=False)
+    flat = list(grid.flat)
+    for unused in flat[n:]:
+        unused.remove()
+    for axes in flat[max(0, n - columns) : n]:
+        axes.tick_params(labelbottom=True)
+    return figure, flat[:n]
+
+
+def dodge(index: int, n: int, width: float) -> float:
+    """Offset of mark `index` of `n` that stand beside each other within `width`."""
+    return 0.0 if n == 1 else width * (index / (n - 1) - 0.5)
+
+
+def interval(axes: Axes, x: ArrayLike, rows: pl.DataFrame, look: Look, *, label: str = "") -> None:
+    """Marks at effect_sd with bars from low_sd to high_sd."""
+    middle, low, high = (rows[c].to_numpy() for c in ("effect_sd", "low_sd", "high_sd"))
+    # A bootstrap interval need not hold the estimate: draw the bar as it is, not around the mark.
+    axes.vlines(x, low, high, color=look.colour, lw=1.2)
+    axes.plot(x, middle, ls="", marker=look.marker, color=look.colour, label=label or "_nolegend_")
+
+
+def interval_across(axes: Axes, y: ArrayLike, rows: pl.DataFrame, look: Look) -> None:
+    """The same lying down: one row of a forest plot."""
+    middle, low, high = (rows[c].to_numpy() for c in ("effect_sd", "low_sd", "high_sd"))
+    axes.hlines(y, low, high, color=look.colour, lw=1.2)
+    axes.plot(middle, y, ls="", marker=look.marker, color=look.colour)
+
+
+def zero_line(axes: Axes, *, vertical: bool = False) -> None:
+    """Where there is no effect."""
+    draw = axes.axvline if vertical else axes.axhline
+    draw(0, color=MUTED, lw=0.8, zorder=1)
+
+
+def layers_missing(evidence: Evidence, present: Iterable[int]) -> str:
+    """Sentence naming the steered layers without rows; empty where there are none."""
+    absent = sorted(set(evidence.steered_layers) - set(present))
+    return f" No rows are stored for layer {listed(absent)}." if absent else ""
+
+
+def listed(items: Sequence[object]) -> str:
+    """`a, b and c`."""
+    words = [str(item) for item in items]
+    if len(words) < 2:
+        return "".join(words)
+    return ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def quartiles(values: str) -> list[pl.Expr]:
+    """Lower quartile, median and upper quartile of a column, for use in `agg`."""
+    return [
+        pl.col(values).quantile(0.25, "linear").alias(f"{values}_q25"),
+        pl.col(values).median().alias(f"{values}_median"),
+        pl.col(values).quantile(0.75, "linear").alias(f"{values}_q75"),
+    ]
+
+
+def positive(values: ArrayLike, floor: float) -> np.ndarray:
+    """Values for a logarithmic axis: those under `floor` stand on it."""
+    return np.asarray(np.maximum(np.asarray(values, dtype=float), floor))
+
+
+def extent(values: pl.Series) -> tuple[float, float]:
+    """Smallest and largest of the numbers of a column that has some."""
+    numbers = values.to_numpy()
+    return float(numbers.min()), float(numbers.max())

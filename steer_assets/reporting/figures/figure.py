@@ -1,0 +1,110 @@
+"""Figures with the data behind them, and their files."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+
+import polars as pl
+from matplotlib.figure import Figure as Canvas
+
+from steer_assets.reporting.figures import svg
+from steer_assets.reporting.figures.style import styled
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a report.
+
+    name: file name without ending, unique in a report.
+    caption: how to read it and what it does not show.
+    alt: what a reader who cannot see it should know.
+    data: the numbers that are drawn, one row per mark.
+    draw: gives the drawing, for other formats.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    data: pl.DataFrame
+    draw: Callable[[], Canvas] = field(repr=False, compare=False)
+
+    @cached_property
+    def svg(self) -> str:
+        """Element to stand inside a page; its colours follow the page."""
+        return svg.inline(self.draw(), self.name, self.alt)
+
+    def _repr_svg_(self) -> str:
+        """How a notebook shows it."""
+        return svg.standalone(self.draw(), self.alt)
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A figure that cannot be drawn, and why: shown in its place."""
+
+    name: str
+    title: str
+    reason: str
+
+
+def make(
+    name: str,
+    title: str,
+    *,
+    caption: str,
+    alt: str,
+    data: pl.DataFrame,
+    draw: Callable[[], Canvas],
+) -> Figure:
+    """Draw once, for the page and for files.
+
+    Raises:
+        ValueError: there are no rows; an empty figure is never made.
+    """
+    if data.is_empty():
+        raise ValueError(f"figure {name} has no data: say what is absent instead")
+
+    @cache
+    def drawn() -> Canvas:
+        with styled():
+            canvas = draw()
+            if engine := canvas.get_layout_engine():
+                engine.execute(canvas)
+            # The layout is settled: every format shows the same one, and none works it out again.
+            canvas.set_layout_engine("none")
+            return canvas
+
+    return Figure(name, title, caption, alt, data, drawn)
+
+
+def write_figures(
+    figures: Iterable[Figure], folder: Path, *, all_there_is: bool = True
+) -> list[Path]:
+    """Write NAME.svg, NAME.pdf and NAME.csv for every figure; returns the paths in order.
+
+    Each file is replaced as a whole, so that a reader never meets half of one. Files of figures
+    that are no longer drawn are removed, unless these are not `all_there_is`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for figure in figures:
+        drawn = figure.draw()
+        written += [
+            _write(folder / f"{figure.name}.svg", svg.standalone(drawn, figure.alt).encode()),
+            _write(folder / f"{figure.name}.pdf", svg.pdf(drawn, figure.title)),
+            _write(folder / f"{figure.name}.csv", figure.data.write_csv().encode()),
+        ]
+    if all_there_is:
+        for suffix in (".svg", ".pdf", ".csv"):
+            for path in set(folder.glob(f"*{suffix}")) - set(written):
+                path.unlink()
+    return written
+
+
+def _write(path: Path, content: bytes) -> Path:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    return temporary.replace(path)

@@ -1,0 +1,1 @@
+"""Tables: those that a paper prints, and the formats they are written in."""

@@ -1,0 +1,1 @@
+"""The embedded sentence encoder, and heads that are fitted on it."""

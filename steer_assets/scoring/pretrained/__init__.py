@@ -1,0 +1,1 @@
+"""Scorers on pretrained sequence classifiers."""

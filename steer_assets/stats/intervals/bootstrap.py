@@ -1,0 +1,259 @@
+"""Bootstrap intervals over prompts, the unit that is sampled.
+
+``bca``: bias-corrected and accelerated (Efron 1987). Bootstrap distributions of n values are too
+narrow by sqrt((n-1)/n) and ignore that the scale is estimated; the normal quantile in BCa is
+therefore replaced by sqrt(n/(n-1)) * t_{n-1} (Hesterberg 2015, "expanded percentile"), without
+which a 90 % interval covers 87 % at n = 20.
+
+Under ``FEWEST`` prompts the quantiles of resamples and the acceleration are too uncertain; there
+the interval is that of Student's t with the jackknife standard error (Tukey 1958), which for a mean
+is the ordinary t interval, and Fieller's (1954) for a ratio.
+
+``ratio``: ratio of two paired means, BCa. Where the denominator cannot be told from zero, Fieller's
+(1954) confidence set is unbounded, no finite interval has the stated coverage, and none is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from scipy import special
+
+from steer_assets.stats import validation
+from steer_assets.stats.intervals import jackknife
+from steer_assets.stats.intervals.crossed import crossed as crossed
+from steer_assets.stats.validation import Interval
+
+Statistic = Callable[[np.ndarray], ArrayLike]
+
+# Numbers gathered at a time; bounds the memory of large tables without changing the draws.
+_CHUNK = 1 << 22
+# Share of resamples in which a statistic may be undefined (a constant resample, say).
+_UNDEFINED_SHARE = 0.05
+#: Fewest prompts of a bootstrap interval.
+FEWEST = 10
+
+
+def bca(
+    x: ArrayLike,
+    statistic: Statistic,
+    *,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    rng: np.random.Generator,
+    vectorized: bool = False,
+    small_sample: bool = True,
+) -> Interval:
+    """BCa interval of a statistic over prompts, the first axis of ``x``.
+
+    Args:
+        x: ``[n, ...]``, one entry per prompt.
+        statistic: takes one sample ``[n, ...]`` to a number; with ``vectorized`` it takes
+            ``[r, n, ...]`` to ``[r]``.
+        level: coverage, such as 0.95.
+        n_boot: resamples.
+        rng: source of the resamples; the same state gives the same interval.
+        vectorized: see ``statistic``.
+        small_sample: widen by sqrt(n/(n-1)) t/z, and take Student's t under ``FEWEST`` prompts;
+            without it this is the textbook interval.
+
+    Raises:
+        ValueError: fewer than two prompts, values not finite, or a statistic that is undefined on
+            the sample, on a sample without one prompt, or on more than 5 % of the resamples.
+    """
+    sample = np.asarray(x, dtype=np.float64)
+    _check(sample, n_boot)
+    n = len(sample)
+    evaluate = _evaluator(statistic, vectorized)
+    observed = float(evaluate(sample[None])[0])
+    if not np.isfinite(observed):
+        raise ValueError(f"the statistic is {observed} on the sample itself: no interval exists")
+    replicates = _replicates(sample, evaluate, n_boot, rng)
+    return from_replicates(
+        observed,
+        replicates,
+        _jackknife(sample, evaluate),
+        level=level,
+        n=n,
+        small_sample=small_sample,
+    )
+
+
+def mean(
+    x: ArrayLike, *, level: float = 0.95, n_boot: int = 2000, rng: np.random.Generator
+) -> Interval:
+    """BCa interval of the mean of ``x`` [n]; what ``bca`` gives, in closed form where there is one.
+
+    Raises ValueError on fewer than two values or values that are not finite.
+    """
+    sample = validation.vector(x, "x")
+    n = len(sample)
+    _check(sample, n_boot)
+    replicates = _replicates(sample, lambda batch: batch.mean(axis=1), n_boot, rng)
+    leave_one_out = (sample.sum() - sample) / (n - 1)
+    return from_replicates(float(sample.mean()), replicates, leave_one_out, level=level, n=n)
+
+
+def ratio(
+    numerator: ArrayLike,
+    denominator: ArrayLike,
+    *,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    rng: np.random.Generator,
+) -> Interval:
+    """Interval of mean(numerator) / mean(denominator) over shared prompts, BCa.
+
+    Args:
+        numerator: prompt-level effects of one vector ``[n]``.
+        denominator: prompt-level effects of the reference vector on the same prompts ``[n]``.
+        level: coverage.
+        n_boot: resamples.
+        rng: source of the resamples.
+
+    Returns:
+        The interval, or (-inf, inf) where the denominator does not differ from zero at this level:
+        the data then put no bound on the ratio (Fieller 1954).
+
+    Raises:
+        ValueError: lengths differ, fewer than two prompts, values not finite.
+    """
+    top, bottom = (
+        validation.vector(numerator, "numerator"),
+        validation.vector(denominator, "denominator"),
+    )
+    if len(top) != len(bottom):
+        raise ValueError(f"numerator has {len(top)} prompts, denominator {len(bottom)}")
+    n = len(bottom)
+    se = validation.standard_deviation(bottom) / np.sqrt(n)
+    if abs(bottom.mean()) <= special.stdtrit(n - 1, (1 + validation.level(level)) / 2) * se:
+        return Interval(-np.inf, np.inf)
+    if n < FEWEST:
+        return _fieller(top, bottom, level)
+    return bca(
+        np.stack([top, bottom], axis=1),
+        _ratio_of_means,
+        level=level,
+        n_boot=n_boot,
+        rng=rng,
+        vectorized=True,
+    )
+
+
+def _fieller(
+    top: Float[np.ndarray, " n"], bottom: Float[np.ndarray, " n"], level: float
+) -> Interval:
+    """Ratios r at which mean(top - r bottom) is not told from zero by the t test.
+
+    Bounded, for the mean of ``bottom`` is told from zero.
+    """
+    n = len(bottom)
+    square = special.stdtrit(n - 1, (1 + level) / 2) ** 2 / n
+    (variance_top, covariance), (_, variance_bottom) = np.cov(top, bottom)
+    a = bottom.mean() ** 2 - square * variance_bottom
+    b = top.mean() * bottom.mean() - square * covariance
+    c = top.mean() ** 2 - square * variance_top
+    root = np.sqrt(max(b**2 - a * c, 0.0))
+    return Interval(float((b - root) / a), float((b + root) / a))
+
+
+def from_replicates(
+    observed: float,
+    replicates: Float[np.ndarray, " b"],
+    leave_one_out: Float[np.ndarray, " n"],
+    *,
+    level: float,
+    n: int,
+    small_sample: bool = True,
+) -> Interval:
+    """BCa interval from bootstrap replicates and jackknife values that are already at hand."""
+    validation.level(level)
+    if np.ptp(replicates) == 0:
+        return Interval(observed, observed)
+    if small_sample and n < FEWEST:
+        return jackknife.interval(observed, leave_one_out, level=level)
+    n_boot = len(replicates)
+    below = np.count_nonzero(replicates < observed) + np.count_nonzero(replicates == observed) / 2
+    # Half a resample from either end keeps the bias correction finite.
+    bias = special.ndtri(np.clip(below, 0.5, n_boot - 0.5) / n_boot)
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    if small_sample:
+        z = special.stdtrit(n - 1, tails) * np.sqrt(n / (n - 1))
+    else:
+        z = special.ndtri(tails)
+    # Past 1/a the transformation folds back; the outermost replicate is the limit there.
+    room = np.maximum(1 - _acceleration(leave_one_out) * (bias + z), 1e-6)
+    low, high = np.quantile(replicates, special.ndtr(bias + (bias + z) / room))
+    return Interval(float(low), float(high))
+
+
+def _ratio_of_means(batch: Float[np.ndarray, "r n 2"]) -> Float[np.ndarray, " r"]:
+    top, bottom = batch.mean(axis=1).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(top / bottom)
+
+
+def _acceleration(leave_one_out: Float[np.ndarray, " n"]) -> float:
+    centred = leave_one_out.mean() - leave_one_out
+    square = (centred**2).sum()
+    return float((centred**3).sum() / (6 * square**1.5)) if square > 0 else 0.0
+
+
+def _evaluator(statistic: Statistic, vectorized: bool) -> Callable[[np.ndarray], np.ndarray]:
+    def evaluate(batch: np.ndarray) -> np.ndarray:
+        values = statistic(batch) if vectorized else [statistic(sample) for sample in batch]
+        result = np.asarray(values, dtype=np.float64)
+        if result.shape != (len(batch),):
+            raise ValueError(
+                f"the statistic gave shape {result.shape} for {len(batch)} samples, "
+                f"expected one number per sample"
+            )
+        return result
+
+    return evaluate
+
+
+def _replicates(
+    sample: np.ndarray,
+    evaluate: Callable[[np.ndarray], np.ndarray],
+    n_boot: int,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, " b"]:
+    n = len(sample)
+    draws = rng.integers(n, size=(n_boot, n))
+    rows = max(1, _CHUNK // max(1, sample.size))
+    parts = [evaluate(sample[draws[i : i + rows]]) for i in range(0, n_boot, rows)]
+    replicates: np.ndarray = np.concatenate(parts)
+    defined = replicates[np.isfinite(replicates)]
+    if len(defined) < (1 - _UNDEFINED_SHARE) * n_boot:
+        raise ValueError(
+            f"the statistic is undefined on {n_boot - len(defined)} of {n_boot} resamples"
+        )
+    return np.asarray(defined)
+
+
+def _jackknife(
+    sample: np.ndarray, evaluate: Callable[[np.ndarray], np.ndarray]
+) -> Float[np.ndarray, " n"]:
+    n = len(sample)
+    others = np.arange(n)[None, :] != np.arange(n)[:, None]
+    keep = np.broadcast_to(np.arange(n), (n, n))[others].reshape(n, n - 1)
+    rows = max(1, _CHUNK // max(1, sample.size))
+    values = np.concatenate([evaluate(sample[keep[i : i + rows]]) for i in range(0, n, rows)])
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"the statistic is undefined without prompt {int(np.argmin(np.isfinite(values)))}"
+        )
+    return values
+
+
+def _check(sample: np.ndarray, n_boot: int) -> None:
+    if sample.ndim == 0 or len(sample) < 2:
+        raise ValueError(f"a bootstrap over prompts needs at least 2 of them, got {sample.shape}")
+    if not np.isfinite(sample).all():
+        raise ValueError("the sample holds values that are not finite")
+    if n_boot < 100:
+        raise ValueError(f"n_boot must be at least 100 for an interval, got {n_boot}")

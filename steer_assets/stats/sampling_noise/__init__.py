@@ -1,0 +1,1 @@
+"""What sampling noise does to differences and correlations."""

@@ -1,0 +1,155 @@
+"""Correlation of two arms over prompts, beside the most that sampling noise lets it be.
+
+Prompt-level effects of two vectors are means of few noisy samples; two arms with the *same* true
+effects correlate by sqrt(reliability_x * reliability_y) only (Spearman 1904). With x, y [n prompts,
+m samples],
+
+    reliability of a prompt mean    (MSB - MSW) / MSB, which is Spearman-Brown of ICC(1) at m
+    signal covariance               cov(mean x, mean y) - mean(cov within prompts) / m
+    correlation                     signal covariance / (sd(mean x) sd(mean y))
+    corrected                       correlation / ceiling; an estimate, it may pass 1
+
+The within-prompt covariance is subtracted because both arms share random numbers and the unsteered
+arm: that noise is common to both and would pass for agreement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from steer_assets.stats import validation
+from steer_assets.stats.intervals import bootstrap
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """Correlation over prompts with its interval and its ceiling.
+
+    ``raw`` still holds the noise both arms share. ``corrected`` is None where either arm has no
+    reliable differences between prompts, so that no correlation could show.
+    """
+
+    correlation: float
+    low: float
+    high: float
+    raw: float
+    ceiling: float
+    corrected: float | None
+    reliability_x: float
+    reliability_y: float
+
+
+def correlation(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    rng: np.random.Generator,
+) -> Ceiling:
+    """Correlation of the prompt-level effects of two arms, with its noise ceiling.
+
+    Args:
+        x: effects over unsteered of one arm ``[n_prompts, n_samples]``.
+        y: effects of the other arm, same prompts and samples.
+        level: coverage of the interval (BCa over prompts).
+        n_boot: resamples.
+        rng: source of the resamples.
+
+    Raises:
+        ValueError: fewer than three prompts or two samples, unequal shapes, not finite, or an arm
+            with the same effect on every prompt.
+    """
+    first, second = validation.two_tables(x, y)
+    n, m = first.shape
+    if n < 3 or m < 2:
+        raise ValueError(f"a noise ceiling needs 3 prompts and 2 samples, got {n} and {m}")
+    means = [arm.mean(axis=1) for arm in (first, second)]
+    for name, values in zip("xy", means, strict=True):
+        if validation.standard_deviation(values) == 0:
+            raise ValueError(f"{name} has the same effect on every prompt: no correlation exists")
+    residuals = [arm - arm.mean(axis=1, keepdims=True) for arm in (first, second)]
+    shared = (residuals[0] * residuals[1]).sum(axis=1) / (m - 1) / m
+    parts = np.stack([*means, shared], axis=1)
+    interval = bootstrap.bca(
+        parts, _correlation, level=level, n_boot=n_boot, rng=rng, vectorized=True
+    )
+    rho = float(_correlation(parts[None])[0])
+    reliabilities = reliability(first), reliability(second)
+    top = float(np.sqrt(reliabilities[0] * reliabilities[1]))
+    return Ceiling(
+        correlation=rho,
+        low=interval.low,
+        high=interval.high,
+        raw=float(np.corrcoef(*means)[0, 1]),
+        ceiling=top,
+        corrected=rho / top if top > 0 else None,
+        reliability_x=reliabilities[0],
+        reliability_y=reliabilities[1],
+    )
+
+
+def reliability(x: ArrayLike) -> float:
+    """Reliability of prompt means of ``x`` [n_prompts, n_samples], ICC(1, m), not below 0.
+
+    Raises ValueError on fewer than two prompts or two samples, or values not finite.
+    """
+    table = validation.table(x, "x")
+    m = table.shape[1]
+    if m < 2:
+        raise ValueError(f"reliability needs at least 2 samples a prompt, got {m}")
+    between = m * validation.standard_deviation(table.mean(axis=1)) ** 2
+    within = float(table.var(axis=1, ddof=1).mean())
+    return max(1 - within / between, 0.0) if between > 0 else 0.0
+
+
+def spearman_brown(single: float, factor: float) -> float:
+    """Reliability of ``factor`` times as many samples: k r / (1 + (k - 1) r).
+
+    Raises ValueError for a reliability outside [0, 1] or a factor not above 0.
+    """
+    if not 0 <= single <= 1:
+        raise ValueError(f"a reliability lies in [0, 1], not {single}")
+    validation.positive(factor, "factor")
+    return factor * single / (1 + (factor - 1) * single)
+
+
+def split_half(x: ArrayLike, *, n_splits: int = 100, rng: np.random.Generator) -> float:
+    """Mean split-half reliability of prompt means, stepped up by Spearman-Brown, not below 0.
+
+    Args:
+        x: ``[n_prompts, n_samples]``; with odd samples one is left out of every split.
+        n_splits: random splits of the samples.
+        rng: source of the splits.
+
+    Raises:
+        ValueError: fewer than three prompts or two samples, not finite, no differences at all.
+    """
+    table = validation.table(x, "x", at_least=3)
+    m = table.shape[1]
+    half = m // 2
+    if half < 1 or n_splits < 1:
+        raise ValueError(f"split halves need 2 samples and 1 split, got {m} and {n_splits}")
+    # Prompts stay together: one order of the samples for all of them, per split.
+    orders = rng.permuted(np.tile(np.arange(m), (n_splits, 1)), axis=1)
+    first = table[:, orders[:, :half]].mean(axis=2)
+    second = table[:, orders[:, half : 2 * half]].mean(axis=2)
+    first, second = first - first.mean(axis=0), second - second.mean(axis=0)
+    scale = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
+    if not (scale > 0).all():
+        raise ValueError("half of the samples are the same on every prompt: no reliability exists")
+    between_halves = float(((first * second).sum(axis=0) / scale).mean())
+    return spearman_brown(float(np.clip(between_halves, 0.0, 1.0)), m / half)
+
+
+def _correlation(batch: Float[np.ndarray, "r n 3"]) -> Float[np.ndarray, " r"]:
+    x, y = (batch[:, :, k] - batch[:, :, k].mean(axis=1, keepdims=True) for k in (0, 1))
+    dof = batch.shape[1] - 1
+    signal = (x * y).sum(axis=1) / dof - batch[:, :, 2].mean(axis=1)
+    scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1)) / dof
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(signal / scale)

@@ -1,0 +1,1 @@
+"""Tests, their power, multiplicity, and what may be said of a comparison."""

@@ -1,0 +1,186 @@
+"""One order in which the hypotheses of a report are tested, and the adjusted p-values it gives.
+
+A *block* is one protocol, scorer, margin and layer. A hypothesis is on a *group*: all seeds of one
+family of vectors at one dose in one environment. Two kinds of claim have an order each:
+
+    equivalence   the group's p is the largest over its seeds (intersection-union: every seed has to
+                  be inside the margin; Berger 1982), and its seeds share it
+    difference    hypotheses are single seeds, by Holm over all seeds of the gate; the group's p is
+                  the smallest of its adjusted ones (some seed differs)
+
+Gates of a block, each with Holm (1979) inside; n hypotheses, level a:
+
+    headline      the headline family, pooled, at the headline dose (and by it, its seeds)
+    doses         the headline family at the other doses, pooled
+    environments  the headline family at the headline dose, in single environments
+    families      the other families, pooled, at the headline dose
+    rest          everything else: other families elsewhere, other doses in single environments
+
+``doses`` and ``environments`` open where the headline's claim of the same kind is shown. They are
+tested at a/2 each; where one is shown as a whole, the other is tested at a (a weighted Bonferroni
+shortcut: Hommel, Bretz & Maurer 2007). One strictly after the other would leave every environment
+untested as soon as one dose stays open. ``families`` and ``rest`` open where the headline is
+decided either way: "v + null is equivalent" must be reachable where v + v_perp is shown to differ.
+They have a level a of their own, in halves in the same way.
+
+What is controlled, for each kind of claim, whatever the dependence between tests:
+
+    P(a false claim among headline, its seeds, doses, environments)  <= a
+    P(a false claim among the other families)                        <= a
+
+so at most 2a for each kind of claim in a block. A headline can be falsely called equivalent only
+where some seed is outside the margin, and falsely called different only where no seed differs:
+never both, so the headline verdict itself is wrong with probability at most a. Both kinds of claim
+in all gates together: at most 4a. Blocks (layers, scorers, protocols, the two margins) are not
+adjusted for one another.
+
+Effects over unsteered have an order of their own (``efficacies``): v at the headline dose, pooled;
+then v elsewhere, opened by it; and the other vectors, as ``families`` and ``rest``: at most 2a.
+That v acts *there*, and by more than the margin, is a condition of every comparison with v: claim
+and condition have to hold together, which needs no adjustment (intersection-union).
+
+An adjusted p is the larger one of Holm's and of the p that opened the gate: below a exactly where
+the procedure rejects at level a.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from steer_assets.stats.verdicts.multiplicity import holm
+
+Gate = Literal["headline", "doses", "environments", "families", "rest"]
+Kind = Literal["equivalence", "difference"]
+#: Gates that share one level: each is tested at half of it until the other is shown as a whole.
+_HALVES: tuple[tuple[Gate, Gate], ...] = (("doses", "environments"), ("families", "rest"))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Seeds of one family at one dose and environment: raw p-values [k] of both tests."""
+
+    gate: Gate
+    p_equivalence: Float[np.ndarray, " k"]
+    p_difference: Float[np.ndarray, " k"]
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """Adjusted p-values of a group: of the claim on all seeds, and of each seed [k].
+
+    ``closed``: no test was due, for the headline did not open the gate, for either kind of claim.
+    ``share``: of the level, at which the group's equivalence is tested first (Holm's first step).
+    """
+
+    p_equivalence: float
+    p_difference: float
+    p_difference_of_seeds: Float[np.ndarray, " k"]
+    closed: tuple[Kind, ...]
+    share: float
+
+
+def compared_with_base(groups: Sequence[Group], *, alpha: float = 0.05) -> list[Adjusted]:
+    """Adjusted p-values of the comparisons with v of one block, in the order given.
+
+    Without a headline among them, ``families`` and ``rest`` are open and the others closed.
+
+    Raises ValueError on a group without seeds, several headlines, or a p-value outside [0, 1].
+    """
+    head = [group for group in groups if group.gate == "headline"]
+    if len(head) > 1:
+        raise ValueError(f"a block has one headline, got {len(head)}")
+    equivalence, shares = _chain([[float(g.p_equivalence.max())] for g in groups], groups, head)
+    difference, _ = _chain([list(g.p_difference) for g in groups], groups, head)
+    at = next((i for i, group in enumerate(groups) if group.gate == "headline"), None)
+    of_headline = (
+        (1.0, 1.0) if at is None else (float(equivalence[at][0]), float(difference[at].min()))
+    )
+    decided = 0.0 if at is None else min(of_headline)
+    found = []
+    for group, same, differs, share in zip(groups, equivalence, difference, shares, strict=True):
+        opening = _opening(group.gate, of_headline, decided)
+        seeds = np.maximum(differs, opening[1])
+        kinds: tuple[Kind, ...] = ("equivalence", "difference")
+        found.append(
+            Adjusted(
+                p_equivalence=max(float(same[0]), opening[0]),
+                p_difference=float(seeds.min()),
+                p_difference_of_seeds=seeds,
+                closed=tuple(k for k, p in zip(kinds, opening, strict=True) if p >= alpha),
+                share=share,
+            )
+        )
+    return found
+
+
+def efficacies(
+    p: Float[np.ndarray, " m"], of_v: Sequence[bool], headline: Sequence[bool]
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    """Adjusted p-values of effects over unsteered of one block, and Holm's first shares [m].
+
+    Args:
+        p: raw p-values of one kind of claim.
+        of_v: whether each is v's own.
+        headline: whether each is pooled, at the headline dose.
+    """
+    own, first = np.array(of_v, dtype=bool), np.array(headline, dtype=bool)
+    adjusted, shares = np.ones(len(p)), np.ones(len(p))
+    start = own & first
+    adjusted[start] = p[start]
+    opening = float(p[start].max(initial=0.0)) if start.any() else 1.0
+    elsewhere = own & ~first
+    adjusted[elsewhere] = np.maximum(holm(p[elsewhere]), opening)
+    shares[elsewhere] = 1 / max(1, int(elsewhere.sum()))
+    others, rest = ~own & first, ~own & ~first
+    adjusted[others], adjusted[rest] = in_halves(p[others], p[rest])
+    for one, other in ((others, rest), (rest, others)):
+        shares[one] = 1 / max(1, int(one.sum())) / (2 if other.any() else 1)
+    return adjusted, shares
+
+
+def in_halves(
+    first: Float[np.ndarray, " k"], second: Float[np.ndarray, " l"]
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " l"]]:
+    """Holm within two gates that share one level; a gate that is shown whole passes its half on."""
+    p, q = holm(first), holm(second)
+    if not len(p) or not len(q):
+        return p, q
+    return (
+        np.minimum(1.0, np.minimum(2 * p, np.maximum(2 * q.max(), p))),
+        np.minimum(1.0, np.minimum(2 * q, np.maximum(2 * p.max(), q))),
+    )
+
+
+def _opening(gate: Gate, of_headline: tuple[float, float], decided: float) -> tuple[float, float]:
+    """p-values that opened a gate, for equivalence and for difference."""
+    if gate == "headline":
+        return 0.0, 0.0
+    return of_headline if gate in _HALVES[0] else (decided, decided)
+
+
+def _chain(
+    values: Sequence[Sequence[float]], groups: Sequence[Group], head: Sequence[Group]
+) -> tuple[list[Float[np.ndarray, " k"]], list[float]]:
+    """Holm within gates for hypotheses of groups, and the share of the level of the first step."""
+    if not values:
+        return [], []
+    if any(len(own) == 0 for own in values):
+        raise ValueError("a group needs at least one seed")
+    gate = np.array([g.gate for g, own in zip(groups, values, strict=True) for _ in own], dtype=str)
+    p = np.array([one for own in values for one in own], dtype=np.float64)
+    adjusted, shares = np.ones(len(p)), np.ones(len(p))
+    if head:
+        adjusted[gate == "headline"] = holm(p[gate == "headline"])
+    for one, other in _HALVES:
+        here, there = gate == one, gate == other
+        adjusted[here], adjusted[there] = in_halves(p[here], p[there])
+        for own, beside in ((here, there), (there, here)):
+            shares[own] = 1 / max(1, int(own.sum())) / (2 if beside.any() else 1)
+    ends = np.cumsum([len(own) for own in values])
+    parts = np.split(adjusted, ends[:-1])
+    return parts, [float(shares[end - 1]) for end in ends]

@@ -1,0 +1,141 @@
+"""Power of the paired t tests, and the number of prompts that would decide.
+
+With n prompts, sd the standard deviation of the prompt-level differences, se = sd / sqrt(n) and
+C = sqrt(chi2_{n-1} / (n-1)) independent of the mean, TOST declares where |mean| < margin - t se C:
+
+    power = E_C [ Phi((margin - effect)/se - t C) - Phi(-(margin + effect)/se + t C) ]_+ ,
+
+exact for normal differences (Phillips 1990, there as Owen's Q). The t test rejects where
+|mean| > t se C, and its power is an expectation over C in the same way. Expectations are taken over
+quantiles of C with Gauss-Legendre nodes, to 1e-5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+from scipy import special
+
+from steer_assets.stats import validation
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(128)
+# More prompts than any study has; reaching it means the question cannot be decided.
+_LARGEST_N = 10_000_000
+
+
+def tost_power(
+    sd_difference: float, n: int, margin: float, *, effect: float = 0.0, alpha: float = 0.05
+) -> float:
+    """Probability that TOST on ``n`` prompts declares equivalence.
+
+    Args:
+        sd_difference: standard deviation of prompt-level differences (score units); 0 is allowed.
+        n: prompts.
+        margin: half-width of the equivalence region (score units).
+        effect: true mean difference (score units).
+        alpha: size of each one-sided test.
+
+    Raises:
+        ValueError: fewer than two prompts, a negative or infinite standard deviation, a margin that
+            is not above 0, alpha outside (0, 1).
+    """
+    _check(sd_difference, n, alpha)
+    validation.positive(margin, "margin")
+    se = sd_difference / np.sqrt(n)
+    if se < 1e-12 * margin:
+        return float(abs(effect) < margin)
+    critical = special.stdtrit(n - 1, 1 - alpha)
+    # Beyond this C nothing can be declared; integrate over the probability below it.
+    largest = margin / (se * critical)
+    reach = special.chdtr(n - 1, (n - 1) * largest**2)
+    if reach == 0:
+        return 0.0
+    width = margin / se - critical * _scale(reach * (_NODES + 1) / 2, n)
+    shift = effect / se
+    declared = special.ndtr(width - shift) - special.ndtr(-width - shift)
+    return float(np.clip(reach / 2 * (_WEIGHTS @ np.maximum(declared, 0.0)), 0.0, 1.0))
+
+
+def tost_sample_size(
+    sd_difference: float,
+    margin: float,
+    power: float = 0.8,
+    *,
+    effect: float = 0.0,
+    alpha: float = 0.05,
+) -> int:
+    """Fewest prompts with which TOST declares equivalence with probability ``power``.
+
+    Raises ValueError where no number of prompts can (|effect| >= margin) or on bad input.
+    """
+    validation.level(power)
+    if abs(effect) >= validation.positive(margin, "margin"):
+        raise ValueError(f"an effect of {effect} is not inside the margin {margin} at any n")
+    return fewest(lambda n: tost_power(sd_difference, n, margin, effect=effect, alpha=alpha), power)
+
+
+def paired_power(effect: float, sd_difference: float, n: int, *, alpha: float = 0.05) -> float:
+    """Power of the two-sided paired t test on ``n`` prompts to see a true ``effect``.
+
+    Raises ValueError on fewer than two prompts, a standard deviation that is negative or infinite,
+    or alpha outside (0, 1).
+    """
+    _check(sd_difference, n, alpha)
+    if not np.isfinite(effect):
+        raise ValueError(f"effect must be finite, not {effect}")
+    if effect == 0:
+        return alpha if sd_difference > 0 else 0.0
+    se = sd_difference / np.sqrt(n)
+    if se == 0:
+        return 1.0
+    # Not by the noncentral t distribution: scipy's gives NaN in its far tail from 3 sd on.
+    critical = special.stdtrit(n - 1, 1 - alpha / 2) * _scale((_NODES + 1) / 2, n)
+    shift = effect / se
+    rejected = special.ndtr(shift - critical) + special.ndtr(-shift - critical)
+    return float(np.clip(_WEIGHTS @ rejected / 2, 0.0, 1.0))
+
+
+def paired_sample_size(
+    effect: float, sd_difference: float, power: float = 0.8, *, alpha: float = 0.05
+) -> int:
+    """Fewest prompts with which the paired t test sees a true ``effect`` with ``power``.
+
+    Raises ValueError for an effect of 0, which no number of prompts shows, or on bad input.
+    """
+    validation.level(power)
+    if effect == 0:
+        raise ValueError("no number of prompts shows an effect of 0")
+    return fewest(lambda n: paired_power(effect, sd_difference, n, alpha=alpha), power)
+
+
+def _scale(quantile: Float[np.ndarray, " k"], n: int) -> Float[np.ndarray, " k"]:
+    """Quantiles of C, the estimated over the true standard deviation."""
+    return np.asarray(np.sqrt(special.chdtri(n - 1, 1 - quantile) / (n - 1)))
+
+
+def fewest(power_of: Callable[[int], float], wanted: float) -> int:
+    """Smallest n >= 2 with power_of(n) >= wanted; power grows with n once it is above 5 %."""
+    high = 2
+    while power_of(high) < wanted:
+        high *= 2
+        if high > _LARGEST_N:
+            raise ValueError(f"more than {_LARGEST_N} prompts would be needed")
+    low = max(high // 2, 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if power_of(middle) >= wanted:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _check(sd_difference: float, n: int, alpha: float) -> None:
+    if n < 2:
+        raise ValueError(f"a paired test needs at least 2 prompts, got {n}")
+    if not (np.isfinite(sd_difference) and sd_difference >= 0):
+        raise ValueError(f"sd_difference must be finite and not negative, got {sd_difference}")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie strictly between 0 and 1, not {alpha}")

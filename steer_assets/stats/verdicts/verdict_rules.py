@@ -1,0 +1,233 @@
+"""What may be said of a comparison, and why, in words (specification, section 9).
+
+In this order: ``untestable`` where v shows no effect of its own or the scorer cannot tell the
+trait; ``equivalent`` where the equivalence test is significant after adjustment; ``different``
+where the difference is and the interval is not inside the margin; ``inconclusive`` otherwise.
+Finding no difference is never evidence of equivalence.
+
+Beyond the specification: what would be ``equivalent`` is ``untestable`` where v's own effect is not
+shown to exceed the margin, for then a vector that does nothing would be equivalent, too. Trials of
+equivalence call this assay sensitivity (ICH E10, "Choice of control group", section 1.5).
+
+Both conditions on v are those of the same environment and dose as the comparison. Effects, interval
+ends and margins are in standard deviations of one unsteered text's score, the unit of the page.
+
+A claim on a family of seeds (``of_family``) is an intersection-union: ``equivalent`` where every
+seed is, ``different`` where any seed is after adjustment. Seeds that move the score in opposite
+directions cannot cancel in it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from steer_assets.stats import validation
+
+Value = Literal["equivalent", "different", "inconclusive", "untestable"]
+
+AUROC_FLOOR = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The verdict and a sentence that gives its reason."""
+
+    value: Value
+    reason: str
+
+
+def verdict(
+    *,
+    p_difference_adjusted: float,
+    p_equivalence_adjusted: float,
+    ci_low: float,
+    ci_high: float,
+    margin: float,
+    reference_significant: bool,
+    reference_least: float,
+    scorer_auroc_low: float,
+    alpha: float = 0.05,
+    auroc_floor: float = AUROC_FLOOR,
+) -> Verdict:
+    """Verdict on one comparison.
+
+    Args:
+        p_difference_adjusted: adjusted p of the difference test.
+        p_equivalence_adjusted: adjusted p of TOST.
+        ci_low: lower end of the interval of the effect (SD).
+        ci_high: upper end.
+        margin: equivalence margin (SD).
+        reference_significant: whether v itself has a significant effect over unsteered there.
+        reference_least: the smallest size of v's own effect that its interval allows (SD);
+            0 where the interval holds zero, infinite where nothing is compared with v.
+        scorer_auroc_low: lower end of the AUROC interval of the scorer.
+        alpha: level of the tests.
+        auroc_floor: AUROC that the scorer's interval must not reach below.
+
+    Raises:
+        ValueError: a p-value or AUROC outside [0, 1], interval ends out of order, NaN anywhere.
+    """
+    _check(p_difference_adjusted, p_equivalence_adjusted, scorer_auroc_low, margin, reference_least)
+    if not ci_low <= ci_high:
+        raise ValueError(f"the interval must be in order, got {ci_low} to {ci_high}")
+    found = _tested(
+        p_difference_adjusted,
+        p_equivalence_adjusted,
+        validation.Interval(ci_low, ci_high),
+        margin,
+        alpha,
+    )
+    return _testable(
+        found, reference_significant, reference_least, margin, scorer_auroc_low, auroc_floor
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """What the seeds of a family show together; effects in SD.
+
+    n_inside: seeds whose own equivalence test rejects.
+    n_different: seeds with the verdict ``different``.
+    rms, rms_upper: root mean square effect and its upper bound; NaN where there is none.
+    """
+
+    n: int
+    n_inside: int
+    n_different: int
+    rms: float
+    rms_upper: float
+
+
+def of_family(
+    seeds: Seeds,
+    *,
+    p_difference_adjusted: float,
+    p_equivalence_adjusted: float,
+    margin: float,
+    reference_significant: bool,
+    reference_least: float,
+    scorer_auroc_low: float,
+    alpha: float = 0.05,
+    auroc_floor: float = AUROC_FLOOR,
+) -> Verdict:
+    """Verdict on all seeds of a family.
+
+    Args:
+        seeds: what the seeds show.
+        p_difference_adjusted: smallest adjusted p of the seeds' difference tests.
+        p_equivalence_adjusted: adjusted p of the largest of the seeds' equivalence tests.
+        margin: as in ``verdict``, with the arguments that follow.
+
+    Raises:
+        ValueError: a p-value or AUROC outside [0, 1], no seed, NaN anywhere.
+    """
+    _check(p_difference_adjusted, p_equivalence_adjusted, scorer_auroc_low, margin, reference_least)
+    if seeds.n < 1:
+        raise ValueError("a family must have a seed")
+    size = "of no common prompt"
+    if not math.isnan(seeds.rms):
+        size = f"{seeds.rms:.3g} SD, at most {seeds.rms_upper:.3g}"
+    shown = (
+        f"{seeds.n_inside} of {seeds.n} inside, root mean square effect {size}, "
+        f"margin {margin:.3g} SD"
+    )
+    if p_equivalence_adjusted < alpha:
+        words = "every seed is" if seeds.n > 1 else "the difference is"
+        found = Verdict(
+            "equivalent",
+            f"{words} shown to be inside the margin: p = {p_equivalence_adjusted:.2g}; {shown}",
+        )
+    elif seeds.n_different:
+        found = Verdict(
+            "different",
+            f"of {seeds.n} {'seeds' if seeds.n > 1 else 'seed'}, {seeds.n_different} differ from v "
+            f"significantly (p = {p_difference_adjusted:.2g}), with an interval that is not inside "
+            f"the margin; {shown}",
+        )
+    else:
+        found = Verdict(
+            "inconclusive",
+            "neither that every seed is inside the margin nor that any differs is shown "
+            f"(p = {p_equivalence_adjusted:.2g} and {p_difference_adjusted:.2g}); {shown}",
+        )
+    return _testable(
+        found, reference_significant, reference_least, margin, scorer_auroc_low, auroc_floor
+    )
+
+
+def _check(
+    p_difference: float, p_equivalence: float, auroc_low: float, margin: float, least: float
+) -> None:
+    for name, value in (
+        ("p_difference_adjusted", p_difference),
+        ("p_equivalence_adjusted", p_equivalence),
+        ("scorer_auroc_low", auroc_low),
+    ):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie in [0, 1], not {value}")
+    if math.isnan(margin):
+        raise ValueError("margin is NaN")
+    if not least >= 0:
+        raise ValueError(f"reference_least must be a size, not {least}")
+
+
+def _testable(
+    found: Verdict,
+    reference_significant: bool,
+    reference_least: float,
+    margin: float,
+    auroc_low: float,
+    auroc_floor: float,
+) -> Verdict:
+    """``found``, or ``untestable`` where the scorer or v does not carry it."""
+    if auroc_low < auroc_floor:
+        return Verdict(
+            "untestable",
+            f"the scorer's AUROC may be as low as {auroc_low:.2f}, under {auroc_floor}: "
+            "its scores cannot carry a claim about the trait",
+        )
+    if not reference_significant:
+        return Verdict(
+            "untestable",
+            "the base vector itself shows no significant effect over unsteered there: "
+            "there is nothing to be equivalent to",
+        )
+    if found.value == "equivalent" and reference_least <= margin:
+        return Verdict(
+            "untestable",
+            f"the base vector's own effect may be as small as {reference_least:.3g} SD, no more "
+            f"than the margin: what does nothing would pass for equivalent, too ({found.reason})",
+        )
+    return found
+
+
+def _tested(
+    p_difference: float,
+    p_equivalence: float,
+    interval: validation.Interval,
+    margin: float,
+    alpha: float,
+) -> Verdict:
+    shown = f"effect within [{interval.low:.3g}, {interval.high:.3g}] SD, margin {margin:.3g} SD"
+    if p_equivalence < alpha:
+        if p_difference < alpha:
+            detail = f"a difference is detectable (p = {p_difference:.2g}) but inside the margin"
+        else:
+            detail = "the difference is shown to be inside the margin"
+        return Verdict("equivalent", f"{detail}: p = {p_equivalence:.2g}; {shown}")
+    if p_difference < alpha and not interval.inside(margin):
+        return Verdict(
+            "different",
+            f"the difference is significant (p = {p_difference:.2g}) and its interval is not "
+            f"inside the margin; {shown}",
+        )
+    if p_difference < alpha:
+        detail = "a significant difference, smaller than the margin by its interval but not by test"
+    else:
+        detail = "neither a difference nor equivalence is shown"
+    return Verdict(
+        "inconclusive",
+        f"{detail} (p = {p_difference:.2g} and {p_equivalence:.2g}); {shown}",
+    )

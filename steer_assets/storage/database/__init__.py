@@ -1,0 +1,1 @@
+"""DuckDB, loaded from Parquet, and questions to it."""

@@ -1,0 +1,72 @@
+"""Questions typed by hand or pasted from anywhere: they read, and nothing outside the data folder.
+
+A read-only database is not enough: DuckDB reads any file of the machine, writes with COPY (also as
+a WITH clause of a SELECT), attaches databases and loads extensions. So a question is first asked
+with all access to files off. If it wants a file, it is asked once more as a subquery, where DuckDB
+takes nothing but a single SELECT without parts that write, and with the data folder open to it.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from steer_assets.storage.database.warehouse import QueryError, answer, connect
+from steer_assets.storage.layout import Layout
+
+
+def ask(layout: Layout, sql: str) -> pl.DataFrame:
+    """Answer one question by SQL that nobody has looked at.
+
+    Raises:
+        WarehouseBusyError, WarehouseDamagedError, FileNotFoundError: see `warehouse.connect`.
+        QueryError: it has no answer, or wants to read or write what it may not.
+        duckdb.Error: the SQL is wrong.
+    """
+    try:
+        with connect(layout.database, read_only=True) as connection:
+            _confine(connection, [])
+            return answer(connection, sql)
+    except duckdb.PermissionException as error:
+        refused = error
+    try:
+        with connect(layout.database, read_only=True) as connection:
+            _confine(connection, list(_readable(layout.root)))
+            return answer(connection, "FROM query(?)", [sql])
+    except (duckdb.PermissionException, duckdb.ParserException, duckdb.BinderException) as error:
+        why = error if isinstance(error, duckdb.BinderException) else refused
+        raise QueryError(
+            f"a question reads the database and, by one SELECT, files in {layout.root}; it writes "
+            f"nothing and reads nothing else ({str(why).splitlines()[0]})"
+        ) from error
+
+
+def _confine(connection: duckdb.DuckDBPyConnection, folders: list[Path]) -> None:
+    """Shut the connection off from everything but its database and files in `folders`, for good."""
+    paths = [f"{folder}{os.sep}" for folder in folders]
+    connection.execute("SET allowed_directories = $paths", {"paths": paths})
+    for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):
+        connection.execute(f"SET {setting} = false")
+    connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _readable(root: Path) -> Iterator[Path]:
+    """Folders of the data folder in which no link leads out.
+
+    DuckDB resolves links, but takes `link/..` for the folder of the link, which it need not be.
+    """
+    for room in root.iterdir():
+        if room.is_dir() and not room.is_symlink() and not any(_ways_out(room, root)):
+            yield room
+
+
+def _ways_out(room: Path, root: Path) -> Iterator[str]:
+    for folder, names, _ in os.walk(room):
+        for name in names:
+            path = os.path.join(folder, name)  # noqa: PTH118 - a hundred thousand folders
+            if os.path.islink(path) and not Path(path).resolve().is_relative_to(root):  # noqa: PTH114
+                yield path

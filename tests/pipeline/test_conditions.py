@@ -1,0 +1,158 @@
+"""What runs by itself, and when: the conditions of the real definitions, evaluated tick by tick."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
+
+from steer_assets.assets import STAGES
+from steer_assets.automation.schedules import SCHEDULES
+from steer_assets.automation.sensors import SENSORS
+from steer_assets.catalog import catalog
+from steer_assets.definitions import defs
+from steer_assets.pipeline import partitions
+from steer_assets.pipeline.conditions import is_heavy
+from steer_assets.pipeline.stage import Stage
+from steer_assets.storage.layout import PartitionKey
+
+MODEL = "m"
+PAIR_STAGES = [s for s in STAGES.values() if s.dimensions == ("model", "trait")]
+
+
+class Ticks:
+    """An instance without runs, and the evaluations that follow one another on it."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.result: dg.EvaluateAutomationConditionsResult | None = None
+
+    def tick(self) -> dict[str, set[str]]:
+        """Partitions asked for, by stage."""
+        self.result = dg.evaluate_automation_conditions(
+            defs, self.instance, cursor=self.result.cursor if self.result else None
+        )
+        found = {
+            name: set(self.result.get_requested_partitions(dg.AssetKey(name))) for name in STAGES
+        }
+        return {name: {str(p) for p in asked} for name, asked in found.items() if asked}
+
+    def made(self, stage: Stage, key: PartitionKey, version: str, *, passed: bool = True) -> None:
+        partition = partitions.dagster_key(key)
+        name = dg.AssetKey(stage.name)
+        self.instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                name,
+                partition=partition,
+                tags={"dagster/data_version": version, "dagster/code_version": "1"},
+            )
+        )
+        newest = self.instance.fetch_materializations(name, limit=1).records[0]
+        target = AssetCheckEvaluationTargetMaterializationData(
+            storage_id=newest.storage_id, run_id=newest.run_id, timestamp=newest.timestamp
+        )
+        for check in defs.resolve_asset_graph().get(name).check_keys:
+            evaluation = dg.AssetCheckEvaluation(
+                asset_key=name,
+                check_name=check.name,
+                passed=passed,
+                partition=partition,
+                target_materialization_data=target,
+            )
+            # Not as a runless event: of those there can be one per check and partition only.
+            event = dg.DagsterEvent(
+                dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
+                job_name="test",
+                event_specific_data=evaluation,
+            )
+            self.instance.report_dagster_event(event, run_id=str(uuid.uuid4()))
+
+    def roots_made(self, *, passed: bool = True) -> None:
+        self.made(STAGES["model_snapshot"], {"model": MODEL}, "1")
+        for trait in catalog.trait_keys():
+            self.made(STAGES["prompt_sets"], {"trait": trait}, "1", passed=passed)
+            self.made(STAGES["scorer_validation"], {"trait": trait}, "1")
+
+    def pair_made(self, version: str = "1") -> None:
+        for stage in PAIR_STAGES:
+            for trait in catalog.trait_keys():
+                self.made(stage, {"model": MODEL, "trait": trait}, version)
+
+
+@pytest.fixture
+def ticks() -> Iterator[Ticks]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Ticks(instance)
+
+
+def add_model(ticks: Ticks) -> None:
+    ticks.instance.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, [MODEL])
+
+
+def test_a_new_model_is_brought_in_first_then_every_pair_in_one_run(ticks: Ticks) -> None:
+    traits = set(catalog.trait_keys())
+    assert ticks.tick() == {"prompt_sets": traits, "scorer_validation": traits}
+    add_model(ticks)
+    assert ticks.tick() == {"model_snapshot": {MODEL}}
+    ticks.roots_made()
+    asked = ticks.tick()
+    assert set(asked) == {stage.name for stage in PAIR_STAGES}
+    assert {len(found) for found in asked.values()} == {len(traits)}
+    ticks.pair_made()
+    assert "generations" not in ticks.tick()
+
+
+def test_a_partition_older_than_the_daemon_is_run_as_well(ticks: Ticks) -> None:
+    add_model(ticks)
+    assert ticks.tick()["model_snapshot"] == {MODEL}
+
+
+def test_nothing_is_asked_for_twice(ticks: Ticks) -> None:
+    add_model(ticks)
+    assert ticks.tick()
+    assert ticks.tick() == {}
+
+
+def test_a_failed_blocking_check_holds_back_what_reads_it(ticks: Ticks) -> None:
+    add_model(ticks)
+    ticks.tick()
+    ticks.roots_made(passed=False)
+    assert ticks.tick() == {}
+
+
+def test_new_inputs_run_light_stages_only(ticks: Ticks) -> None:
+    add_model(ticks)
+    ticks.tick()
+    ticks.roots_made()
+    ticks.tick()
+    ticks.pair_made()
+    ticks.tick()
+    trait = catalog.trait_keys()[0]
+    key = {"model": MODEL, "trait": trait}
+    ticks.made(STAGES["activation_caches"], key, "2")
+    asked = ticks.tick()
+    assert "covariance_matrices" in asked
+    assert not any(is_heavy(STAGES[name]) for name in asked)
+
+
+def test_the_same_content_again_runs_nothing(ticks: Ticks) -> None:
+    add_model(ticks)
+    ticks.tick()
+    ticks.roots_made()
+    ticks.tick()
+    ticks.pair_made()
+    ticks.tick()
+    ticks.tick()
+    ticks.made(STAGES["activation_caches"], {"model": MODEL, "trait": "formality"}, "1")
+    assert not set(ticks.tick()) - {"identifiability_summary"}
+
+
+def test_only_the_sensors_run_from_the_start() -> None:
+    assert {s.default_status for s in SENSORS} == {dg.DefaultSensorStatus.RUNNING}
+    assert {s.default_status for s in SCHEDULES} == {dg.DefaultScheduleStatus.STOPPED}
+    assert len(SCHEDULES) == 5
