@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from steer_assets.version import VERSION
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from steer_assets.notebook import Results
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["open_warehouse"]
 
 

@@ -106,7 +106,7 @@ def run_job(
     force: bool,
 ) -> list[str]:
     """Run the chosen stages; return the names of those that were made anew."""
-    from steer_assets.definitions import defs
+    from steer_assets.automation.code_location import defs
 
     run_id = str(uuid.uuid4())
     with warnings.catch_warnings():

@@ -5,14 +5,13 @@ import hashlib
 import numpy as np
 import polars as pl
 
-from steer_assets.assets.protocols.protocol_vectors import read_site
-from steer_assets.assets.vectors.vector_families import NONE_ID
 from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.checks.harness import Finding, check
 from steer_assets.pipeline.design import prompt_selection, protocol_sites
-from steer_assets.pipeline.design.arms import arms_by_environment
+from steer_assets.pipeline.design.arms import NONE_ID, arms_by_environment
 from steer_assets.pipeline.design.protocol_settings import AS_PUBLISHED, TOUCHED
 from steer_assets.pipeline.design.protocol_settings import CONTROLLED as CONTROLLED_SETTING
+from steer_assets.pipeline.design.site_vectors import read_site
 from steer_assets.pipeline.stage import StageRun
 
 _NONE = Finding(True, "the study has no protocol besides the controlled one")

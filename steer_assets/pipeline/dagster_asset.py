@@ -14,7 +14,7 @@ from steer_assets.catalog.studies import Study
 from steer_assets.pipeline import freshness, orphaned_runs, partitions, ui_metadata
 from steer_assets.pipeline.conditions import condition, holds_language_model
 from steer_assets.pipeline.failure_messages import explain
-from steer_assets.pipeline.stage import STAGES, Produced, Rows, Stage, StageRun
+from steer_assets.pipeline.stage import Produced, Rows, Stage, StageRun, registered
 from steer_assets.resources.active_study import ActiveStudy
 from steer_assets.resources.language_models import LanguageModels
 from steer_assets.resources.progress import StageEvent, announce, listening, throttled_log
@@ -202,7 +202,7 @@ def as_asset(stage: Stage) -> dg.AssetsDefinition:
 
 def all_assets() -> list[dg.AssetsDefinition]:
     """Every stage as an asset, in pipeline order."""
-    return [as_asset(stage) for stage in STAGES.values()]
+    return [as_asset(stage) for stage in registered().values()]
 
 
 def resources(

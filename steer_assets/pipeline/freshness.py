@@ -7,7 +7,7 @@ import polars as pl
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.studies import Study
-from steer_assets.pipeline.stage import STAGES, Stage
+from steer_assets.pipeline.stage import Stage, registered
 from steer_assets.storage.files.parquet import DamagedFileError
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 from steer_assets.storage.lineage import (
@@ -51,7 +51,7 @@ def input_records(
 ) -> Iterator[tuple[Stage, PartitionKey, Record | None]]:
     """Every asset partition that a stage reads, with its newest record."""
     for name in stage.needs:
-        upstream = STAGES[name]
+        upstream = registered()[name]
         for upstream_key in _project(layout, upstream, key):
             yield upstream, upstream_key, record_of(layout, upstream, upstream_key)
 
@@ -111,7 +111,7 @@ def expected_frame(layout: Layout) -> pl.DataFrame:
     counts as gone.
     """
     rows: list[tuple[str, str, str, str, str, str]] = []
-    for stage in STAGES.values():
+    for stage in registered().values():
         for key in materialised(layout, stage):
             record = record_of(layout, stage, key)
             study = _study_of(record) if record else None
@@ -152,7 +152,7 @@ def check_own_study(layout: Layout, stage: Stage, key: PartitionKey, fallback: S
 def stale_frame(layout: Layout) -> pl.DataFrame:
     """Partitioned artifacts that are out of date under the study that made them, and why."""
     rows = []
-    for stage in STAGES.values():
+    for stage in registered().values():
         for key in materialised(layout, stage) if stage.dimensions else ():
             record = record_of(layout, stage, key)
             study = _study_of(record) if record else None

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from steer_assets import __version__
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.studies import Study
 from steer_assets.pipeline import freshness
-from steer_assets.pipeline.stage import STAGES
+from steer_assets.pipeline.stage import registered
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.storage.files.parquet import read_part
 from steer_assets.storage.layout import Layout, PartitionKey
+from steer_assets.version import VERSION
 
 REPORTS = "equivalence_reports"
 _PACKAGES = ("torch", "transformers", "numpy", "scipy", "dagster", "duckdb")
@@ -88,7 +88,7 @@ def assemble(
         model_title=catalog.model_entry(model).title,
         provenance=_provenance(layout, key),
         command=f"steer run --model {model} --trait {trait} --study {study.study}",
-        versions={"steer-assets": __version__}
+        versions={"steer-assets": VERSION}
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
     )
 
@@ -102,7 +102,7 @@ def stored(layout: Layout, model: str, trait: str) -> Evidence:
     catalog.model_entry(model)
     catalog.trait(trait)
     key = {"model": model, "trait": trait}
-    record = freshness.record_of(layout, STAGES[REPORTS], key)
+    record = freshness.record_of(layout, registered()[REPORTS], key)
     if record is None:
         raise CatalogError(
             f"there is no report for {model} and {trait} yet; "
@@ -124,7 +124,7 @@ def _provenance(layout: Layout, key: PartitionKey) -> pl.DataFrame:
                 f"{i.asset_key} {i.partition} {i.data_version[:12]}" for i in sorted(record.inputs)
             ),
         }
-        for record in freshness.materialised_inputs(layout, STAGES[REPORTS], key)
+        for record in freshness.materialised_inputs(layout, registered()[REPORTS], key)
     ]
     schema = dict.fromkeys(("artifact", "data_version", "code_version", "inputs"), pl.String)
     return pl.DataFrame(rows, schema=schema)

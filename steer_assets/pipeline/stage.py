@@ -156,6 +156,17 @@ class Stage:
 STAGES: dict[str, Stage] = {}
 
 
+def registered() -> dict[str, Stage]:
+    """Every stage by name, in pipeline order.
+
+    Raises:
+        RuntimeError: there is none yet; importing `steer_assets.assets` registers them.
+    """
+    if not STAGES:
+        raise RuntimeError("no stage is registered: import steer_assets.assets first")
+    return STAGES
+
+
 def stage(
     *,
     dimensions: tuple[str, ...],

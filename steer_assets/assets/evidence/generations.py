@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import polars as pl
 
 from steer_assets.assets.evidence._texts import sampled
-from steer_assets.assets.protocols.protocol_vectors import read_site
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.pipeline.design import multi_layer, prompt_selection, protocol_sites
 from steer_assets.pipeline.design.arms import arms_by_environment
+from steer_assets.pipeline.design.site_vectors import read_site
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 
 

@@ -17,9 +17,9 @@ from functools import partial
 import numpy as np
 
 from steer_assets.assets.protocols._measured import Measured
-from steer_assets.assets.protocols.protocol_vectors import read_contrast
 from steer_assets.pipeline.design import prompt_selection, random_streams
 from steer_assets.pipeline.design.protocol_sites import Site
+from steer_assets.pipeline.design.site_vectors import read_contrast
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.stats.intervals import bootstrap, jackknife
 from steer_assets.stats.intervals.stratified import Estimate

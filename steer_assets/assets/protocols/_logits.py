@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from steer_assets.assets.protocols._measured import Measured
-from steer_assets.assets.protocols.protocol_vectors import read_site
 from steer_assets.pipeline.design import prompt_selection, protocol_sites, random_streams
 from steer_assets.pipeline.design.protocol_settings import Setting
 from steer_assets.pipeline.design.protocol_sites import MATCHED, UNMATCHED, Site, site_of
+from steer_assets.pipeline.design.site_vectors import read_site
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.stats.intervals.stratified import Arms, Estimate, estimate
 

@@ -11,29 +11,15 @@ import polars as pl
 
 from steer_assets.pipeline.design import prompt_selection, protocol_sites, random_streams
 from steer_assets.pipeline.design.protocol_sites import FAMILIES, Site
+from steer_assets.pipeline.design.site_vectors import ROOM
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.files.hashing import hash_arrays
-from steer_assets.storage.files.hdf5 import read_array, write_arrays
-from steer_assets.storage.files.tensors import read_vectors, write_vectors
+from steer_assets.storage.files.hdf5 import write_arrays
+from steer_assets.storage.files.tensors import write_vectors
 from steer_assets.storage.schema import columns
 
 if TYPE_CHECKING:
     from steer_assets.geometry import families
-
-ROOM = "protocols"
-
-
-def read_site(run: StageRun, site: Site, ids: list[str]) -> np.ndarray:
-    """The named vectors [n, d] of a site, in their order."""
-    path = run.layout.pair_file(ROOM, run.model, run.trait, ".safetensors")
-    stored = read_vectors(path)
-    return np.stack([stored[f"{site.name}/{vector_id}"] for vector_id in ids])
-
-
-def read_contrast(run: StageRun, site: Site, layer: int) -> np.ndarray:
-    """Activations float32 [n, d] of the contrast prompts where the site reads v for `layer`."""
-    path = run.layout.pair_file(ROOM, run.model, run.trait, ".h5")
-    return read_array(path, f"{'raw' if site.raw else 'chat'}/{site.read_layer(layer)}")
 
 
 def _captured(run: StageRun, prompts: pl.DataFrame, layers: list[int]) -> dict[str, np.ndarray]:

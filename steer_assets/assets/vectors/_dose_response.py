@@ -15,8 +15,8 @@ import polars as pl
 
 from steer_assets.assets.geometry.activation_caches import read_activations
 from steer_assets.assets.vectors._next_tokens import Step, measure
-from steer_assets.assets.vectors.vector_families import NONE_ID
 from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.design.arms import NONE_ID
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.schema import columns
 

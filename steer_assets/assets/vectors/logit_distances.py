@@ -10,8 +10,9 @@ import polars as pl
 
 from steer_assets.assets.vectors import _dose_response
 from steer_assets.assets.vectors._next_tokens import Step, measure
-from steer_assets.assets.vectors.vector_families import NONE_ID, read_table
+from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.design.arms import NONE_ID
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 
 #: Family whose vectors are put in place of v: the control that lengths are judged by.
