@@ -1,23 +1,13 @@
-"""Which arms write broken texts, and how certain that is: one rule for verdicts and figures.
-
-An arm counts as broken where the lower end of a one-sided 95 % t interval over prompts lies beyond
-a limit of the study: the mean log ratio of its perplexity to that of the unsteered text of the same
-prompt against log(perplexity_factor), or the mean difference in repetition against `repetition`.
-Under `FEWEST` prompts an arm is not judged.
-"""
+"""Which arms write broken texts: rows of `fluency`, judged by `stats.verdicts.broken_texts`."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import polars as pl
-from scipy import special
 
 from steer_assets.reporting.evidence import UNSTEERED
+from steer_assets.stats.verdicts.broken_texts import judge
 
-#: Fewest prompts on which an arm may be called broken.
-FEWEST = 10
-_LEVEL = 0.95
 _SCHEMA = {
     "vector_id": pl.String,
     "alpha": pl.Float64,
@@ -46,26 +36,12 @@ def broken_texts(fluent: pl.DataFrame, limits: Mapping[str, Any]) -> pl.DataFram
     )
     rows = []
     for (vector_id, alpha), own in by_prompt.group_by("vector_id", "alpha", maintain_order=True):
-        ratio, excess = own["log_perplexity"].to_numpy(), own["repetition"].to_numpy()
-        reasons = []
-        if len(own) >= FEWEST:
-            if _least(ratio) > np.log(limits["perplexity_factor"]):
-                reasons.append(
-                    f"perplexity {np.exp(ratio.mean()):.1f} times that of unsteered texts, "
-                    f"at least {np.exp(_least(ratio)):.1f}"
-                )
-            if _least(excess) > limits["repetition"]:
-                reasons.append(
-                    f"repetition {excess.mean():.2f} above that of unsteered texts, "
-                    f"at least {_least(excess):.2f}"
-                )
-        numbers = (len(own), float(np.exp(ratio.mean())), float(excess.mean()))
-        rows.append((vector_id, alpha, *numbers, bool(reasons), " and ".join(reasons)))
+        judged = judge(
+            own["log_perplexity"].to_numpy(),
+            own["repetition"].to_numpy(),
+            perplexity_factor=limits["perplexity_factor"],
+            repetition=limits["repetition"],
+        )
+        numbers = (judged.n, judged.perplexity_ratio, judged.repetition_excess)
+        rows.append((vector_id, alpha, *numbers, bool(judged.reason), judged.reason))
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
-
-
-def _least(values: np.ndarray) -> float:
-    """Lower end of the one-sided t interval of the mean."""
-    n = len(values)
-    quantile = special.stdtrit(n - 1, _LEVEL)
-    return float(values.mean() - quantile * values.std(ddof=1) / np.sqrt(n))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from steer_assets.stats.intervals import bootstrap
+from steer_assets.stats.intervals import bootstrap, resampling
 from steer_assets.stats.intervals.crossed import standard_error
 
 
@@ -47,7 +47,7 @@ def test_the_same_generator_state_gives_the_same_bytes():
 def test_chunks_do_not_change_the_interval(monkeypatch):
     x = rng(10).normal(size=(25, 2))
     whole = bootstrap.bca(x, np.mean, rng=rng(11))
-    monkeypatch.setattr(bootstrap, "_CHUNK", 100)
+    monkeypatch.setattr(resampling, "_CHUNK", 100)
     assert bootstrap.bca(x, np.mean, rng=rng(11)) == whole
 
 

@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 
 from steer_assets.stats.effects import standardiser
 from steer_assets.stats.intervals import bootstrap
+from steer_assets.stats.validation import Interval
 from steer_assets.stats.verdicts import (
     compare,
     equivalence,
@@ -163,16 +164,15 @@ def _verdict(v, other, none, rng):
     reference = compare.compare(v, none, margin=0.05, n_boot=500, rng=rng)
     margin = margins.relative((v - none).mean(axis=1))
     found = compare.compare(other, v, margin=margin, n_boot=500, rng=rng)
-    return verdict_rules.verdict(
+    grounds = verdict_rules.Grounds(
         p_difference_adjusted=found.p_difference,
         p_equivalence_adjusted=found.p_equivalence,
-        ci_low=found.ci_low,
-        ci_high=found.ci_high,
         margin=found.margin,
         reference_significant=reference.p_difference < 0.05,
         reference_least=max(0.0, reference.ci_low),
         scorer_auroc_low=0.9,
-    ).value
+    )
+    return verdict_rules.verdict(grounds, Interval(found.ci_low, found.ci_high)).value
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from steer_assets.stats.verdicts.verdict_rules import verdict
+from steer_assets.stats.validation import Interval
+from steer_assets.stats.verdicts.verdict_rules import Grounds, Seeds, Verdict, of_family, verdict
 
 CLEAR = {
     "p_difference_adjusted": 0.5,
@@ -15,6 +16,12 @@ CLEAR = {
     "reference_least": 1.0,
     "scorer_auroc_low": 0.9,
 }
+
+
+def _said(**change: float) -> Verdict:
+    numbers = {**CLEAR, **change}
+    interval = Interval(numbers.pop("ci_low"), numbers.pop("ci_high"))
+    return verdict(Grounds(**numbers), interval)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +65,7 @@ CLEAR = {
     ],
 )
 def test_verdicts_of_section_9(change, value, words):
-    found = verdict(**{**CLEAR, **change})
+    found = _said(**change)
     assert found.value == value
     assert re.search(words, found.reason)
 
@@ -78,4 +85,31 @@ def test_verdicts_of_section_9(change, value, words):
 )
 def test_numbers_that_are_none_are_refused(change):
     with pytest.raises(ValueError, match=r"must|NaN"):
-        verdict(**{**CLEAR, **change})
+        _said(**change)
+
+
+@pytest.mark.parametrize(
+    ("p_difference", "p_equivalence", "n_different", "least", "value", "words"),
+    [
+        (0.5, 0.01, 0, 1.0, "equivalent", "every seed is shown .* p = 0.01; 3 of 4 inside"),
+        (0.01, 0.5, 2, 1.0, "different", "of 4 seeds, 2 differ"),
+        (0.01, 0.5, 0, 1.0, "inconclusive", "p = 0.5 and 0.01"),
+        (0.5, 0.01, 0, 0.2, "untestable", "as small as 0.2 SD"),
+    ],
+)
+def test_a_family_is_equivalent_where_every_seed_is(
+    p_difference, p_equivalence, n_different, least, value, words
+):
+    grounds = Grounds(
+        p_difference_adjusted=p_difference,
+        p_equivalence_adjusted=p_equivalence,
+        margin=0.2,
+        reference_significant=True,
+        reference_least=least,
+        scorer_auroc_low=0.9,
+    )
+    found = of_family(grounds, Seeds(4, 3, n_different, 0.1, 0.15))
+    assert found.value == value
+    assert re.search(words, found.reason)
+    with pytest.raises(ValueError, match="must have a seed"):
+        of_family(grounds, Seeds(0, 0, 0, 0.1, 0.15))

@@ -1,6 +1,6 @@
 """No verdict of equivalence on broken texts.
 
-The rule is that of `reporting.broken_texts`: shown over prompts, never by a handful of texts.
+The rule is that of `stats.verdicts.broken_texts`: shown over prompts, never by a handful of texts.
 """
 
 import polars as pl

@@ -8,7 +8,6 @@ adjustment.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
@@ -20,9 +19,10 @@ from steer_assets.assets.reports._adjusted_tests import (
 from steer_assets.assets.reports._arm_tests import OF_V, Compared, Group, Row, is_signed_mean
 from steer_assets.catalog.studies import Study
 from steer_assets.stats.effects import seed_effects
+from steer_assets.stats.validation import Interval
 from steer_assets.stats.verdicts import gatekeeping, joint_power
 from steer_assets.stats.verdicts.multiplicity import holm
-from steer_assets.stats.verdicts.verdict_rules import Seeds, of_family, verdict
+from steer_assets.stats.verdicts.verdict_rules import Grounds, Seeds, of_family, verdict
 from steer_assets.storage.schema import columns
 
 #: The verdict of a row that decides nothing.
@@ -59,14 +59,25 @@ class _Conditions:
             if row["comparison"] == "efficacy" and row["family"] in OF_V
         }
 
-    def of(self, row: Row) -> dict[str, Any]:
-        """Keyword arguments: does v act there, and how little might it do, in SD."""
+    def of(self, row: Row, p_difference: float, p_equivalence: float, margin: float) -> Grounds:
+        """Grounds of a row or of a family it is of: does v act there, and how little might it."""
+        acts, least = self._v_there(row)
+        return Grounds(
+            p_difference_adjusted=p_difference,
+            p_equivalence_adjusted=p_equivalence,
+            margin=margin,
+            reference_significant=acts,
+            reference_least=least,
+            **self._shared,
+        )
+
+    def _v_there(self, row: Row) -> tuple[bool, float]:
         if row["comparison"] == "efficacy":
-            return {**self._shared, "reference_significant": True, "reference_least": math.inf}
+            return True, math.inf
         v = self._v.get((row["reference_id"], row["alpha"], row["environment"]))
         acts = v is not None and v["p_difference"] < self.level
         least = max(0.0, v["d_low"], -v["d_high"]) if v is not None and acts else 0.0
-        return {**self._shared, "reference_significant": acts, "reference_least": least}
+        return acts, least
 
 
 def with_verdicts(compared: Compared, auroc_low: float, study: Study) -> Judged:
@@ -112,14 +123,9 @@ def _power(design: joint_power.Design | None, level: float) -> Row:
 def _verdict(row: Row, conditions: _Conditions) -> Row:
     if is_signed_mean(row):
         return {"verdict": DESCRIPTIVE, "reason": _SIGNED_MEAN}
-    found = verdict(
-        p_difference_adjusted=row["p_difference_adjusted"],
-        p_equivalence_adjusted=row["p_equivalence_adjusted"],
-        ci_low=row["d_low"],
-        ci_high=row["d_high"],
-        margin=row["margin"] / row["unit_sd"],
-        **conditions.of(row),
-    )
+    adjusted = row["p_difference_adjusted"], row["p_equivalence_adjusted"]
+    grounds = conditions.of(row, *adjusted, row["margin"] / row["unit_sd"])
+    found = verdict(grounds, Interval(row["d_low"], row["d_high"]))
     return {"verdict": found.value, "reason": found.reason}
 
 
@@ -134,7 +140,9 @@ def _family(
     inside = sum(row["p_equivalence"] < conditions.level for row in own)
     share = seed_effects.share_inside(inside, len(own), level=study.statistics.confidence)
     rms = group.rms
+    margin = max(row["margin"] / row["unit_sd"] for row in own)
     found = of_family(
+        conditions.of(own[0], adjusted.p_difference, adjusted.p_equivalence, margin),
         Seeds(
             n=len(own),
             n_inside=inside,
@@ -142,10 +150,6 @@ def _family(
             rms=rms.value if rms else math.nan,
             rms_upper=rms.upper if rms else math.nan,
         ),
-        p_difference_adjusted=adjusted.p_difference,
-        p_equivalence_adjusted=adjusted.p_equivalence,
-        margin=max(row["margin"] / row["unit_sd"] for row in own),
-        **conditions.of(own[0]),
     )
     closed = "equivalence" in adjusted.closed and found.value == "inconclusive"
     return {

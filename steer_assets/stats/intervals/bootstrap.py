@@ -15,26 +15,16 @@ is the ordinary t interval, and Fieller's (1954) for a ratio.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import special
 
 from steer_assets.stats import validation
-from steer_assets.stats.intervals import jackknife
+from steer_assets.stats.intervals import jackknife, resampling
 from steer_assets.stats.intervals.crossed import crossed as crossed
+from steer_assets.stats.intervals.resampling import FEWEST, Statistic
 from steer_assets.stats.validation import Interval
-
-Statistic = Callable[[np.ndarray], ArrayLike]
-
-# Numbers gathered at a time; bounds the memory of large tables without changing the draws.
-_CHUNK = 1 << 22
-# Share of resamples in which a statistic may be undefined (a constant resample, say).
-_UNDEFINED_SHARE = 0.05
-#: Fewest prompts of a bootstrap interval.
-FEWEST = 10
 
 
 def bca(
@@ -65,17 +55,17 @@ def bca(
             the sample, on a sample without one prompt, or on more than 5 % of the resamples.
     """
     sample = np.asarray(x, dtype=np.float64)
-    _check(sample, n_boot)
+    resampling.check_sample(sample, n_boot)
     n = len(sample)
-    evaluate = _evaluator(statistic, vectorized)
+    evaluate = resampling.evaluator(statistic, vectorized)
     observed = float(evaluate(sample[None])[0])
     if not np.isfinite(observed):
         raise ValueError(f"the statistic is {observed} on the sample itself: no interval exists")
-    replicates = _replicates(sample, evaluate, n_boot, rng)
+    replicates = resampling.replicates_of(sample, evaluate, n_boot, rng)
     return from_replicates(
         observed,
         replicates,
-        _jackknife(sample, evaluate),
+        resampling.leave_one_out_of(sample, evaluate),
         level=level,
         n=n,
         small_sample=small_sample,
@@ -91,8 +81,8 @@ def mean(
     """
     sample = validation.vector(x, "x")
     n = len(sample)
-    _check(sample, n_boot)
-    replicates = _replicates(sample, lambda batch: batch.mean(axis=1), n_boot, rng)
+    resampling.check_sample(sample, n_boot)
+    replicates = resampling.replicates_of(sample, lambda batch: batch.mean(axis=1), n_boot, rng)
     leave_one_out = (sample.sum() - sample) / (n - 1)
     return from_replicates(float(sample.mean()), replicates, leave_one_out, level=level, n=n)
 
@@ -200,60 +190,3 @@ def _acceleration(leave_one_out: Float[np.ndarray, " n"]) -> float:
     centred = leave_one_out.mean() - leave_one_out
     square = (centred**2).sum()
     return float((centred**3).sum() / (6 * square**1.5)) if square > 0 else 0.0
-
-
-def _evaluator(statistic: Statistic, vectorized: bool) -> Callable[[np.ndarray], np.ndarray]:
-    def evaluate(batch: np.ndarray) -> np.ndarray:
-        values = statistic(batch) if vectorized else [statistic(sample) for sample in batch]
-        result = np.asarray(values, dtype=np.float64)
-        if result.shape != (len(batch),):
-            raise ValueError(
-                f"the statistic gave shape {result.shape} for {len(batch)} samples, "
-                f"expected one number per sample"
-            )
-        return result
-
-    return evaluate
-
-
-def _replicates(
-    sample: np.ndarray,
-    evaluate: Callable[[np.ndarray], np.ndarray],
-    n_boot: int,
-    rng: np.random.Generator,
-) -> Float[np.ndarray, " b"]:
-    n = len(sample)
-    draws = rng.integers(n, size=(n_boot, n))
-    rows = max(1, _CHUNK // max(1, sample.size))
-    parts = [evaluate(sample[draws[i : i + rows]]) for i in range(0, n_boot, rows)]
-    replicates: np.ndarray = np.concatenate(parts)
-    defined = replicates[np.isfinite(replicates)]
-    if len(defined) < (1 - _UNDEFINED_SHARE) * n_boot:
-        raise ValueError(
-            f"the statistic is undefined on {n_boot - len(defined)} of {n_boot} resamples"
-        )
-    return np.asarray(defined)
-
-
-def _jackknife(
-    sample: np.ndarray, evaluate: Callable[[np.ndarray], np.ndarray]
-) -> Float[np.ndarray, " n"]:
-    n = len(sample)
-    others = np.arange(n)[None, :] != np.arange(n)[:, None]
-    keep = np.broadcast_to(np.arange(n), (n, n))[others].reshape(n, n - 1)
-    rows = max(1, _CHUNK // max(1, sample.size))
-    values = np.concatenate([evaluate(sample[keep[i : i + rows]]) for i in range(0, n, rows)])
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"the statistic is undefined without prompt {int(np.argmin(np.isfinite(values)))}"
-        )
-    return values
-
-
-def _check(sample: np.ndarray, n_boot: int) -> None:
-    if sample.ndim == 0 or len(sample) < 2:
-        raise ValueError(f"a bootstrap over prompts needs at least 2 of them, got {sample.shape}")
-    if not np.isfinite(sample).all():
-        raise ValueError("the sample holds values that are not finite")
-    if n_boot < 100:
-        raise ValueError(f"n_boot must be at least 100 for an interval, got {n_boot}")

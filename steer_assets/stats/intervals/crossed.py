@@ -21,10 +21,8 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from steer_assets.stats import validation
+from steer_assets.stats.intervals.resampling import FEWEST
 from steer_assets.stats.validation import Interval
-
-#: Fewest prompts of an interval by resampling, as in ``bootstrap``.
-_FEWEST = 10
 
 
 def crossed(
@@ -57,7 +55,7 @@ def crossed(
         return Interval(centre, centre)
     tails = np.array([(1 - validation.level(level)) / 2, (1 + level) / 2])
     widening = special.stdtrit(df, tails) / special.ndtri(tails)
-    if n < _FEWEST:
+    if n < FEWEST:
         half = special.stdtrit(df, tails[1]) * se
         return Interval(float(centre - half), float(centre + half))
     low, high = np.quantile(deviations, tails) * widening * (se / resampled) + centre

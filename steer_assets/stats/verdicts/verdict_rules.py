@@ -38,50 +38,51 @@ class Verdict:
     reason: str
 
 
-def verdict(
-    *,
-    p_difference_adjusted: float,
-    p_equivalence_adjusted: float,
-    ci_low: float,
-    ci_high: float,
-    margin: float,
-    reference_significant: bool,
-    reference_least: float,
-    scorer_auroc_low: float,
-    alpha: float = 0.05,
-    auroc_floor: float = AUROC_FLOOR,
-) -> Verdict:
-    """Verdict on one comparison.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """What the verdict on a comparison or a family rests on; sizes in SD.
 
-    Args:
-        p_difference_adjusted: adjusted p of the difference test.
-        p_equivalence_adjusted: adjusted p of TOST.
-        ci_low: lower end of the interval of the effect (SD).
-        ci_high: upper end.
-        margin: equivalence margin (SD).
-        reference_significant: whether v itself has a significant effect over unsteered there.
-        reference_least: the smallest size of v's own effect that its interval allows (SD);
-            0 where the interval holds zero, infinite where nothing is compared with v.
-        scorer_auroc_low: lower end of the AUROC interval of the scorer.
-        alpha: level of the tests.
-        auroc_floor: AUROC that the scorer's interval must not reach below.
+    p_difference_adjusted: adjusted p of the difference test; of a family the smallest of its seeds.
+    p_equivalence_adjusted: adjusted p of TOST; of a family that of the largest of its seeds.
+    margin: equivalence margin.
+    reference_significant: whether v itself has a significant effect over unsteered there.
+    reference_least: the smallest size of v's own effect that its interval allows; 0 where the
+        interval holds zero, infinite where nothing is compared with v.
+    scorer_auroc_low: lower end of the AUROC interval of the scorer.
+    alpha: level of the tests.
+    auroc_floor: AUROC that the scorer's interval must not reach below.
 
     Raises:
-        ValueError: a p-value or AUROC outside [0, 1], interval ends out of order, NaN anywhere.
+        ValueError: a p-value or AUROC outside [0, 1], no size, NaN anywhere.
     """
-    _check(p_difference_adjusted, p_equivalence_adjusted, scorer_auroc_low, margin, reference_least)
-    if not ci_low <= ci_high:
-        raise ValueError(f"the interval must be in order, got {ci_low} to {ci_high}")
-    found = _tested(
-        p_difference_adjusted,
-        p_equivalence_adjusted,
-        validation.Interval(ci_low, ci_high),
-        margin,
-        alpha,
-    )
-    return _testable(
-        found, reference_significant, reference_least, margin, scorer_auroc_low, auroc_floor
-    )
+
+    p_difference_adjusted: float
+    p_equivalence_adjusted: float
+    margin: float
+    reference_significant: bool
+    reference_least: float
+    scorer_auroc_low: float
+    alpha: float = 0.05
+    auroc_floor: float = AUROC_FLOOR
+
+    def __post_init__(self) -> None:
+        for name in ("p_difference_adjusted", "p_equivalence_adjusted", "scorer_auroc_low"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], not {value}")
+        if math.isnan(self.margin):
+            raise ValueError("margin is NaN")
+        if not self.reference_least >= 0:
+            raise ValueError(f"reference_least must be a size, not {self.reference_least}")
+
+
+def verdict(grounds: Grounds, interval: validation.Interval) -> Verdict:
+    """Verdict on one comparison, whose effect has this interval (SD).
+
+    Raises ValueError on interval ends out of order.
+    """
+    if not interval.low <= interval.high:
+        raise ValueError(f"the interval must be in order, got {interval.low} to {interval.high}")
+    return _testable(_tested(grounds, interval), grounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,116 +101,70 @@ class Seeds:
     rms_upper: float
 
 
-def of_family(
-    seeds: Seeds,
-    *,
-    p_difference_adjusted: float,
-    p_equivalence_adjusted: float,
-    margin: float,
-    reference_significant: bool,
-    reference_least: float,
-    scorer_auroc_low: float,
-    alpha: float = 0.05,
-    auroc_floor: float = AUROC_FLOOR,
-) -> Verdict:
+def of_family(grounds: Grounds, seeds: Seeds) -> Verdict:
     """Verdict on all seeds of a family.
 
-    Args:
-        seeds: what the seeds show.
-        p_difference_adjusted: smallest adjusted p of the seeds' difference tests.
-        p_equivalence_adjusted: adjusted p of the largest of the seeds' equivalence tests.
-        margin: as in ``verdict``, with the arguments that follow.
-
-    Raises:
-        ValueError: a p-value or AUROC outside [0, 1], no seed, NaN anywhere.
+    Raises ValueError where there is no seed.
     """
-    _check(p_difference_adjusted, p_equivalence_adjusted, scorer_auroc_low, margin, reference_least)
     if seeds.n < 1:
         raise ValueError("a family must have a seed")
+    p_difference, p_equivalence = grounds.p_difference_adjusted, grounds.p_equivalence_adjusted
     size = "of no common prompt"
     if not math.isnan(seeds.rms):
         size = f"{seeds.rms:.3g} SD, at most {seeds.rms_upper:.3g}"
     shown = (
         f"{seeds.n_inside} of {seeds.n} inside, root mean square effect {size}, "
-        f"margin {margin:.3g} SD"
+        f"margin {grounds.margin:.3g} SD"
     )
-    if p_equivalence_adjusted < alpha:
+    if p_equivalence < grounds.alpha:
         words = "every seed is" if seeds.n > 1 else "the difference is"
         found = Verdict(
             "equivalent",
-            f"{words} shown to be inside the margin: p = {p_equivalence_adjusted:.2g}; {shown}",
+            f"{words} shown to be inside the margin: p = {p_equivalence:.2g}; {shown}",
         )
     elif seeds.n_different:
         found = Verdict(
             "different",
             f"of {seeds.n} {'seeds' if seeds.n > 1 else 'seed'}, {seeds.n_different} differ from v "
-            f"significantly (p = {p_difference_adjusted:.2g}), with an interval that is not inside "
+            f"significantly (p = {p_difference:.2g}), with an interval that is not inside "
             f"the margin; {shown}",
         )
     else:
         found = Verdict(
             "inconclusive",
             "neither that every seed is inside the margin nor that any differs is shown "
-            f"(p = {p_equivalence_adjusted:.2g} and {p_difference_adjusted:.2g}); {shown}",
+            f"(p = {p_equivalence:.2g} and {p_difference:.2g}); {shown}",
         )
-    return _testable(
-        found, reference_significant, reference_least, margin, scorer_auroc_low, auroc_floor
-    )
+    return _testable(found, grounds)
 
 
-def _check(
-    p_difference: float, p_equivalence: float, auroc_low: float, margin: float, least: float
-) -> None:
-    for name, value in (
-        ("p_difference_adjusted", p_difference),
-        ("p_equivalence_adjusted", p_equivalence),
-        ("scorer_auroc_low", auroc_low),
-    ):
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} must lie in [0, 1], not {value}")
-    if math.isnan(margin):
-        raise ValueError("margin is NaN")
-    if not least >= 0:
-        raise ValueError(f"reference_least must be a size, not {least}")
-
-
-def _testable(
-    found: Verdict,
-    reference_significant: bool,
-    reference_least: float,
-    margin: float,
-    auroc_low: float,
-    auroc_floor: float,
-) -> Verdict:
+def _testable(found: Verdict, grounds: Grounds) -> Verdict:
     """``found``, or ``untestable`` where the scorer or v does not carry it."""
-    if auroc_low < auroc_floor:
+    if grounds.scorer_auroc_low < grounds.auroc_floor:
         return Verdict(
             "untestable",
-            f"the scorer's AUROC may be as low as {auroc_low:.2f}, under {auroc_floor}: "
-            "its scores cannot carry a claim about the trait",
+            f"the scorer's AUROC may be as low as {grounds.scorer_auroc_low:.2f}, under "
+            f"{grounds.auroc_floor}: its scores cannot carry a claim about the trait",
         )
-    if not reference_significant:
+    if not grounds.reference_significant:
         return Verdict(
             "untestable",
             "the base vector itself shows no significant effect over unsteered there: "
             "there is nothing to be equivalent to",
         )
-    if found.value == "equivalent" and reference_least <= margin:
+    if found.value == "equivalent" and grounds.reference_least <= grounds.margin:
         return Verdict(
             "untestable",
-            f"the base vector's own effect may be as small as {reference_least:.3g} SD, no more "
-            f"than the margin: what does nothing would pass for equivalent, too ({found.reason})",
+            f"the base vector's own effect may be as small as {grounds.reference_least:.3g} SD, no "
+            "more than the margin: what does nothing would pass for equivalent, too "
+            f"({found.reason})",
         )
     return found
 
 
-def _tested(
-    p_difference: float,
-    p_equivalence: float,
-    interval: validation.Interval,
-    margin: float,
-    alpha: float,
-) -> Verdict:
+def _tested(grounds: Grounds, interval: validation.Interval) -> Verdict:
+    p_difference, p_equivalence = grounds.p_difference_adjusted, grounds.p_equivalence_adjusted
+    margin, alpha = grounds.margin, grounds.alpha
     shown = f"effect within [{interval.low:.3g}, {interval.high:.3g}] SD, margin {margin:.3g} SD"
     if p_equivalence < alpha:
         if p_difference < alpha:

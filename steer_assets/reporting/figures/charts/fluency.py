@@ -4,7 +4,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from steer_assets.reporting.broken_texts import FEWEST, broken_texts
+from steer_assets.reporting.broken_texts import broken_texts
 from steer_assets.reporting.evidence import UNSTEERED, Evidence
 from steer_assets.reporting.figures.charts.axes import quartiles
 from steer_assets.reporting.figures.figure import Absent, Figure, make
@@ -17,6 +17,7 @@ from steer_assets.reporting.figures.style import (
     logarithmic,
     vector_name,
 )
+from steer_assets.stats.verdicts.broken_texts import FEWEST
 
 _NAME, _TITLE = "fluency", "Are the texts still language?"
 
