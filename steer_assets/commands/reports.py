@@ -140,8 +140,8 @@ def table(
 
     Numbers have three digits and their intervals beside them; CSV and JSON keep them exactly.
     """
-    from steer_assets.reporting.tables.formats import FORMATS, format_table
-    from steer_assets.reporting.tables.paper import PAPER_TABLES, folded
+    from steer_assets.reporting.tables.formats import FORMATS, folded, format_table
+    from steer_assets.reporting.tables.paper import PAPER_TABLES
 
     if not name:
         listing = [{"table": key, "question": t.question} for key, t in PAPER_TABLES.items()]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.assets import code_lock
-from tests.assets.code_lock import differences, reach, refreshed
+from tests.assets.code_lock import differences, refreshed
+from tests.assets.code_reach import reach
 
 STAGE = '''
 from steer_assets.lm.noise import draw

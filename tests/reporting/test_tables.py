@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from steer_assets.reporting.evidence import Evidence
-from steer_assets.reporting.tables.formats import cell, format_table
-from steer_assets.reporting.tables.paper import folded, main_tables
+from steer_assets.reporting.tables.formats import cell, folded, format_table
+from steer_assets.reporting.tables.paper import main_tables
 
 FRAME = pl.DataFrame(
     {

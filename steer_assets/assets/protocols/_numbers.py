@@ -1,46 +1,30 @@
 """The number of each published conclusion that is read off texts, at any setting of the switches.
 
-Texts are those of the setting (`layer_offset`, `no_chat_template`, `independent_sampling`); how
-they are read is here: `label_substring`, `prompt_included`, `unmatched_norm`, `no_baseline`,
-`unsigned_mean_d` need no new texts. `controlled` is cut to the same prompts and samples, so that
-two settings differ in their switches alone.
+`unmatched_norm`, `no_baseline` and `unsigned_mean_d` need no new texts: how scores are compared is
+here, and which scores they are in `_protocol_scores`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from scipy.special import expit
 
-from steer_assets.catalog.protocols import (
-    CONTROLLED,
-    SUBSTRING_LABELS,
-    Protocol,
-    texts_of,
-    variants,
+from steer_assets.assets.protocols._protocol_scores import (
+    FEWEST,
+    NoEffectError,
+    NotMeasuredError,
+    ProtocolScores,
 )
-from steer_assets.catalog.studies import Study
 from steer_assets.catalog.traits import ENVIRONMENTS
 from steer_assets.pipeline.design import protocol_sites, random_streams
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
-from steer_assets.pipeline.design.comparisons import POOLED, Scores
+from steer_assets.pipeline.design.comparisons import POOLED
 from steer_assets.pipeline.design.protocol_settings import Setting
 from steer_assets.pipeline.design.protocol_sites import MATCHED, UNMATCHED
 from steer_assets.stats.intervals.stratified import Arms, Estimate, estimate, mean_d, mean_share
 from steer_assets.stats.verdicts import published
 from steer_assets.stats.verdicts.equivalence import difference_p
-
-#: Fewest prompts of an environment for a d of its own.
-_FEWEST = 2
-
-
-class NotMeasuredError(ValueError):
-    """The study has no texts for a number, or the number does not exist for them."""
-
-
-class NoEffectError(NotMeasuredError):
-    """v shows no effect of its own, which the number would be a share of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,71 +35,6 @@ class Number:
     by_itself: float
     n_prompts: int
     v_acts: bool
-
-
-class ProtocolScores:
-    """Scores of one scorer under one protocol and `controlled`, by set of texts.
-
-    scored: rows of `generations` with `score` (text alone) and `prompted` (null for controlled).
-    """
-
-    def __init__(self, scored: pl.DataFrame, study: Study, protocol: Protocol, trait: str) -> None:
-        self.study, self.protocol, self.trait = study, protocol, trait
-        own = scored.filter(pl.col("protocol") == protocol.name)
-        same = pl.col("prompt_id").is_in(own["prompt_id"].unique().to_list()) & (
-            pl.col("sample") < study.protocol_texts.samples  # type: ignore[union-attr]
-        )
-        self._scored = scored.filter((pl.col("protocol") != CONTROLLED) | same)
-        self._known: dict[tuple[str, bool, bool], Scores] = {}
-        ours = pl.col("protocol").is_in([CONTROLLED, *variants(protocol)])
-        keys = ["protocol", "vector_id", "alpha"]
-        texts = self._scored.filter(ours).select(*keys, "prompt_id").unique()
-        n_sets = texts["protocol"].n_unique()
-        #: Arms that every set of texts has, and the prompts of each in all of them: settings are to
-        #: differ in nothing else.
-        self.everywhere: dict[Arm, set[str]] = {}
-        by_prompt = texts.group_by("vector_id", "alpha", "prompt_id").agg(pl.len().alias("n_sets"))
-        for row in by_prompt.filter(pl.col("n_sets") == n_sets).iter_rows(named=True):
-            arm = Arm(row["vector_id"], row["alpha"])
-            self.everywhere.setdefault(arm, set()).add(row["prompt_id"])
-
-    def scores(self, setting: Setting) -> Scores:
-        """Scores as the setting's switches read them."""
-        texts = texts_of(self.protocol, setting.on)
-        prompted = "prompt_included" in setting.on
-        folded = "label_substring" in setting.on and self.trait in SUBSTRING_LABELS
-        key = (texts, prompted, folded)
-        if key not in self._known:
-            score = pl.col("prompted") if prompted else pl.col("score")
-            rows = self._scored.filter(pl.col("protocol") == texts).with_columns(
-                # Both labels hold the substring: what is left is how sure the classifier is.
-                score=score.abs() if folded else score
-            )
-            self._known[key] = Scores(rows)
-        return self._known[key]
-
-    def tables(
-        self, setting: Setting, arms: list[Arm], environment: str = POOLED
-    ) -> list[np.ndarray]:
-        """Scores [prompts, samples] of every arm on the prompts that all of them have.
-
-        Raises:
-            NotMeasuredError: an arm has no texts, or they share fewer than two prompts.
-        """
-        scores = self.scores(setting)
-        if absent := [arm for arm in arms if arm not in scores.arms]:
-            names = ", ".join(f"{arm.vector_id} at {arm.alpha:g}" for arm in absent)
-            raise NotMeasuredError(f"{texts_of(self.protocol, setting.on)} has no {names}")
-        prompts = self.prompts(setting, arms, environment)
-        if len(prompts) < _FEWEST:
-            raise NotMeasuredError(f"{len(prompts)} prompts in {environment}")
-        return [scores.table(arm, prompts) for arm in arms]
-
-    def prompts(self, setting: Setting, arms: list[Arm], environment: str = POOLED) -> list[str]:
-        """Prompts that all of the arms have, in every set of texts that has the arm at all."""
-        known = [self.everywhere[arm] for arm in arms if arm in self.everywhere]
-        shared = self.scores(setting).shared(arms, environment)
-        return [prompt for prompt in shared if all(prompt in own for own in known)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,10 +160,10 @@ def _environment(question: Question) -> Number:
     arms = [*question.perpendicular(question.dose), question.base]
     strata = []
     for environment in ENVIRONMENTS:
-        if len(question.data.prompts(question.setting, arms, environment)) >= _FEWEST:
+        if len(question.data.prompts(question.setting, arms, environment)) >= FEWEST:
             strata.append((question.tables(arms, environment), len(arms)))
     if len(strata) < 2:
-        raise NotMeasuredError(f"{len(strata)} environment with {_FEWEST} prompts or more")
+        raise NotMeasuredError(f"{len(strata)} environment with {FEWEST} prompts or more")
     return _mean_d(question, strata)
 
 

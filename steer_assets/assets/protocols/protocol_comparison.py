@@ -6,13 +6,11 @@ import polars as pl
 
 from steer_assets.assets.evidence.scorer_validation import read_validation
 from steer_assets.assets.protocols._findings import NOT_MEASURED, Found, finding_row, region
-from steer_assets.assets.protocols._numbers import (
-    OF_TEXTS,
+from steer_assets.assets.protocols._numbers import OF_TEXTS, Question, measure
+from steer_assets.assets.protocols._protocol_scores import (
     NoEffectError,
     NotMeasuredError,
     ProtocolScores,
-    Question,
-    measure,
 )
 from steer_assets.catalog.protocols import Protocol, Switch
 from steer_assets.pipeline.design import protocol_sites

@@ -58,6 +58,20 @@ def format_table(frame: pl.DataFrame, fmt: str) -> str:
     return write(frame)
 
 
+def folded(frame: pl.DataFrame) -> pl.DataFrame:
+    """Intervals as one column of text: `x`, `x_low`, `x_high` become `0.52 [0.31, 0.73]`."""
+    for name in frame.columns:
+        ends = [f"{name}_low", f"{name}_high"]
+        if not set(ends) <= set(frame.columns):
+            continue
+        texts = [
+            None if x is None else f"{significant(x)} [{significant(low)}, {significant(high)}]"
+            for x, low, high in frame.select(name, *ends).rows()
+        ]
+        frame = frame.with_columns(pl.Series(name, texts, dtype=pl.String)).drop(ends)
+    return frame
+
+
 def cell(value: Any) -> str:
     """One value as a reader wants it: three significant digits, a true minus, a dash for none."""
     if value is None:

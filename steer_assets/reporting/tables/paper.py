@@ -1,6 +1,7 @@
 """The tables that a paper would print, by name: few columns, intervals beside their numbers.
 
-An interval is three columns, `x`, `x_low` and `x_high`; `folded` writes them as one for print.
+An interval is three columns, `x`, `x_low` and `x_high`; for print `formats.folded` writes them as
+one.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from steer_assets.reporting.figures.charts.protocols import protocol_rows, switc
 from steer_assets.reporting.figures.charts.scorers import agreement_rows, validation_rows
 from steer_assets.reporting.figures.charts.stability import persistence_rows
 from steer_assets.reporting.figures.style import vector_name
-from steer_assets.reporting.tables.formats import significant
 
 _EFFECT = {"effect": "effect_sd", "effect_low": "low_sd", "effect_high": "high_sd"}
 
@@ -242,17 +242,3 @@ PAPER_TABLES = {
 def main_tables(evidence: Evidence) -> dict[str, pl.DataFrame]:
     """Every table by name; one without rows keeps its columns."""
     return {name: table.rows(evidence) for name, table in PAPER_TABLES.items()}
-
-
-def folded(frame: pl.DataFrame) -> pl.DataFrame:
-    """Intervals as one column of text: `x`, `x_low`, `x_high` become `0.52 [0.31, 0.73]`."""
-    for name in frame.columns:
-        ends = [f"{name}_low", f"{name}_high"]
-        if not set(ends) <= set(frame.columns):
-            continue
-        texts = [
-            None if x is None else f"{significant(x)} [{significant(low)}, {significant(high)}]"
-            for x, low, high in frame.select(name, *ends).rows()
-        ]
-        frame = frame.with_columns(pl.Series(name, texts, dtype=pl.String)).drop(ends)
-    return frame
