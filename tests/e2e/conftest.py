@@ -12,7 +12,7 @@ from steer_assets.paths import REPOSITORY
 from steer_assets.storage.layout import Layout
 
 MODEL = "smollm2-135m-instruct"
-TRAITS = ["formality", "sentiment"]
+TRAITS = ["sentiment"]
 STUDY = "smoke"
 
 

@@ -63,11 +63,11 @@ def test_figures_are_drawn_again_in_seconds(world: World) -> None:
 
 def test_the_results_open_in_a_notebook(world: World) -> None:
     results = steer_assets.open_warehouse(world.layout.root)
-    assert results.table("v_alpha_curve", trait="formality").height > 0
-    v = results.vectors(MODEL, "formality")["L15.base"]
-    lazy = results.activations(MODEL, "formality")[15]
+    assert results.table("v_alpha_curve", trait="sentiment").height > 0
+    v = results.vectors(MODEL, "sentiment")["L15.base"]
+    lazy = results.activations(MODEL, "sentiment")[15]
     assert lazy.shape[1] == len(v) == 576
-    assert results.figure("forest", MODEL, "formality").data.height > 0
+    assert results.figure("forest", MODEL, "sentiment").data.height > 0
 
 
 def test_every_example_answers_on_real_rows(world: World) -> None:

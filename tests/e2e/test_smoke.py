@@ -50,7 +50,7 @@ def test_every_asset_of_every_partition_is_made(world: World) -> None:
     assert not world.first.fresh
 
 
-def test_every_table_has_rows_for_both_traits_and_no_gaps(world: World) -> None:
+def test_every_table_has_rows_for_every_trait_and_no_gaps(world: World) -> None:
     for table in table_statements():
         rows = warehouse.query(world.layout, f'SELECT * FROM "{table}"')
         if rows.is_empty() and table in MAY_BE_EMPTY:
