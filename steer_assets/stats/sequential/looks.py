@@ -1,0 +1,88 @@
+"""p-values of a sequential test, and whether it is worth going on.
+
+The *sequential p-value* after look k is the smallest level at which the group-sequential test would
+have rejected by then (Jennison & Turnbull 1989; Liu & Anderson 2008). It is a p-value whatever the
+rule of stopping, never rises from look to look, and takes the place of the p-value of a fixed test
+in any closed procedure (Holm, gates, intersection-union: Maurer & Bretz 2013). With one look it is
+the p-value itself.
+
+*Conditional power* is the probability that the last look rejects, given what has been seen and the
+trend of it: with Z at fraction t, drift Z / sqrt t, and boundary b at the end,
+
+    Phi((Z / sqrt t - b) / sqrt(1 - t))
+
+(Lan & Wittes 1988).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special
+
+from steer_assets.stats import validation
+from steer_assets.stats.sequential.spending import as_fractions, nominal_levels
+
+_LEAST = 1e-12
+
+
+def sequential_p(p_values: Sequence[float], looks: Sequence[float]) -> float:
+    """Sequential p-value after ``len(p_values)`` looks.
+
+    Args:
+        p_values: one-sided p-value of each look so far, each from all prompts up to it.
+        looks: information fractions of the study, rising to 1, at least as many.
+
+    Raises:
+        ValueError: no p-value, more of them than looks, or one outside [0, 1].
+    """
+    fractions = as_fractions(looks)
+    if not 0 < len(p_values) <= len(fractions):
+        raise ValueError(f"{len(p_values)} p-values for {len(fractions)} looks")
+    if any(not 0 <= p <= 1 for p in p_values):
+        raise ValueError(f"p-values must lie in [0, 1], not {list(p_values)}")
+    if len(fractions) == 1:
+        return float(p_values[0])
+    return min(_level_of(float(p), k, fractions) for k, p in enumerate(p_values))
+
+
+def _level_of(p: float, look: int, looks: tuple[float, ...]) -> float:
+    """The level whose nominal level at ``look`` is ``p``; it rises with p."""
+    if p >= 0.5:
+        return 1.0
+    low, high = _LEAST, 1 - 1e-9
+    for _ in range(40):
+        middle = float(np.sqrt(low * high))
+        if nominal_levels(middle, looks)[look] < p:
+            low = middle
+        else:
+            high = middle
+        if high / low < 1 + 1e-6:
+            break
+    return high
+
+
+def conditional_power(p: float, look: int, looks: Sequence[float], level: float) -> float:
+    """Probability that the last look rejects at ``level``, if the trend goes on.
+
+    Args:
+        p: one-sided p-value at ``look`` (from 0), from all prompts up to it.
+        look: an interim look; at the last, the answer is 0 or 1.
+        looks: information fractions, rising to 1.
+        level: one-sided level of the whole study.
+
+    Raises:
+        ValueError: a look that is none, a p-value or level outside its range.
+    """
+    fractions = as_fractions(looks)
+    if not 0 <= look < len(fractions):
+        raise ValueError(f"look {look} is none of {len(fractions)}")
+    if not 0 <= p <= 1:
+        raise ValueError(f"a p-value lies in [0, 1], not {p}")
+    last = nominal_levels(validation.level(level), fractions)[-1]
+    if look == len(fractions) - 1:
+        return float(p <= last)
+    t = fractions[look]
+    z, bound = -special.ndtri(min(max(p, 1e-300), 1 - 1e-16)), -special.ndtri(last)
+    return float(special.ndtr((z / np.sqrt(t) - bound) / np.sqrt(1 - t)))
