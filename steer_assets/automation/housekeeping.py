@@ -19,6 +19,7 @@ from dagster._core.events import DagsterEventType
 
 from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
+from steer_assets.lm.loading.sources import parts_of
 from steer_assets.pipeline.orphaned_runs import close_orphaned_runs
 from steer_assets.resources.tracking import known_runs
 from steer_assets.storage import garbage
@@ -78,9 +79,10 @@ def _sources() -> list[Path]:
     """
     sources = [catalog.model_entry(name).source for name in catalog.model_names()]
     return [
-        Path(source.location).expanduser().resolve()
+        part.resolve()
         for source in sources
         if source.kind in ("folder", "gguf")
+        for part in parts_of(Path(source.location).expanduser())
     ]
 
 

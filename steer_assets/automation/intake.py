@@ -22,7 +22,7 @@ from steer_assets.automation.manifest import ManifestError, check_local
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.models import ModelEntry
-from steer_assets.lm.loading.sources import Source, locate
+from steer_assets.lm.loading.sources import Source, gguf_in, locate, parts_of, whole_stem
 from steer_assets.paths import data_folder
 from steer_assets.reporting.safe_text import plain
 from steer_assets.storage.files.atomic import write_text
@@ -55,14 +55,14 @@ def key_of(path: Path) -> str:
     Raises:
         InvalidKeyError: nothing usable is left of its name.
     """
-    name = path.stem if path.suffix == ".gguf" else path.name
+    name = whole_stem(path) if path.suffix == ".gguf" else path.name
     slug = re.sub(r"[^a-z0-9._-]+", "-", name.lower())
     return validate_slug(re.sub(r"\.{2,}", ".", slug).strip("-._")[:80], "model")
 
 
 def _signature(path: Path) -> tuple[str, float]:
     """What changes with names, sizes and times, and the newest time."""
-    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else parts_of(path)
     facts = []
     newest = 0.0
     for file in sorted(files)[:10_000]:
@@ -76,9 +76,18 @@ def _signature(path: Path) -> tuple[str, float]:
 
 
 def _dropped(folder: Path) -> Iterator[Path]:
+    """Folders, and GGUF files by the first part of each that is split, whether or not it is there.
+
+    A folder that holds one split GGUF and no config stands for that file.
+    """
+    seen: set[Path] = set()
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if not path.name.startswith(".") and (path.is_dir() or path.suffix == ".gguf"):
-            yield path
+        if path.name.startswith(".") or not (path.is_dir() or path.suffix == ".gguf"):
+            continue
+        found = gguf_in(path) if path.is_dir() else parts_of(path)[0]
+        if found not in seen:
+            seen.add(found)
+            yield found
 
 
 def _enter(path: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from steer_assets.encodings import decoded
-from steer_assets.lm.loading.sources import check_folder
+from steer_assets.lm.loading.sources import check_folder, first_part, gguf_in, parts_of
 from steer_assets.storage.files.hashing import hash_file
 
 _MAX_JSON = 16 << 20
@@ -178,11 +178,24 @@ def check_model_folder(folder: Path) -> Manifest:
 
 
 def check_gguf(path: Path) -> Manifest:
-    """Manifest of a GGUF file of a language model.
+    """Manifest of a GGUF file of a language model, with all parts where it is split.
 
     Raises:
         ManifestError: it is not GGUF, cut short, or holds no tensors.
     """
+    try:
+        parts = parts_of(first_part(path))
+    except ValueError as error:
+        raise ManifestError(str(error)) from error
+    found = [_check_part(part) for part in parts]
+    if not any(names for _, names in found) or not found[0][0]:
+        raise ManifestError(f"{path.name} holds no architecture or no tensors")
+    digest = hashlib.sha256("\n".join(names for _, names in found).encode()).hexdigest()
+    return Manifest("gguf", found[0][0], sum(part.stat().st_size for part in parts), digest)
+
+
+def _check_part(path: Path) -> tuple[str, str]:
+    """Architecture (empty in all parts but the first), and tensors, a line each."""
     with path.open("rb") as file:
         head = file.read(24)
     if len(head) < 24 or head[:4] != b"GGUF":
@@ -195,15 +208,11 @@ def check_gguf(path: Path) -> Manifest:
         reader = gguf.GGUFReader(path)
         field = reader.get_field("general.architecture")
         architecture = str(field.contents()) if field is not None else ""
-        n_tensors = len(reader.tensors)
+        names = "\n".join(f"{t.name} {t.tensor_type} {list(t.shape)}" for t in reader.tensors)
     except Exception as error:  # a damaged file makes the reader fail in any way it likes
         why = str(error) or type(error).__name__
         raise ManifestError(f"{path.name} is damaged or cut short: {why[:200]}") from error
-    if not architecture or not n_tensors:
-        raise ManifestError(f"{path.name} holds no architecture or no tensors")
-    names = "\n".join(f"{t.name} {t.tensor_type} {list(t.shape)}" for t in reader.tensors)
-    digest = hashlib.sha256(names.encode()).hexdigest()
-    return Manifest("gguf", architecture, path.stat().st_size, digest)
+    return architecture, names
 
 
 def check_local(path: Path) -> Manifest:
@@ -213,9 +222,10 @@ def check_local(path: Path) -> Manifest:
         ManifestError: it is neither, or cannot be used.
     """
     try:
+        path = gguf_in(path) if path.is_dir() else path
         if path.is_dir():
             return check_model_folder(path)
-        if path.is_file() and path.suffix == ".gguf":
+        if path.suffix == ".gguf" and any(part.is_file() for part in parts_of(path)):
             return check_gguf(path)
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror or error}") from error

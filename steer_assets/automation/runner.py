@@ -23,12 +23,16 @@ from steer_assets.automation import intake, refresh
 from steer_assets.automation.jobs import JOB_NAMES
 from steer_assets.catalog.studies import Study
 from steer_assets.paths import REPOSITORY
-from steer_assets.pipeline import freshness, partitions
+from steer_assets.pipeline import freshness, partitions, preflight
 from steer_assets.pipeline.dagster_asset import FORCE_TAG
 from steer_assets.pipeline.orphaned_runs import PROCESS_TAG, close_orphaned_runs, signature
 from steer_assets.resources.tracking import sweep_orphans
 from steer_assets.storage.database import syncing, warehouse
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
+
+#: Stages whose results say whether a study can be made of a pair.
+_INPUTS = ("model_snapshot", "prompt_sets")
+_Partition = tuple[tuple[str, ...], PartitionKey]
 
 
 class RecordsLockedError(RuntimeError):
@@ -134,24 +138,58 @@ def run_job(
     return made
 
 
+def _bring(
+    found: dg.DagsterInstance,
+    layout: Layout,
+    dimensions: tuple[str, ...],
+    key: PartitionKey,
+    study: Study,
+    force: bool,
+    outcome: Outcome,
+    which: tuple[bool, ...] = (True, False),
+) -> None:
+    """Bring one partition up to date, and add what was done to `outcome`.
+
+    which: True for `_INPUTS`, False for all other stages.
+    """
+    selection = refresh.selection(layout, dimensions, key, study, force=force)
+    asked = [name for name in selection if (name in _INPUTS) in which]
+    made = run_job(found, dimensions, key, study, asked, force) if asked else []
+    for stage in refresh.stages_of(dimensions):
+        if (stage.name in _INPUTS) in which:
+            target = outcome.made if stage.name in made else outcome.fresh
+            target.append((stage.name, partition_name(key)))
+
+
+def _require_possible(layout: Layout, pairs: list[_Partition], study: Study, force: bool) -> None:
+    """Raise MaterialisationError for the first pair that the study cannot be made of.
+
+    All pairs are asked before the first is begun, which may take hours.
+    """
+    for dimensions, key in pairs:
+        asks = refresh.selection(layout, dimensions, key, study, force=force)
+        if asks and (refused := preflight.refusal(layout, key, study)):
+            raise MaterialisationError(f"{partition_name(key)}: {refused}")
+
+
 def materialise(
     layout: Layout, models: list[str], traits: list[str], study: Study, *, force: bool = False
 ) -> Outcome:
     """Bring every pair of `models` x `traits`, and the summary, up to date.
 
     Raises:
-        MaterialisationError: a stage failed; what was finished before stays.
+        MaterialisationError: a stage failed, or a model cannot do what the study asks; what was
+            finished before stays.
     """
     outcome = Outcome()
-    keys: list[tuple[tuple[str, ...], PartitionKey]] = [
+    single: list[_Partition] = [
         *((("model",), {"model": model}) for model in models),
         *((("trait",), {"trait": trait}) for trait in traits),
-        *(
-            (("model", "trait"), {"model": model, "trait": trait})
-            for model in models
-            for trait in traits
-        ),
-        ((), {}),
+    ]
+    pairs: list[_Partition] = [
+        (("model", "trait"), {"model": model, "trait": trait})
+        for model in models
+        for trait in traits
     ]
     with instance() as found:
         close_orphaned_runs(found)  # a dead run must not hold the language model's slot
@@ -161,13 +199,13 @@ def materialise(
             found.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, new)
         for model in new:
             intake.welcome_back(model)
-        for dimensions, key in keys:
-            name = partition_name(key)
-            selection = refresh.selection(layout, dimensions, key, study, force=force)
-            made = run_job(found, dimensions, key, study, selection, force) if selection else []
-            for stage in refresh.stages_of(dimensions):
-                target = outcome.made if stage.name in made else outcome.fresh
-                target.append((stage.name, name))
+        for dimensions, key in single:
+            _bring(found, layout, dimensions, key, study, force, outcome, (True,))
+        _require_possible(layout, pairs, study, force)
+        for dimensions, key in single:
+            _bring(found, layout, dimensions, key, study, force, outcome, (False,))
+        for dimensions, key in [*pairs, ((), {})]:
+            _bring(found, layout, dimensions, key, study, force, outcome)
     try:
         outcome.synced = syncing.sync(layout, expected_inputs=freshness.expected_frame(layout))
     except warehouse.WarehouseDamagedError as error:  # results are safe in Parquet

@@ -1,5 +1,6 @@
 """The sections of a study file, each checked by itself; `studies` puts them together."""
 
+import datetime
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -66,10 +67,14 @@ class LayerChoice(Section):
 
 
 class PromptChoice(Section):
-    """How many prompts of each kind are used, from the top of the catalog's lists."""
+    """How many prompts of each kind are used, from the top of the catalog's lists.
+
+    date: the day that chat templates which write today's date are shown.
+    """
 
     contrast_pairs: Annotated[int, Field(ge=4)]
     test: dict[Environment, Annotated[int, Field(ge=0)]]
+    date: datetime.date = datetime.date(2026, 1, 1)
 
     @field_validator("test")
     @classmethod

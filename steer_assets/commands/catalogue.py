@@ -15,6 +15,7 @@ from steer_assets.catalog.layouts.reading import Reading
 from steer_assets.catalog.models import ModelEntry
 from steer_assets.commands import terminal
 from steer_assets.commands.options import Json
+from steer_assets.lm.loading.sources import first_part, gguf_in, whole_stem
 from steer_assets.paths import data_folder
 from steer_assets.storage.files.atomic import write_text
 from steer_assets.storage.layout import Layout
@@ -47,11 +48,13 @@ def _source(location: str) -> tuple[str, str]:
     """Kind and location of what a user typed: a folder, a GGUF file, a package file or a hub id."""
     path = Path(location).expanduser()
     if path.is_dir():
+        path = gguf_in(path)
+    if path.is_dir():
         return "folder", str(path.resolve())
     if path.is_file():
         if path.suffix != ".gguf":
             raise CatalogError(f"{path} is a file but not GGUF; give the folder it is in")
-        return "gguf", str(path.resolve())
+        return "gguf", str(first_part(path.resolve()))
     package, _, inside = location.partition("/")
     # Only of a top-level name does find_spec import nothing.
     if inside.endswith(".gguf") and package.isidentifier() and importlib.util.find_spec(package):
@@ -73,7 +76,7 @@ def add_model(
         raise CatalogError(
             f"pin {location} with --revision COMMIT, so that results can be repeated"
         )
-    stem = Path(place).stem if kind in ("gguf", "package") else Path(place).name
+    stem = whole_stem(Path(place)) if kind in ("gguf", "package") else Path(place).name
     key = name or (slug_of_hub_id(place) if kind == "hub" else stem.lower())
     validate_slug(key, "model")
     if key in catalog.model_keys():

@@ -6,7 +6,7 @@ Formats, by suffix: `.safetensors`, control-vector `.gguf` (llama.cpp, repeng), 
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import polars as pl
@@ -14,14 +14,17 @@ import typer
 
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
-from steer_assets.catalog.layers import resolve_layer, resolve_layers
-from steer_assets.commands import terminal
+from steer_assets.catalog.layers import resolve_layer
+from steer_assets.commands import terminal, vector_notes
 from steer_assets.commands.options import Json, Model, Trait
 from steer_assets.paths import data_folder
 from steer_assets.storage.files.parquet import read_part
 from steer_assets.storage.files.tensors import read_vectors
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.slugs import validate_slug
+
+if TYPE_CHECKING:
+    from steer_assets.geometry.vector_files import NamedVector
 
 vectors = typer.Typer(no_args_is_help=True, help="Steering vectors: yours in, ours out.")
 
@@ -54,41 +57,76 @@ def import_vector(
     file: Annotated[Path, typer.Argument(help="A .safetensors, .gguf or .npy file.")],
     model: Model,
     trait: Trait,
-    layer: Annotated[str, typer.Option(help="Block at whose output it is added: 15, or L/2.")],
+    layer: Annotated[
+        str,
+        typer.Option(
+            help="Block at whose output it is added: 15, or L/2. By default, all blocks that the "
+            "file names."
+        ),
+    ] = "",
     name: Annotated[str, typer.Option(help="What to call it; by default the file's name.")] = "",
     vector: Annotated[
         str, typer.Option(help="Which vector, where the file holds several for the layer.")
     ] = "",
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBER|v",
+            help="Times this number; or v: at the length of the model's own v at that block.",
+        ),
+    ] = "1",
 ) -> None:
     """Put a vector through the same evidence as all others, as family `external`.
 
-    Width, layer, finiteness and norm are checked first; nothing is written if one does not fit.
+    Width, layers, finiteness and norm are checked first; nothing is written if one does not fit.
     """
-    from steer_assets.geometry import vector_files
-    from steer_assets.pipeline import external_vectors
-    from steer_assets.resources.active_study import default_study
-
     layout = Layout(data_folder())
     facts = _facts(layout, model, trait)
-    block = _layer(layer, facts["n_layers"])
     key = validate_slug(name or file.stem.lower(), "vector")
-    chosen = vector_files.select(vector_files.read_vectors(file), layer=block, name=vector or None)
-    values = vector_files.checked(
-        chosen, hidden_size=facts["hidden_size"], n_layers=facts["n_layers"], layer=block
-    )
-    path = external_vectors.add(layout, model, trait, key, {block: values})
-    norm = float(np.linalg.norm(values))
-    base = _stored(layout, model, trait).get(f"L{block}.base")
-    beside = "" if base is None else f", v's is {np.linalg.norm(base):.4g}"
-    terminal.say(f"{chosen.name} of {file} is L{block}.external.{key}: norm {norm:.4g}{beside}")
+    chosen = _chosen(file, facts, layer, vector)
+    from steer_assets.pipeline import external_vectors  # takes seconds, and a refusal none
+
+    asked = external_vectors.parse_scale(scale)
+    values = {block: checked for block, (_, checked) in chosen.items()}
+    path = external_vectors.add(layout, model, trait, key, values, asked)
+    stored = _stored(layout, model, trait)
+    for block, (found, checked) in chosen.items():
+        base = stored.get(f"L{block}.base")
+        norms = vector_notes.norms(external_vectors.Brought(checked, asked), base)
+        terminal.say(f"{found.name} of {file} is L{block}.external.{key}: {norms}")
     terminal.say(f"stored    {path}")
-    steered = resolve_layers(catalog.study(default_study()).layers.steer, facts["n_layers"])
-    if block not in steered:
-        terminal.say(
-            f"note      the study {default_study()} steers blocks {steered}, not {block}: only "
-            f"studies whose layers.steer names block {block} use this vector"
-        )
+    own = _model_type(layout, model)
+    vector_notes.warn_of_architecture([found for found, _ in chosen.values()], model, own)
+    vector_notes.note_unsteered(list(chosen), facts["n_layers"])
     terminal.say(f"next      steer run --model {model} --trait {trait}")
+
+
+def _chosen(
+    file: Path, facts: dict[str, Any], layer: str, name: str
+) -> dict[int, tuple["NamedVector", np.ndarray]]:
+    """Vectors of the file by block, as they are named and as float64 [d] that fits the model."""
+    from steer_assets.geometry import vector_files, vector_layers
+
+    n_layers = facts["n_layers"]
+    found = vector_files.read_vectors(file, n_layers=n_layers)
+    if layer:
+        block = _layer(layer, n_layers)
+        chosen = {block: vector_files.select(found, layer=block, name=name or None)}
+    elif all(one.layer is None for one in found):
+        raise CatalogError(
+            f"{file.name} does not say which block its vectors are for; name it: --layer L/2"
+        )
+    else:
+        chosen = vector_layers.by_layer(found, name=name or None)
+    size = {"hidden_size": facts["hidden_size"], "n_layers": n_layers}
+    return {
+        block: (one, vector_files.checked(one, **size, layer=block))
+        for block, one in chosen.items()
+    }
+
+
+def _model_type(layout: Layout, model: str) -> str:
+    return str(json.loads((layout.model(model) / "config.json").read_text())["model_type"])
 
 
 @vectors.command("export")
@@ -132,8 +170,7 @@ def _write(
 
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".gguf":
-        config = json.loads((layout.model(model) / "config.json").read_text())
-        vector_files.write_control_vector(file, named, model_hint=config["model_type"])
+        vector_files.write_control_vector(file, named, model_hint=_model_type(layout, model))
     elif file.suffix == ".safetensors":
         about = {
             "model": model,
@@ -154,9 +191,13 @@ def list_vectors(model: Model, trait: Trait, json: Json = False) -> None:
     layout = Layout(data_folder())
     facts = _facts(layout, model, trait)
     rows = [
-        {"vector": f"L{layer}.external.{name}", "norm": float(np.linalg.norm(values))}
+        {
+            "vector": f"L{layer}.external.{name}",
+            "norm": float(np.linalg.norm(brought.values)),
+            "scale": brought.scale,
+        }
         for layer in range(facts["n_layers"])
-        for name, values in external_vectors.read(layout, model, trait, layer).items()
+        for name, brought in external_vectors.read(layout, model, trait, layer).items()
     ]
     if not rows:
         terminal.say("none; `steer vectors import` brings one")

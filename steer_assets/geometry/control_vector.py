@@ -7,6 +7,7 @@ out (llama.cpp refuses a file that has it), so layer 0 cannot be written. The ke
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import gguf
@@ -17,6 +18,18 @@ from jaxtyping import Float
 from steer_assets.geometry.errors import VectorFileError
 
 ARCHITECTURE = "controlvector"
+_HINT = f"{ARCHITECTURE}.model_hint"
+
+
+@dataclass(frozen=True, eq=False)
+class ControlVector:
+    """Layer, name (`direction.N` where the file has none) and values, by layer.
+
+    model_hint: the architecture that it was made for; empty where the file does not say.
+    """
+
+    rows: list[tuple[int, str, np.ndarray]]
+    model_hint: str
 
 
 def write(
@@ -39,7 +52,7 @@ def write(
     if len(set(widths.values())) > 1:
         raise VectorFileError(f"vectors of different widths by layer: {widths}")
     writer = gguf.GGUFWriter(path, ARCHITECTURE)
-    writer.add_string(f"{ARCHITECTURE}.model_hint", model_hint)
+    writer.add_string(_HINT, model_hint)
     writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(rows))
     for layer in sorted(rows):
         writer.add_string(_name_key(layer), names[layer])
@@ -50,8 +63,8 @@ def write(
     writer.close()
 
 
-def read(path: Path) -> list[tuple[int, str, np.ndarray]]:
-    """Layer, name (`direction.N` where the file has none) and values, by layer.
+def read(path: Path) -> ControlVector:
+    """Everything that the file says of its vectors.
 
     Raises `VectorFileError` for a damaged file, another architecture or other tensors.
     """
@@ -79,7 +92,7 @@ def read(path: Path) -> list[tuple[int, str, np.ndarray]]:
             )
         layer = int(number)
         found.append((layer, texts.get(_name_key(layer), tensor_name), values))
-    return sorted(found, key=lambda entry: entry[0])
+    return ControlVector(sorted(found, key=lambda entry: entry[0]), texts.get(_HINT, ""))
 
 
 def _name_key(layer: int) -> str:

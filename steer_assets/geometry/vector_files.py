@@ -2,8 +2,11 @@
 
 - **safetensors**: one 1-d tensor per vector; the header's `vectors` entry holds, as JSON, each
   vector's layer and metadata. Files of other tools, without that entry, are read too.
-- **Control-vector GGUF**: see `control_vector.py`; float32.
+  There, a tensor called `layer_N` or `direction.N` belongs to layer N.
+- **Control-vector GGUF**: see `control_vector.py`; float32. `model_hint` goes into the metadata.
 - **.npy**: one vector; pickled objects are refused.
+
+Pickles are refused, with the lines of Python that convert one.
 
 A file is written to a temporary name beside its destination, read back, compared, flushed to disk
 and renamed, so that an interrupted export leaves the old file or none.
@@ -11,6 +14,7 @@ and renamed, so that an interrupted export leaves the old file or none.
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +26,13 @@ from jaxtyping import Float
 from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.numpy import save_file
 
-from steer_assets.geometry import control_vector
+from steer_assets.geometry import control_vector, pickles
 from steer_assets.geometry.errors import ShapeError, VectorFileError
 from steer_assets.geometry.validation import as_direction
 
+#: The architecture that a control vector was made for, in the metadata of its vectors.
+MODEL_HINT = "model_hint"
+_LAYER_IN_NAME = re.compile(r"(?:layer_|direction\.)(\d+)")
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 
@@ -71,13 +78,17 @@ def select(vectors: Sequence[NamedVector], *, layer: int, name: str | None = Non
     raise VectorFileError(f"{len(found)} vectors answer to {wanted}; the file holds {listed}")
 
 
-def read_vectors(path: Path) -> list[NamedVector]:
+def read_vectors(path: Path, *, n_layers: int | None = None) -> list[NamedVector]:
     """Every vector of a `.safetensors`, `.gguf` or `.npy` file, at the precision it is stored in.
+
+    n_layers: of the model, for the lines that convert a pickle of one row per layer.
 
     Raises `VectorFileError` for another suffix, a damaged file, or one that holds something else;
     `FileNotFoundError`.
     """
     readers = {".safetensors": _read_safetensors, ".gguf": _read_gguf, ".npy": _read_npy}
+    if path.suffix in pickles.SUFFIXES:
+        raise VectorFileError(pickles.refusal(path, n_layers))
     if path.suffix not in readers:
         raise VectorFileError(
             f"{path.name}: vectors are read from {', '.join(readers)}, not {path.suffix!r}"
@@ -165,7 +176,9 @@ def _read_safetensors(path: Path) -> list[NamedVector]:
         flat = _decoded(tensor["data"], tensor["dtype"], what)
         values = _one_dimensional(flat.reshape(tensor["shape"]), what)
         entry = _description(described, name, path)
-        vectors.append(NamedVector(name, values, entry.get("layer"), entry.get("metadata", {})))
+        named = _LAYER_IN_NAME.fullmatch(name)
+        layer = entry.get("layer", int(named[1]) if named else None)
+        vectors.append(NamedVector(name, values, layer, entry.get("metadata", {})))
     return vectors
 
 
@@ -187,9 +200,11 @@ def _decoded(data: bytes, dtype: str, what: str) -> np.ndarray:
 
 
 def _read_gguf(path: Path) -> list[NamedVector]:
+    found = control_vector.read(path)
+    about = {MODEL_HINT: found.model_hint} if found.model_hint else {}
     return [
-        NamedVector(name, _one_dimensional(values, f"{path.name}: layer {layer}"), layer)
-        for layer, name, values in control_vector.read(path)
+        NamedVector(name, _one_dimensional(values, f"{path.name}: layer {layer}"), layer, about)
+        for layer, name, values in found.rows
     ]
 
 

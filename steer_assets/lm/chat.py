@@ -14,7 +14,9 @@ from typing import Any
 
 from transformers.utils import chat_template_utils
 
-#: The date that templates are shown.
+from steer_assets.lm.tokenizers import appended
+
+#: The date that templates are shown where no other is asked for.
 DEFAULT_DATE = datetime.date(2026, 1, 1)
 _pinning = threading.Lock()
 
@@ -37,12 +39,26 @@ def today_is(date: datetime.date) -> Iterator[None]:
             chat_template_utils.datetime = real
 
 
-def templated(
-    tokenizer: Any, messages: Sequence[Mapping[str, str]], date: datetime.date
-) -> list[int]:
-    """Token ids of a conversation with generation prompt, as of ``date``."""
-    with today_is(date):
-        ids = tokenizer.apply_chat_template(
-            list(messages), add_generation_prompt=True, tokenize=True, return_dict=False
-        )
-    return list(ids)
+class Encoder:
+    """A tokenizer with its chat template, as of ``date``: texts and conversations as token ids."""
+
+    def __init__(self, tokenizer: Any, date: datetime.date = DEFAULT_DATE) -> None:
+        self.tokenizer = tokenizer
+        self.date = date
+        # The last prompt token is the prompt's, not an end of text that the tokenizer puts there.
+        self._n_appended = appended(tokenizer)
+
+    def encode(self, texts: Sequence[str], *, chat_template: bool = True) -> list[list[int]]:
+        """Token ids of each text; a user turn with generation prompt where there is a template."""
+        if chat_template and getattr(self.tokenizer, "chat_template", None):
+            return [self.templated([{"role": "user", "content": text}]) for text in texts]
+        whole = [list(self.tokenizer(text)["input_ids"]) for text in texts]
+        return [ids[: len(ids) - self._n_appended] for ids in whole]
+
+    def templated(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """Token ids of a conversation with generation prompt."""
+        with today_is(self.date):
+            ids = self.tokenizer.apply_chat_template(
+                list(messages), add_generation_prompt=True, tokenize=True, return_dict=False
+            )
+        return list(ids)

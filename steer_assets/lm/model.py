@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steer_assets.lm.chat import DEFAULT_DATE, templated
+from steer_assets.lm.chat import DEFAULT_DATE, Encoder
 from steer_assets.lm.errors import PromptError
 from steer_assets.lm.layout import Layout, find_layout
-from steer_assets.lm.tokenizers import appended
 
 DTYPES = {
     "float32": torch.float32,
@@ -22,19 +22,19 @@ DTYPES = {
 }
 
 
-class LanguageModel:
+class LanguageModel(Encoder):
     """A decoder-only model in evaluation mode, its tokenizer, and the sites of its residual stream.
 
     ``n_layers``, ``hidden_size`` and ``vocab_size`` count blocks, residual dimensions and logits;
-    ``device`` and ``dtype`` are recorded as text. Not safe for concurrent use: interventions hook
-    the one module.
+    ``device`` and ``dtype`` are recorded as text; ``date`` is the one chat templates see. Not safe
+    for concurrent use: interventions hook the one module.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any) -> None:
+    def __init__(
+        self, model: nn.Module, tokenizer: Any, date: datetime.date = DEFAULT_DATE
+    ) -> None:
+        super().__init__(tokenizer, date)
         self.model: Any = model.eval().requires_grad_(False)
-        self.tokenizer = tokenizer
-        # The last prompt token is the prompt's, not an end of text that the tokenizer puts there.
-        self._n_appended = appended(tokenizer)
         self.layout: Layout = find_layout(model)
         self.n_layers = len(self.layout.blocks)
         self.hidden_size = self.layout.hidden_size
@@ -45,16 +45,6 @@ class LanguageModel:
         self.device = str(weight.device)
         self.dtype = str(weight.dtype).removeprefix("torch.")
         self.stop_ids: frozenset[int] = _stop_ids(model, tokenizer)
-
-    def encode(self, texts: Sequence[str], *, chat_template: bool = True) -> list[list[int]]:
-        """Token ids of each text; a user turn with generation prompt where there is a template."""
-        if chat_template and getattr(self.tokenizer, "chat_template", None):
-            return [
-                templated(self.tokenizer, [{"role": "user", "content": text}], DEFAULT_DATE)
-                for text in texts
-            ]
-        whole = [list(self.tokenizer(text)["input_ids"]) for text in texts]
-        return [ids[: len(ids) - self._n_appended] for ids in whole]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, special and stop tokens skipped."""

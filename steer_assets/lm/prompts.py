@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from jinja2 import TemplateError
 
-from steer_assets.lm.chat import DEFAULT_DATE, templated
-from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.chat import Encoder
 
 #: Between turns where the tokenizer has no chat template, and between parts of one turn.
 _BREAK = "\n\n"
@@ -33,13 +32,13 @@ class Prompt:
 
 
 def encode_prompts(
-    lm: LanguageModel, prompts: Sequence[Prompt], *, chat_template: bool = True
+    lm: Encoder, prompts: Sequence[Prompt], *, chat_template: bool = True
 ) -> list[list[int]]:
     """Token ids of each prompt; `chat_template=False` writes the turns one below the other."""
     return [_encoded(lm, prompt, chat_template) for prompt in prompts]
 
 
-def _encoded(lm: LanguageModel, prompt: Prompt, chat_template: bool) -> list[int]:
+def _encoded(lm: Encoder, prompt: Prompt, chat_template: bool) -> list[int]:
     if prompt.raw:
         return _raw_ids(lm, prompt.text)
     if not prompt.turns:
@@ -53,7 +52,7 @@ def _encoded(lm: LanguageModel, prompt: Prompt, chat_template: bool) -> list[int
     return [*_conversation_ids(lm, before), *answer]
 
 
-def _raw_ids(lm: LanguageModel, text: str) -> list[int]:
+def _raw_ids(lm: Encoder, text: str) -> list[int]:
     """The text as it is; a beginning of text that it has itself is not put before it again."""
     begins = getattr(lm.tokenizer, "bos_token", None)
     if begins and text.startswith(begins):
@@ -61,7 +60,7 @@ def _raw_ids(lm: LanguageModel, text: str) -> list[int]:
     return lm.encode([text], chat_template=False)[0]
 
 
-def _plain_ids(lm: LanguageModel, turns: Sequence[tuple[str, str]]) -> list[int]:
+def _plain_ids(lm: Encoder, turns: Sequence[tuple[str, str]]) -> list[int]:
     """Turns without a template; an answer that begins with a blank goes on in its line."""
     text = ""
     for role, content in turns:
@@ -70,7 +69,7 @@ def _plain_ids(lm: LanguageModel, turns: Sequence[tuple[str, str]]) -> list[int]
     return lm.encode([text.rstrip()], chat_template=False)[0]
 
 
-def _conversation_ids(lm: LanguageModel, turns: Sequence[tuple[str, str]]) -> list[int]:
+def _conversation_ids(lm: Encoder, turns: Sequence[tuple[str, str]]) -> list[int]:
     """Turns through the template, with generation prompt.
 
     Where the template refuses or leaves out a system turn, it begins the first user turn.
@@ -90,6 +89,5 @@ def _conversation_ids(lm: LanguageModel, turns: Sequence[tuple[str, str]]) -> li
     return _templated(lm, [(role, f"{system}{_BREAK}{content}"), *later])
 
 
-def _templated(lm: LanguageModel, turns: Sequence[tuple[str, str]]) -> list[int]:
-    messages = [{"role": role, "content": content} for role, content in turns]
-    return templated(lm.tokenizer, messages, DEFAULT_DATE)
+def _templated(lm: Encoder, turns: Sequence[tuple[str, str]]) -> list[int]:
+    return lm.templated([{"role": role, "content": content} for role, content in turns])

@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 
 from steer_assets.catalog.studies import Study
-from steer_assets.pipeline import freshness, orphaned_runs, partitions, ui_metadata
+from steer_assets.pipeline import freshness, orphaned_runs, partitions, preflight, ui_metadata
 from steer_assets.pipeline.conditions import condition, holds_language_model
 from steer_assets.pipeline.failure_messages import explain
 from steer_assets.pipeline.stage import Produced, Rows, Stage, StageRun, registered
@@ -34,7 +34,7 @@ LANGUAGE_MODEL_POOL = "language_model"
 
 
 class UnusableInputError(RuntimeError):
-    """An input of a stage is missing or damaged."""
+    """An input of a stage is missing or damaged, or the model cannot do what the study asks."""
 
 
 def _verify_inputs(layout: Layout, stage: Stage, key: PartitionKey, study: Study) -> None:
@@ -55,6 +55,13 @@ def _verify_inputs(layout: Layout, stage: Stage, key: PartitionKey, study: Study
             f"out of date under the study {study.study}: {'; '.join(stale)}; "
             "materialise these first, or the whole partition"
         )
+
+
+def _verify_possible(layout: Layout, stage: Stage, key: PartitionKey, study: Study) -> None:
+    """Raise UnusableInputError, in words, where the model cannot do what the study asks of it."""
+    asks = stage.dimensions == ("model", "trait") and holds_language_model(stage)
+    if asks and (refused := preflight.refusal(layout, key, study)):
+        raise UnusableInputError(refused)
 
 
 def _complete(rows: Rows, stage: Stage, key: PartitionKey, run_id: str) -> pl.DataFrame:
@@ -154,6 +161,7 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
         return _result(layout, stage, key, ui_metadata.reused(layout, stage, key, context.log))
     try:
         _verify_inputs(layout, stage, key, study)
+        _verify_possible(layout, stage, key, study)
     except UnusableInputError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     shards = Shards(layout, stage.name, key, _fingerprint(inputs))

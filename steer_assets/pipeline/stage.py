@@ -111,6 +111,8 @@ class StageRun:
         return self.language_models.load(
             self.layout.model(self.model),
             facts["sha256"],
+            facts["tokenizer_sha256"],
+            date=self.study.prompts.date,
             device=numerics.device,
             dtype=dtype or numerics.dtype,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,27 +12,38 @@ from dagster import ConfigurableResource
 if TYPE_CHECKING:
     from steer_assets.lm.model import LanguageModel
 
-_Loaded = tuple[tuple[str, str, str], "LanguageModel"]
+#: Content hashes of weights and tokenizer, the date of prompts, device and number type.
+_Identity = tuple[str, str, datetime.date, str, str]
+_Loaded = tuple[_Identity, "LanguageModel"]
 _loaded: list[_Loaded] = []
 
 
 class LanguageModels(ConfigurableResource):
     """Hands out a model; loading is done once per run because the executor runs in one process."""
 
-    def load(self, folder: Path, sha256: str, *, device: str, dtype: str) -> LanguageModel:
-        """The model in `folder`, whose content hash is `sha256`."""
+    def load(
+        self,
+        folder: Path,
+        sha256: str,
+        tokenizer_sha256: str,
+        *,
+        date: datetime.date,
+        device: str,
+        dtype: str,
+    ) -> LanguageModel:
+        """The model in `folder`, of those content hashes, whose chat template sees `date`."""
         from steer_assets.lm.decoding.memory import small
         from steer_assets.lm.loading import loader
 
-        identity = (sha256, device, dtype)
+        identity = (sha256, tokenizer_sha256, date, device, dtype)
         for known, model in _loaded:
             if known == identity:
                 return model
         # One model in memory at a time, and a small one in each number type that is asked for.
         _loaded[:] = [
-            (known, kept) for known, kept in _loaded if known[0] == sha256 and small(kept)
+            (known, kept) for known, kept in _loaded if known[:3] == identity[:3] and small(kept)
         ]
         gc.collect()  # a model refers to itself, through its hooks
-        model = loader.load(folder, device=device, dtype=dtype)
+        model = loader.load(folder, device=device, dtype=dtype, date=date)
         _loaded.append((identity, model))
         return model

@@ -14,6 +14,8 @@ from steer_assets.encodings import decoded
 Label = Literal["positive", "negative"]
 _LABELS = ("positive", "negative")
 _MOST_BYTES = 16 << 20
+#: Texts of each pole by which a judge is validated: it reads as slowly as it writes.
+_PER_POLE = 60
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,13 @@ def _parse(line: str, where: str) -> LabelledText:
 def is_positive(labelled: Sequence[LabelledText]) -> Bool[np.ndarray, " n"]:
     """True where a text stands for the positive pole."""
     return np.array([text.label == "positive" for text in labelled], dtype=bool)
+
+
+def validation_texts(labelled: Sequence[LabelledText]) -> list[LabelledText]:
+    """As many texts of each pole as a judge is asked about, spread over the file."""
+    chosen: list[LabelledText] = []
+    for pole in ("positive", "negative"):
+        own = [text for text in labelled if text.label == pole]
+        rows = np.unique(np.linspace(0, len(own) - 1, min(_PER_POLE, len(own))).astype(int))
+        chosen += [own[row] for row in rows]
+    return chosen

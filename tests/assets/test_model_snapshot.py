@@ -1,6 +1,6 @@
 """A study in a number type that the model overflows is refused by a sentence."""
 
-from steer_assets.assets.inputs.model_snapshot import dtype_refusal
+from steer_assets.pipeline.preflight import dtype_refusal
 
 
 def test_a_number_type_that_overflows_is_refused_by_name():

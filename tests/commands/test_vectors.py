@@ -60,7 +60,8 @@ def _run(*arguments: object) -> str:
 
 
 def _brought(layout: Layout, layer: int) -> dict[str, np.ndarray]:
-    return external_vectors.read(layout, MODEL, TRAIT, layer)
+    found = external_vectors.read(layout, MODEL, TRAIT, layer)
+    return {name: brought.values for name, brought in found.items()}
 
 
 def test_a_safetensors_round_trip_keeps_every_digit(layout: Layout, tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_numpy_files_and_the_name_of_the_file(layout: Layout, tmp_path: Path) ->
     vector_files.write_npy(file, STORED["L3.base"])
     said = _run("import", file, "--layer", 2)
     assert "L2.external.mine" in said
-    assert "steers blocks [3, 4], not 2" in said
+    assert "steers blocks [3, 4], not block 2" in said
     assert np.array_equal(_brought(layout, 2)["mine"], STORED["L3.base"])
 
 

@@ -228,8 +228,8 @@ def test_files_that_hold_something_else_are_refused(tmp_path: Path) -> None:
     np.save(integers, np.arange(4))
     with pytest.raises(VectorFileError, match="floating-point"):
         read_vectors(integers)
-    with pytest.raises(VectorFileError, match=r"not '\.pt'"):
-        read_vectors(tmp_path / "v.pt")
+    with pytest.raises(VectorFileError, match=r"not '\.txt'"):
+        read_vectors(tmp_path / "v.txt")
     with pytest.raises(FileNotFoundError):
         read_vectors(tmp_path / "none.npy")
 

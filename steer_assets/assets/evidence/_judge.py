@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from steer_assets.pipeline.stage import StageRun
-from steer_assets.scoring.labelled import LabelledText
 
 if TYPE_CHECKING:
     from steer_assets.lm.model import LanguageModel
     from steer_assets.scoring.registry import Judge
 
-#: Labelled texts of each pole by which a judge is validated: it reads as slowly as it writes.
-_PER_POLE = 60
 _YES = ("Yes", " Yes", "yes", " yes", "YES")
 _NO = ("No", " No", "no", " no", "NO")
 
@@ -39,13 +36,3 @@ def _single_tokens(model: LanguageModel, words: tuple[str, ...]) -> tuple[int, .
     """Ids of those words that are one token."""
     ids = [model.tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
     return tuple(sorted({int(own[0]) for own in ids if len(own) == 1}))
-
-
-def validation_texts(labelled: list[LabelledText]) -> list[LabelledText]:
-    """As many texts of each pole as a judge is asked about, spread over the file."""
-    chosen: list[LabelledText] = []
-    for pole in ("positive", "negative"):
-        own = [text for text in labelled if text.label == pole]
-        rows = np.unique(np.linspace(0, len(own) - 1, min(_PER_POLE, len(own))).astype(int))
-        chosen += [own[row] for row in rows]
-    return chosen

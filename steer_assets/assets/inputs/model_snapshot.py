@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +9,7 @@ import polars as pl
 from steer_assets.catalog import catalog
 from steer_assets.catalog.models import ModelSource
 from steer_assets.catalog.studies import Study
+from steer_assets.lm.loading.sources import parts_of
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.files.atomic import sweep_temporaries
 from steer_assets.storage.files.hashing import fingerprint, hash_json
@@ -27,11 +27,17 @@ def _source_file(source: ModelSource) -> Path | None:
     return Path(source.location).expanduser()
 
 
+def _content(path: Path | None) -> str:
+    """What changes when a source does, in any of its parts where it is split."""
+    parts = parts_of(path) if path is not None else []
+    return fingerprint(path) if len(parts) < 2 else hash_json([fingerprint(p) for p in parts])
+
+
 def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
     source = catalog.model_entry(key["model"]).source
     described: dict[str, object] = {"source": source.model_dump(mode="json")}
     if source.kind != "hub":
-        described["content"] = fingerprint(_source_file(source))
+        described["content"] = _content(_source_file(source))
     return {f"models/{key['model']}.yaml": hash_json(described)}
 
 
@@ -90,15 +96,4 @@ def model_snapshot(run: StageRun) -> Produced:
             "finite in": tested.finite_dtypes,
         },
         metrics={"n_parameters": facts.n_parameters},
-    )
-
-
-def dtype_refusal(facts: Mapping[str, object], dtype: str) -> str | None:
-    """Why a study in ``dtype`` cannot use the model whose row of `models` is ``facts``; or None."""
-    finite = str(facts["finite_dtypes"]).split(",")
-    if dtype in finite:
-        return None
-    return (
-        f"{facts['model']} gives values that are not finite in {dtype}; set numerics.dtype of the "
-        f"study to {' or '.join(finite)}"
     )

@@ -44,7 +44,9 @@ def _build(run: StageRun, layer: int, bases: Bases) -> list[families.SteeringVec
     prompts, activations = read_activations(run, layer)
     positive, negative = pair_activations(prompts, activations, "contrast")
     control = base(*pair_activations(prompts, activations, "control"))
-    external = external_vectors.read(run.layout, run.model, run.trait, layer)
+    v = base(positive, negative)
+    brought = external_vectors.read(run.layout, run.model, run.trait, layer)
+    external = {name: vector.scaled(v) for name, vector in brought.items()}
     wanted = (*plan.families, "external") if external else plan.families
     return families.build(
         families.FamilyInputs(

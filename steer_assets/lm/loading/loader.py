@@ -7,6 +7,7 @@ weights are read.
 
 from __future__ import annotations
 
+import datetime
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
+from steer_assets.lm.chat import DEFAULT_DATE
 from steer_assets.lm.errors import LanguageModelError, SnapshotError
-from steer_assets.lm.forward.stepping import shares_prefixes
+from steer_assets.lm.forward import known_ways
 from steer_assets.lm.layout import find_layout
 from steer_assets.lm.loading.reading import pretrained, read
 from steer_assets.lm.loading.snapshots import SnapshotFacts, facts
@@ -69,6 +71,7 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
             del model
         meter.advance(1)
         tested = require_sound(lambda dtype: _opened(work, "auto", dtype), source.location)
+        (work / known_ways.NAME).write_text(tested.stepping)
         found = facts(work)
         work.chmod(0o755)
         for part in work.iterdir():
@@ -83,28 +86,36 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
 
 
 def load(
-    folder: Path, *, device: str = "auto", dtype: str = "float32", threads: int | None = None
+    folder: Path,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    threads: int | None = None,
+    date: datetime.date = DEFAULT_DATE,
 ) -> LanguageModel:
     """Open a snapshot, or any folder of config, safetensors and tokenizer.
 
     ``device`` is "cpu", "cuda", "cuda:1" or "auto" (a GPU where there is one); ``dtype`` float32,
-    bfloat16, float16 or float64; ``threads`` sets torch's thread count for the process.
+    bfloat16, float16 or float64; ``threads`` sets torch's thread count for the process; ``date`` is
+    the one that chat templates see.
     """
     if dtype not in DTYPES:
         raise LanguageModelError(f'dtype "{dtype}" is not one of {", ".join(sorted(DTYPES))}')
     if threads is not None:
         torch.set_num_threads(threads)
     check_folder(folder)
-    lm = _opened(folder, device, dtype)
-    shares_prefixes(lm)  # tried now: its probe must not run inside anybody's hooks
+    lm = _opened(folder, device, dtype, date)
+    known_ways.recall(lm, folder)
     return lm
 
 
-def _opened(folder: Path, device: str, dtype: str) -> LanguageModel:
+def _opened(
+    folder: Path, device: str, dtype: str, date: datetime.date = DEFAULT_DATE
+) -> LanguageModel:
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     with _without_bars():
         model = pretrained(folder, dtype=DTYPES[dtype])
-    return LanguageModel(model.to(place), read_tokenizer(folder))
+    return LanguageModel(model.to(place), read_tokenizer(folder), date)
 
 
 @contextmanager

@@ -48,6 +48,8 @@ def locate(source: Source) -> Path:
         path = _in_package(source.location)
     else:
         path = Path(source.location)
+    if path.is_dir():
+        path = gguf_in(path)
     if source.kind == "gguf" or path.suffix == ".gguf":
         if not path.is_file():
             raise SourceError(f"there is no GGUF file {path}")
@@ -69,6 +71,20 @@ def parts_of(path: Path) -> list[Path]:
         return [path]
     stem, n = path.name[: found.start()], int(found[2])
     return [path.with_name(f"{stem}-{i:05d}-of-{n:05d}.gguf") for i in range(1, n + 1)]
+
+
+def whole_stem(path: Path) -> str:
+    """The name of a GGUF without suffix, and without the number of a part."""
+    return _PART.sub("", path.name).removesuffix(".gguf")
+
+
+def gguf_in(folder: Path) -> Path:
+    """The one split GGUF of a folder without config, by its first part; otherwise the folder."""
+    if (folder / "config.json").exists():
+        return folder
+    found = {parts_of(path)[0] for path in folder.glob("*.gguf")}
+    (first,) = found if len(found) == 1 else (folder,)
+    return first if len(parts_of(first)) > 1 else folder
 
 
 def first_part(path: Path) -> Path:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
+from steer_assets.lm.context import positions
 from steer_assets.lm.errors import LanguageModelError, SelfTestError
 from steer_assets.lm.forward.attention_windows import narrow_windows, smallest_window
+from steer_assets.lm.forward.known_ways import described
 from steer_assets.lm.loading_report import first_line
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.self_test import trials
@@ -32,7 +33,7 @@ class SelfTest:
     ``causal``: logits by later tokens; ``batch``: a row by the rows beside it; ``hook``: steering
     by what it should add; ``prefix``: cached prefixes by plain forwards. ``finite_dtypes`` are the
     number types whose block outputs and logits are all finite, joined by commas; ``n_tokens`` is
-    the length of the longest row tried.
+    the length of the longest row tried. ``stepping`` is the note that `known_ways` reads.
     """
 
     causal: float
@@ -41,6 +42,7 @@ class SelfTest:
     prefix: float
     finite_dtypes: str
     n_tokens: int
+    stepping: str = ""
 
 
 def require_sound(open_as: Callable[[str], LanguageModel], name: str) -> SelfTest:
@@ -55,6 +57,7 @@ def require_sound(open_as: Callable[[str], LanguageModel], name: str) -> SelfTes
                 f"{name} gives values that are not finite in float32; its weights are damaged"
             )
         found = measure(lm, name)
+        stepping = described(lm)
         del lm
     finite = [STUDY_DTYPES[0]]
     for dtype in STUDY_DTYPES[1:]:
@@ -63,7 +66,7 @@ def require_sound(open_as: Callable[[str], LanguageModel], name: str) -> SelfTes
             if trials.is_finite(narrow, _text(narrow)):
                 finite.append(dtype)
             del narrow
-    return SelfTest(*found[:4], finite_dtypes=",".join(finite), n_tokens=found[4])
+    return SelfTest(*found[:4], ",".join(finite), n_tokens=found[4], stepping=stepping)
 
 
 def measure(lm: LanguageModel, name: str) -> tuple[float, float, float, float, int]:
@@ -142,9 +145,7 @@ def _layers(lm: LanguageModel) -> list[int]:
 
 def _longest(lm: LanguageModel) -> int:
     """Positions that the model has; a large number where it does not say."""
-    config: Any = lm.model.config.get_text_config()
-    declared = getattr(config, "max_position_embeddings", None)
-    return declared if isinstance(declared, int) and declared > 0 else 1 << 30
+    return positions(lm.model.config) or 1 << 30
 
 
 def _text(lm: LanguageModel) -> list[int]:

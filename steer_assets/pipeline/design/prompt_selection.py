@@ -11,11 +11,11 @@ from steer_assets.catalog.studies import Study
 from steer_assets.catalog.traits import ENVIRONMENTS
 
 if TYPE_CHECKING:
-    from steer_assets.lm.model import LanguageModel
+    from steer_assets.lm.chat import Encoder
 
 
 def encoded(
-    model: LanguageModel, prompts: pl.DataFrame, *, chat_template: bool = True
+    model: Encoder, prompts: pl.DataFrame, *, chat_template: bool = True
 ) -> list[list[int]]:
     """Token ids of rows of `prompt_sets`: turns and raw texts as what they are."""
     from steer_assets.lm.prompts import Prompt, encode_prompts

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
 from steer_assets.stats import validation
 from steer_assets.stats.sequential.spending import as_fractions, nominal_levels
@@ -51,16 +51,16 @@ def _level_of(p: float, look: int, looks: tuple[float, ...]) -> float:
     """The level whose nominal level at ``look`` is ``p``; it rises with p."""
     if p >= 0.5:
         return 1.0
-    low, high = _LEAST, 1 - 1e-9
-    for _ in range(40):
-        middle = float(np.sqrt(low * high))
-        if nominal_levels(middle, looks)[look] < p:
-            low = middle
-        else:
-            high = middle
-        if high / low < 1 + 1e-6:
-            break
-    return high
+    if look == 0:
+        return float(2 * special.ndtr(special.ndtri(p / 2) * np.sqrt(looks[0]))) if p > 0 else 0.0
+
+    def excess(log_level: float) -> float:
+        return nominal_levels(float(np.exp(log_level)), looks)[look] - p
+
+    low, high = np.log(_LEAST), -1e-9
+    if excess(low) >= 0:
+        return _LEAST
+    return float(np.exp(optimize.brentq(excess, low, high, xtol=1e-8)))
 
 
 def conditional_power(p: float, look: int, looks: Sequence[float], level: float) -> float:

@@ -18,15 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
-from scipy import special
+from scipy import optimize, special
 
 from steer_assets.stats import validation
 
-#: Points of the grid on which densities are integrated, and how far it reaches in each direction.
-_POINTS, _REACH = 801, 9.0
+#: Nodes of the Gauss-Legendre rule that integrates densities, and how far the region reaches.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
+_REACH = 9.0
 
 
 def spent(level: float, fraction: float) -> float:
@@ -40,7 +42,7 @@ def spent(level: float, fraction: float) -> float:
 def as_fractions(looks: Sequence[float]) -> tuple[float, ...]:
     """Information fractions that rise to 1, or a ValueError that says why not."""
     fractions = tuple(float(look) for look in looks)
-    rising = all(a < b for a, b in zip(fractions, fractions[1:], strict=False))
+    rising = all(a < b for a, b in pairwise(fractions))
     if not fractions or not rising or fractions[0] <= 0 or fractions[-1] != 1:
         raise ValueError(f"looks must rise from above 0 to 1, not {list(looks)}")
     return fractions
@@ -63,15 +65,20 @@ def nominal_levels(level: float, looks: tuple[float, ...]) -> tuple[float, ...]:
     validation.level(level)
     increments = np.diff([0.0, *(spent(level, t) for t in fractions)])
     found = [float(increments[0])]
-    grid = np.linspace(-_REACH, _boundary(found[0]), _POINTS)
-    density = _normal(grid)
-    for before, now, increment in zip(fractions, fractions[1:], increments[1:], strict=False):
-        bound = _solve(grid, density, before, now, float(increment))
+    grid, weights = _rule(_boundary(found[0]))
+    mass = weights * _normal(grid)
+    for (before, now), increment in zip(pairwise(fractions), increments[1:], strict=True):
+        bound = _solve(grid, mass, before, now, float(increment))
         found.append(float(special.ndtr(-bound)))
-        new = np.linspace(-_REACH, bound, _POINTS)
-        density = _next_density(new, grid, density, before, now)
-        grid = new
+        new, weights = _rule(bound)
+        mass, grid = weights * _next_density(new, grid, mass, before, now), new
     return tuple(found)
+
+
+def _rule(bound: float) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Nodes and weights on [-_REACH, bound]."""
+    half = (bound + _REACH) / 2
+    return half * (_NODES + 1) - _REACH, half * _WEIGHTS
 
 
 def _boundary(p: float) -> float:
@@ -91,34 +98,29 @@ def _step(before: float, now: float) -> tuple[float, float]:
 def _next_density(
     new: Float[np.ndarray, " m"],
     grid: Float[np.ndarray, " n"],
-    density: Float[np.ndarray, " n"],
+    mass: Float[np.ndarray, " n"],
     before: float,
     now: float,
 ) -> Float[np.ndarray, " m"]:
     """Density of Z_now at ``new`` on the paths that had not stopped before."""
     rho, s = _step(before, now)
     kernel = _normal((new[:, None] - rho * grid) / s) / s
-    return np.asarray(np.trapezoid(kernel * density, grid, axis=1))
+    return np.asarray(kernel @ mass)
 
 
 def _solve(
     grid: Float[np.ndarray, " n"],
-    density: Float[np.ndarray, " n"],
+    mass: Float[np.ndarray, " n"],
     before: float,
     now: float,
     increment: float,
 ) -> float:
-    """The boundary beyond which the next look stops with probability ``increment``, by bisection.
-
-    P(Z_now >= b and not stopped) falls in b.
-    """
+    """The boundary beyond which the next look stops with probability ``increment``."""
     rho, s = _step(before, now)
-    low, high = -_REACH, _REACH
-    for _ in range(60):
-        middle = (low + high) / 2
-        beyond = special.ndtr((rho * grid - middle) / s)
-        if np.trapezoid(beyond * density, grid) > increment:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+
+    def excess(bound: float) -> float:
+        return float(special.ndtr((rho * grid - bound) / s) @ mass) - increment
+
+    if excess(_REACH) >= 0:
+        return _REACH
+    return float(optimize.brentq(excess, -_REACH, _REACH, xtol=1e-10))
