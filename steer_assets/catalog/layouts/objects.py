@@ -88,9 +88,15 @@ def _published(path: Path, name: str, text: str, entry: object) -> Reading:
 
 
 def _neutral(contexts: object) -> dict[str, list[str]]:
-    texts = contexts if isinstance(contexts, list) else []
-    asked = [NEUTRAL.replace(PLACEHOLDER, text) for text in texts if isinstance(text, str)]
-    return {"in_distribution": asked or [NEUTRAL]}
+    lists = contexts if isinstance(contexts, dict) else {"in_distribution": contexts}
+    asked = {
+        str(environment): [
+            NEUTRAL.replace(PLACEHOLDER, text) for text in texts if isinstance(text, str)
+        ]
+        for environment, texts in lists.items()
+        if isinstance(texts, list)
+    }
+    return {"in_distribution": [NEUTRAL], **{name: given for name, given in asked.items() if given}}
 
 
 def _persona_vectors(path: Path, name: str, text: str, value: dict[str, Any]) -> Reading:
