@@ -28,6 +28,11 @@ _TEMPLATES = ("positive_template", "negative_template")
 _PERSONA_FIELDS = (INSTRUCTION, "questions", "eval_prompt", "test")
 
 
+def own_words(text: str) -> str:
+    """A test prompt without the words of `NEUTRAL` around it."""
+    return text.removeprefix(NEUTRAL.removesuffix(PLACEHOLDER))
+
+
 def names(value: object) -> list[str] | None:
     """Traits that a published value defines; None where it names none."""
     traits = value.get(PUBLISHED) if isinstance(value, dict) else None
