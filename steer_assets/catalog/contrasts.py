@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from steer_assets.catalog.contexts import Contexts, placed
+from steer_assets.catalog.environments import Environment
 from steer_assets.catalog.prompts import Said, Strict, Text, Turn, readable, with_answer
 from steer_assets.catalog.sentences import Location, refuse_repeats
 
@@ -31,7 +33,7 @@ class Contrast(Strict):
 
     positive_template: Text
     negative_template: Text
-    contexts: Annotated[tuple[Text, ...], Field(min_length=2)]
+    contexts: Contexts
 
     @field_validator("positive_template", "negative_template")
     @classmethod
@@ -40,21 +42,19 @@ class Contrast(Strict):
             raise ValueError(f"the template must contain {PLACEHOLDER} exactly once")
         return template
 
-    @field_validator("contexts")
-    @classmethod
-    def _contexts_distinct(cls, contexts: tuple[str, ...]) -> tuple[str, ...]:
-        refuse_repeated_texts(contexts)
-        return contexts
-
     @model_validator(mode="after")
     def _poles_differ(self) -> "Contrast":
         if self.positive_template == self.negative_template:
             raise ValueError("positive_template and negative_template are the same")
         return self
 
+    def placed(self) -> Iterator[tuple[Environment, str]]:
+        """Environment and text of every context, in the order of the pairs."""
+        return placed(self.contexts)
+
     def prompts(self) -> Iterator[tuple[Said, Said]]:
         """Positive and negative prompt of every pair: each context in both templates."""
-        for context in self.contexts:
+        for _, context in self.placed():
             yield (
                 self.positive_template.replace(PLACEHOLDER, context),
                 self.negative_template.replace(PLACEHOLDER, context),

@@ -17,12 +17,12 @@ from pathlib import Path
 from steer_assets.catalog import yaml_files
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.layouts import answers, documents, objects, rows, tables
-from steer_assets.catalog.layouts.objects import NEUTRAL
+from steer_assets.catalog.layouts.objects import NEUTRAL, own_words
 from steer_assets.catalog.layouts.reading import Reading
 from steer_assets.catalog.traits import Trait
 from steer_assets.storage.slugs import validate_slug
 
-__all__ = ["NEUTRAL", "SUFFIXES", "Reading", "names", "read", "reading"]
+__all__ = ["NEUTRAL", "SUFFIXES", "Reading", "names", "own_words", "read", "reading"]
 
 SUFFIXES = (".yaml", ".csv", ".tsv", ".jsonl", ".json")
 _TABLES = (".csv", ".tsv")

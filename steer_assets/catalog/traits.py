@@ -1,24 +1,18 @@
 """Traits: a contrast, and neutral test prompts by environment."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from itertools import repeat
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from steer_assets.catalog.contrasts import PLACEHOLDER, AnyContrast
+from steer_assets.catalog.contrasts import PLACEHOLDER, AnyContrast, Contrast
+from steer_assets.catalog.environments import ENVIRONMENTS, Environment
 from steer_assets.catalog.prompts import Prompt, Said, Strict, Text, readable
 from steer_assets.catalog.sentences import refuse_repeats
 from steer_assets.storage.slugs import validate_slug
 
 __all__ = ["ENVIRONMENTS", "PLACEHOLDER", "ControlTrait", "Environment", "Prompt", "Trait"]
-
-Environment = Literal["in_distribution", "topic_shift", "genre_shift", "safety_style"]
-ENVIRONMENTS: tuple[Environment, ...] = (
-    "in_distribution",
-    "topic_shift",
-    "genre_shift",
-    "safety_style",
-)
 
 
 class Poles(Strict):
@@ -61,13 +55,19 @@ class _WithContrast(Strict):
         return validate_slug(trait, "trait")
 
     def pairs(self, role: str) -> Iterator[Prompt]:
-        """Both prompts of every contrast pair, positive first."""
-        for number, sides in enumerate(self.contrast.prompts()):
+        """Both prompts of every contrast pair, positive first, each of its context's environment.
+
+        Pairs that are not made from contexts are in distribution.
+        """
+        environments: Iterator[Environment] = repeat("in_distribution")
+        if isinstance(self.contrast, Contrast):
+            environments = (environment for environment, _ in self.contrast.placed())
+        for number, (sides, environment) in enumerate(
+            zip(self.contrast.prompts(), environments, strict=False)
+        ):
             pair_id = f"{self.trait}-pair-{number:03d}"
             for polarity, said in zip(("positive", "negative"), sides, strict=True):
-                yield Prompt(
-                    f"{pair_id}-{polarity}", "in_distribution", role, pair_id, polarity, said
-                )
+                yield Prompt(f"{pair_id}-{polarity}", environment, role, pair_id, polarity, said)
 
     @property
     def n_pairs(self) -> int:

@@ -2,9 +2,13 @@
 
 import polars as pl
 
+from steer_assets.catalog import trait_files
 from steer_assets.catalog.prompts import checksum
+from steer_assets.catalog.resemblance import MOST, resemblances, series
 from steer_assets.checks.harness import Finding, check
 from steer_assets.pipeline.stage import StageRun
+
+_MOST_SHOWN = 5
 
 
 @check("prompt_sets", blocking=True)
@@ -57,4 +61,35 @@ def prompts_are_paired(stored: StageRun) -> Finding:
     return Finding(True, f"{len(pairs)} pairs, both poles each", {"pairs": len(pairs)})
 
 
-CHECKS = [prompts_are_unique, prompts_are_paired]
+@check("prompt_sets")
+def prompts_say_different_things(stored: StageRun) -> Finding:
+    """No test prompt says nearly what another says, and none are a series from one template."""
+    rows = stored.rows("prompt_sets").filter(pl.col("role") == "test")
+    ids, texts = rows["prompt_id"].to_list(), rows["text"].to_list()
+    words = [trait_files.own_words(text) for text in texts]
+    alike = list(resemblances(words))
+    if alike:
+        pairs = "; ".join(
+            f"{ids[one.first]} and {ids[one.second]} ({one.similarity:.2f}): "
+            f"{texts[one.first][:120]!r} and {texts[one.second][:120]!r}"
+            for one in alike[:_MOST_SHOWN]
+        )
+        return Finding(
+            False,
+            f"{len(alike)} test prompts say nearly the same as an earlier one: {pairs}",
+            {"alike": len(alike)},
+        )
+    frames = series(words)
+    if frames:
+        largest = frames[0]
+        return Finding(
+            False,
+            f'{len(largest.members)} test prompts are "{largest.frame}" with other words for the '
+            f"dots, {ids[largest.members[0]]} and {ids[largest.members[1]]} among them",
+            {"series": len(frames)},
+        )
+    compared = min(len(texts), MOST)
+    return Finding(True, f"{compared} test prompts, no two alike", {"compared": compared})
+
+
+CHECKS = [prompts_are_unique, prompts_are_paired, prompts_say_different_things]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from steer_assets.catalog import catalog, limits, trait_files
+from steer_assets.catalog import catalog, limits, repeated, trait_files
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.layouts import writing
 from steer_assets.catalog.layouts.reading import Reading
@@ -155,6 +155,8 @@ def _told(file: Path, reading: Reading, *, raw: bool = False) -> None:
             f"({markup}), and the model's own template would be put around it; "
             f"`steer traits import {file} --raw` declares them raw, or take the markup out"
         )
+    for sentence in repeated.warnings(file, reading):
+        terminal.say(sentence)
     for sentence in limits.limits(trait):
         terminal.say(f"few: {sentence}")
 

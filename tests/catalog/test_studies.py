@@ -15,7 +15,7 @@ def test_every_shipped_study_is_one_and_asks_for_no_more_than_the_catalog_has(pa
     catalog.control_trait(study.control_trait)
     for name in catalog.trait_keys():
         trait = catalog.trait(name)
-        assert len(trait.contrast.contexts) >= study.prompts.contrast_pairs
+        assert trait.n_pairs >= study.prompts.contrast_pairs
         for environment, wanted in study.prompts.test.items():
             assert len(getattr(trait.test, environment)) >= wanted, (name, environment)
 

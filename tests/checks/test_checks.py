@@ -68,6 +68,14 @@ def _set(column: str, value: object, row: int = 0) -> Change:
          _set("text", "something else"), "checksums"),
         ("prompt_sets", "prompts_are_paired", "prompt_sets",
          _set("polarity", "negative"), "one prompt of each pole"),
+        ("prompt_sets", "prompts_say_different_things", "prompt_sets",
+         lambda f: f.with_columns(text=pl.col("text").replace(
+             "Tell a coworker the meeting moved to three.",
+             "Explain to us why the report is not ready yet.")), "say nearly the same"),
+        ("prompt_sets", "prompts_say_different_things", "prompt_sets",
+         lambda f: f.with_columns(text=pl.when(pl.col("role") == "test").then(
+             pl.format("Write about {}.", pl.int_range(pl.len()) * 7919))
+             .otherwise("text")), "with other words for the dots"),
         ("svd_spectra", "spectra_keep_the_energy", "svd_spectra",
          _set("singular_value", 1e-6), "not sorted"),
         ("svd_spectra", "spectra_keep_the_energy", "svd_spectra",

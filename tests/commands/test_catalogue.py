@@ -98,7 +98,7 @@ def test_a_good_trait_file_is_counted(steer, tmp_path):
     answer = steer("traits", "check", CATALOG / "traits" / "formality.yaml")
     assert answer.code == 0
     trait = catalog.trait("formality")
-    assert f"{len(trait.contrast.contexts)} contrast pairs" in answer.err
+    assert f"{trait.n_pairs} contrast pairs" in answer.err
     assert f"{len(list(trait.tests()))} test prompts" in answer.err
 
 

@@ -42,7 +42,7 @@ def test_markup_is_warned_of_and_raw_prompts_are_offered(steer, brought):
     assert command in said
     answer = steer(*command.split()[1:])
     assert answer.code == 0
-    assert "warning" not in answer.err
+    assert "chat markup" not in answer.err
     prompts = list(catalog.trait("templated").pairs("contrast"))
     assert all(prompt.raw for prompt in prompts)
     assert prompts[0].text == field.TEMPLATED[0]["positive"]
@@ -81,6 +81,19 @@ def test_duplicates_are_named_by_line(steer, tmp_path):
     assert answer.code == 2
     assert f"{file}:4: contrast.pairs.2: is the same as in line 2: 'A | b'" in answer.err
     assert f"{file}:5: contrast.pairs.3: is the same as in line 3: 'd | E'" in answer.err
+
+
+def test_prompts_that_say_nearly_the_same_are_warned_of_and_imported(steer, tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text(
+        "positive,negative,test\na,b,Explain how a lock raises a boat.\n"
+        "d,e,Please explain how a lock raises a boat!\n,,Describe a glacier.\n"
+    )
+    answer = steer("traits", "import", file)
+    assert answer.code == 0
+    assert f"warning: {file}:3: test.in_distribution.1: 'Please explain" in answer.err
+    assert answer.err.count("warning") == 1
+    assert len(list(catalog.trait("mine").tests())) == 3
 
 
 def test_what_so_few_cannot_estimate_is_said(steer, tmp_path):

@@ -28,6 +28,11 @@ _TEMPLATES = ("positive_template", "negative_template")
 _PERSONA_FIELDS = (INSTRUCTION, "questions", "eval_prompt", "test")
 
 
+def own_words(text: str) -> str:
+    """A test prompt without the words of `NEUTRAL` around it."""
+    return text.removeprefix(NEUTRAL.removesuffix(PLACEHOLDER))
+
+
 def names(value: object) -> list[str] | None:
     """Traits that a published value defines; None where it names none."""
     traits = value.get(PUBLISHED) if isinstance(value, dict) else None
@@ -88,9 +93,15 @@ def _published(path: Path, name: str, text: str, entry: object) -> Reading:
 
 
 def _neutral(contexts: object) -> dict[str, list[str]]:
-    texts = contexts if isinstance(contexts, list) else []
-    asked = [NEUTRAL.replace(PLACEHOLDER, text) for text in texts if isinstance(text, str)]
-    return {"in_distribution": asked or [NEUTRAL]}
+    lists = contexts if isinstance(contexts, dict) else {"in_distribution": contexts}
+    asked = {
+        str(environment): [
+            NEUTRAL.replace(PLACEHOLDER, text) for text in texts if isinstance(text, str)
+        ]
+        for environment, texts in lists.items()
+        if isinstance(texts, list)
+    }
+    return {"in_distribution": [NEUTRAL], **{name: given for name, given in asked.items() if given}}
 
 
 def _persona_vectors(path: Path, name: str, text: str, value: dict[str, Any]) -> Reading:

@@ -3,8 +3,8 @@
 A row may be:
 
 - a contrast pair: `positive`, `negative`, each after its own system turn where
-  `positive_system`, `negative_system` are there; or a `context`, and in one row
-  `positive_template` and `negative_template`, each with `{context}` once;
+  `positive_system`, `negative_system` are there; or a `context`, with its `environment` if it has
+  one, and in one row `positive_template` and `negative_template`, each with `{context}` once;
 - a question with two answers: `question`, `answer_matching_behavior` and
   `answer_not_matching_behavior` (or `matching`, `not_matching`), after `system`;
 - a test prompt, which asks for neither pole: `test`, and its `environment` (`in_distribution` where
@@ -26,6 +26,7 @@ from steer_assets.catalog.layouts.tables import Row
 from steer_assets.catalog.sentences import Location
 from steer_assets.catalog.traits import ENVIRONMENTS
 
+IN_DISTRIBUTION = "in_distribution"
 _SIDES = ("positive", "negative")
 _SYSTEMS = ("positive_system", "negative_system")
 _NAMES = ("title", "description", "positive_pole", "negative_pole")
@@ -46,6 +47,8 @@ class Draft:
         self.poles = {"positive": "positive", "negative": "negative"}
         self.pairs: list[dict[str, Any]] = []
         self.contexts: list[str] = []
+        self.placed: dict[str, list[str]] = {}
+        self.are_placed = False
         self.templates: dict[str, str] = {}
         self.answers = answers.Answers(path)
         self.tests: dict[str, list[Any]] = {}
@@ -73,8 +76,7 @@ class Draft:
         if any(side in row for side in (*_SIDES, *_SYSTEMS)):
             self._add_pair(line, row, raw)
         if "context" in row:
-            self.lines["contrast", "contexts", len(self.contexts)] = line
-            self.contexts.append(row["context"])
+            self._add_context(line, row)
         self._add_test(line, row, raw)
         self._add_names(line, row)
 
@@ -113,15 +115,32 @@ class Draft:
             raise self._refuse(line, f"{field}: expected text beside raw, or beside a system turn")
         return value
 
-    def _add_test(self, line: int, row: dict[str, Any], raw: bool) -> None:
-        if "test" not in row:
-            if "environment" in row:
-                raise self._refuse(line, "environment: without a test prompt that it belongs to")
-            return
-        environment = row.get("environment", "in_distribution")
+    def _add_context(self, line: int, row: dict[str, Any]) -> None:
+        """The environment of a row that has a test prompt, too, is that of the test prompt."""
+        named = "environment" in row and "test" not in row
+        environment = self._environment(line, row) if named else IN_DISTRIBUTION
+        group = self.placed.setdefault(environment, [])
+        self.lines["contrast", "contexts", environment, len(group)] = line
+        self.lines["contrast", "contexts", len(self.contexts)] = line
+        group.append(row["context"])
+        self.contexts.append(row["context"])
+        self.are_placed |= named
+
+    def _environment(self, line: int, row: dict[str, Any]) -> str:
+        environment: str = row.get("environment", IN_DISTRIBUTION)
         if environment not in ENVIRONMENTS:
             known = ", ".join(ENVIRONMENTS)
             raise self._refuse(line, f"environment: {environment!r} is none of {known}")
+        return environment
+
+    def _add_test(self, line: int, row: dict[str, Any], raw: bool) -> None:
+        if "test" not in row:
+            if "environment" in row and "context" not in row:
+                raise self._refuse(
+                    line, "environment: without a test prompt or a context that it belongs to"
+                )
+            return
+        environment = self._environment(line, row)
         prompts = self.tests.setdefault(environment, [])
         self.lines["test", environment, len(prompts)] = line
         prompts.append(self._said(line, row, "test", raw))
@@ -166,7 +185,8 @@ class Draft:
         if self.answers.given:
             return self.answers.contrast(self.tests, self.lines)
         if templated:
-            return {**self.templates, "contexts": self.contexts}, ()
+            contexts = self.placed if self.are_placed else self.contexts
+            return {**self.templates, "contexts": contexts}, ()
         return {"pairs": self.pairs}, ()
 
     def line_of(self, location: Location) -> int:

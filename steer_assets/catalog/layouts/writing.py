@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from steer_assets.catalog.contrasts import ContrastPairs, Pair
+from steer_assets.catalog.contrasts import Contrast, ContrastPairs, Pair
 from steer_assets.catalog.limits import MARKUP
 from steer_assets.catalog.prompts import Raw, Said, readable
 from steer_assets.catalog.traits import ENVIRONMENTS, Trait
@@ -24,19 +24,31 @@ def file_of(trait: Trait) -> tuple[str, str]:
 
 
 def _rows(trait: Trait, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The rows of `layouts/rows.py`; contrasts of other forms become pairs."""
+    """The rows of `layouts/rows.py`; contrasts without contexts become pairs."""
     yield {
         "title": trait.title,
         "description": trait.description,
         "positive_pole": trait.poles.positive,
         "negative_pole": trait.poles.negative,
     }
-    pairs = (Pair(positive=p, negative=n) for p, n in trait.contrast.prompts())
-    for pair in pairs:
-        yield pair.model_dump(mode="json")
+    yield from _contrast_rows(trait)
     for environment in ENVIRONMENTS:
         for said in value["test"].get(environment, ()):
             yield {"test": said, "environment": environment}
+
+
+def _contrast_rows(trait: Trait) -> Iterator[dict[str, Any]]:
+    contrast = trait.contrast
+    if isinstance(contrast, Contrast):
+        yield {
+            "positive_template": contrast.positive_template,
+            "negative_template": contrast.negative_template,
+        }
+        for environment, context in contrast.placed():
+            yield {"context": context, "environment": environment}
+        return
+    for positive, negative in contrast.prompts():
+        yield Pair(positive=positive, negative=negative).model_dump(mode="json")
 
 
 def raw(trait: Trait) -> Trait:

@@ -1,0 +1,66 @@
+"""Contexts of a contrast: a list, or lists by environment as the test prompts have them.
+
+Contexts without an environment are in distribution: v is made from the first ones.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from steer_assets.catalog.environments import ENVIRONMENTS, Environment
+from steer_assets.catalog.prompts import Strict, Text
+from steer_assets.catalog.sentences import refuse_repeats
+
+#: Forms of contexts as pydantic's error locations tag them; no field can be called so.
+_LIST, _PLACED = "<contexts>", "<environments>"
+
+
+class PlacedContexts(Strict):
+    """Contexts by environment; two at least in all."""
+
+    in_distribution: tuple[Text, ...] = ()
+    topic_shift: tuple[Text, ...] = ()
+    genre_shift: tuple[Text, ...] = ()
+    safety_style: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _two_and_distinct(self) -> "PlacedContexts":
+        lists = {environment: getattr(self, environment) for environment in ENVIRONMENTS}
+        if sum(map(len, lists.values())) < 2:
+            raise ValueError("one context is one pair; two are needed")
+        refuse_repeats(
+            ((environment, number), text)
+            for environment, texts in lists.items()
+            for number, text in enumerate(texts)
+        )
+        return self
+
+
+def _distinct(contexts: tuple[str, ...]) -> tuple[str, ...]:
+    refuse_repeats(((number,), text) for number, text in enumerate(contexts))
+    return contexts
+
+
+def _form(value: Any) -> str:
+    return _PLACED if isinstance(value, dict | PlacedContexts) else _LIST
+
+
+ListedContexts = Annotated[tuple[Text, ...], Field(min_length=2), AfterValidator(_distinct)]
+Contexts = Annotated[
+    Annotated[ListedContexts, Tag(_LIST)] | Annotated[PlacedContexts, Tag(_PLACED)],
+    Discriminator(_form),
+]
+
+
+def placed(
+    contexts: tuple[str, ...] | PlacedContexts,
+) -> Iterator[tuple[Environment, str]]:
+    """Environment and text of every context, environment by environment."""
+    if isinstance(contexts, PlacedContexts):
+        for environment in ENVIRONMENTS:
+            for text in getattr(contexts, environment):
+                yield environment, text
+    else:
+        for text in contexts:
+            yield "in_distribution", text

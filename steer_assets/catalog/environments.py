@@ -1,0 +1,11 @@
+"""The four environments that prompts of a trait are written for."""
+
+from typing import Literal
+
+Environment = Literal["in_distribution", "topic_shift", "genre_shift", "safety_style"]
+ENVIRONMENTS: tuple[Environment, ...] = (
+    "in_distribution",
+    "topic_shift",
+    "genre_shift",
+    "safety_style",
+)
