@@ -68,7 +68,7 @@ statistics: {{n_boot: 200}}
 """
 
 
-def _tokenizer() -> Any:
+def tokenizer() -> Any:
     import transformers as tf
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -106,7 +106,7 @@ def write_model(folder: Path, *, seed: int = 3) -> Path:
     work.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(work, ignore_errors=True)
     tf.AutoModelForCausalLM.from_config(config).save_pretrained(work)
-    _tokenizer().save_pretrained(work)
+    tokenizer().save_pretrained(work)
     work.rename(folder)
     return folder
 
@@ -129,7 +129,7 @@ def write_scorer(folder: Path) -> Path:
         label2id={"against": 0, "for": 1},
     )
     tf.BertForSequenceClassification(config).save_pretrained(folder)
-    _tokenizer().save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
     return folder
 
 

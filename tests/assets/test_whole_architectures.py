@@ -1,0 +1,66 @@
+"""The whole graph on tiny random models of every block kind: a verdict each, or one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers as tf
+
+from steer_assets.automation.runner import materialise
+from steer_assets.catalog import catalog
+from steer_assets.storage.files.parquet import read_part
+from tests.finished import one_thread
+from tests.lm import architectures, conftest
+from tests.tiny import MODEL, STUDY, few_figures, living_in, make_world, tokenizer, write_scorer
+
+TRAIT = "formality"
+#: Sizes of the tokenizer that spells bytes, and of the prompts that it makes.
+_SIZES = {conftest.VOCAB: 259, 128: 1024}
+REFUSED = {"gemma3n": "Gemma3nTextDecoderLayer"}
+#: As the tests of whole models in `tests/lm` build them, and every further block kind.
+NAMES = [*conftest.CONFIGS, *architectures.CONFIGS]
+
+pytestmark = pytest.mark.faults
+
+
+def _config(name: str) -> Any:
+    if name in conftest.CONFIGS:
+        config = conftest.CONFIGS[name]()
+    else:
+        kind, settings = architectures.CONFIGS[name]
+        config = getattr(tf, kind)(**settings)
+    sized = ("vocab_size", "vocab_size_per_layer_input", "max_position_embeddings", "n_positions")
+    for field in (*sized, "context_length"):
+        if (value := getattr(config, field, None)) in _SIZES:
+            setattr(config, field, _SIZES[value])
+    return config
+
+
+def _write(name: str, folder: Path) -> Path:
+    tf.set_seed(3)
+    tf.AutoModelForCausalLM.from_config(_config(name)).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_gets_its_verdict_or_one_sentence(
+    tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = _write(name, tmp_path / "source")
+    world = make_world(tmp_path / "world", source=source, scorer=write_scorer(tmp_path / "scorer"))
+    with living_in(world), few_figures(), one_thread():
+        if name in REFUSED:
+            with pytest.raises(Exception, match=REFUSED[name]) as refusal:
+                materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY))
+            assert "\n" not in str(refusal.value)
+            assert not world.layout.model(MODEL).exists()
+            return
+        materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY))
+    key = {"model": MODEL, "trait": TRAIT}
+    verdicts = read_part(world.layout.part("equivalence_reports", key))["verdict"].to_list()
+    assert verdicts
+    assert set(verdicts) <= {"equivalent", "different", "inconclusive", "untestable"}
+    assert world.layout.pair_file("reports", MODEL, TRAIT, ".html").exists()
