@@ -5,13 +5,16 @@ Its tokenizer spells bytes, so that every prompt of the catalog gives other toke
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -178,12 +181,32 @@ def _few_labelled(trait: str) -> str:
     return "".join(f"{line}\n" for group in chosen for line in group)
 
 
+@cache
+def _databases() -> Path:
+    """Empty databases of MLflow and Dagster, made once: their migrations take five seconds."""
+    import dagster as dg
+    import mlflow
+
+    root = Path(tempfile.mkdtemp(prefix="steer-databases-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    home = root / "home"
+    home.mkdir()
+    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", home)
+    tracking = Layout(root).tracking_database
+    mlflow.MlflowClient(tracking_uri=f"sqlite:///{tracking}").search_experiments()
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.get_runs_count()
+    return root
+
+
 def make_world(root: Path, *, scorer: Path, source: Path | None = None) -> World:
     """A fresh world that knows the tiny study, and the tiny model where `source` is its folder."""
     world = World(root)
-    home = root / "home"
-    home.mkdir(parents=True)
-    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", home)
+    empty = _databases()
+    shutil.copytree(empty / "home", root / "home")
+    tracking = world.layout.tracking_database
+    tracking.parent.mkdir(parents=True)
+    shutil.copy(Layout(empty).tracking_database, tracking)
     catalog = root / "data" / "catalog"
     (catalog / "studies").mkdir(parents=True)
     (catalog / "models").mkdir(parents=True)

@@ -50,8 +50,8 @@ def room(world: World) -> Iterator[int]:
     lm = encoder_of(world.layout.model(MODEL), DEFAULT_DATE)
     prompts = read_part(world.layout.part("prompt_sets", {"trait": TRAIT}))
     study = catalog.study(STUDY)
-    tests = preflight.selection.generation_tests(prompts, study)
-    longest = max(len(ids) for ids in preflight.selection.encoded(lm, tests))
+    tests = preflight.prompt_selection.generation_tests(prompts, study)
+    longest = max(len(ids) for ids in preflight.prompt_selection.encoded(lm, tests))
     before = (world.layout.model(MODEL) / "config.json").read_text()
     yield longest + NEW
     (world.layout.model(MODEL) / "config.json").write_text(before)
