@@ -93,7 +93,7 @@ def estimate(
 def mean_d(pairs: Sequence[tuple[int, int]], *, absolute: bool) -> Statistic:
     """Mean over `pairs` of arms (a, b) of d = (mean a - mean b) / sqrt((var a + var b) / 2).
 
-    Over texts, variances with ddof 0, as ``published.cohens_d``; with ``absolute`` the mean of |d|.
+    Over texts, variances with ddof 0, as published; with ``absolute`` the mean of |d|.
     """
 
     def statistic(arms: Sequence[np.ndarray]) -> np.ndarray:
