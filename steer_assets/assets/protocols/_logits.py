@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from steer_assets.assets.protocols._measured import Measured
+from steer_assets.geometry.vector_ids import base_id
 from steer_assets.pipeline.design import prompt_selection, protocol_sites, random_streams
 from steer_assets.pipeline.design.protocol_settings import Setting
 from steer_assets.pipeline.design.protocol_sites import MATCHED, UNMATCHED, Site, site_of
@@ -58,7 +59,7 @@ def divergences(run: StageRun, layer: int) -> Divergences:
         (v,), *lengths = (
             read_site(run, site, ids)
             for ids in (
-                [f"L{layer}.base"],
+                [base_id(layer)],
                 protocol_sites.orthogonal_ids(run.study, UNMATCHED, layer),
                 protocol_sites.orthogonal_ids(run.study, MATCHED, layer),
             )

@@ -17,6 +17,7 @@ from steer_assets.assets.protocols._protocol_scores import (
     ProtocolScores,
 )
 from steer_assets.catalog.traits import ENVIRONMENTS
+from steer_assets.geometry.vector_ids import base_id
 from steer_assets.pipeline.design import protocol_sites, random_streams
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.design.comparisons import POOLED
@@ -54,7 +55,7 @@ class Question:
     @property
     def base(self) -> Arm:
         """v at the headline dose."""
-        return Arm(f"L{self.layer}.base", self.dose)
+        return Arm(base_id(self.layer), self.dose)
 
     def perpendicular(self, alpha: float) -> list[Arm]:
         """v + v_perp of every seed, long as published or as long as v."""
