@@ -7,7 +7,6 @@ prompts helped and hurt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,15 +16,7 @@ from scipy import stats
 
 from steer_assets.stats import validation
 from steer_assets.stats.intervals import bootstrap
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """A correlation with its interval."""
-
-    value: float
-    low: float
-    high: float
+from steer_assets.stats.validation import Estimate
 
 
 def correlation(
@@ -36,7 +27,7 @@ def correlation(
     level: float = 0.95,
     n_boot: int = 2000,
     rng: np.random.Generator,
-) -> Agreement:
+) -> Estimate:
     """Correlation of two scorers over the same texts.
 
     Args:
@@ -59,7 +50,7 @@ def correlation(
     statistic = _pearson if method == "pearson" else _spearman
     parts = np.stack([first, second], axis=1)
     interval = bootstrap.bca(parts, statistic, level=level, n_boot=n_boot, rng=rng, vectorized=True)
-    return Agreement(float(statistic(parts[None])[0]), interval.low, interval.high)
+    return Estimate(float(statistic(parts[None])[0]), interval.low, interval.high)
 
 
 def kappa_on_signs(x: ArrayLike, y: ArrayLike, *, dead_zone: float = 0.0) -> float:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from steer_assets.stats.effects import effect_sizes
-from steer_assets.stats.intervals.stratified import Arms, Estimate, estimate, mean_d, mean_share
+from steer_assets.stats.intervals.stratified import Arms, estimate, mean_d, mean_share
+from steer_assets.stats.validation import Estimate
 from steer_assets.stats.verdicts import published
 
 from .reference import cohens_d

@@ -17,7 +17,8 @@ from steer_assets.pipeline.design.protocol_settings import Setting
 from steer_assets.pipeline.design.protocol_sites import MATCHED, UNMATCHED, Site, site_of
 from steer_assets.pipeline.design.site_vectors import read_site
 from steer_assets.pipeline.stage import StageRun
-from steer_assets.stats.intervals.stratified import Arms, Estimate, estimate
+from steer_assets.stats.intervals.stratified import Arms, estimate
+from steer_assets.stats.validation import Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.design.comparisons import POOLED
 from steer_assets.pipeline.design.protocol_settings import Setting
 from steer_assets.pipeline.design.protocol_sites import MATCHED, UNMATCHED
-from steer_assets.stats.intervals.stratified import Arms, Estimate, estimate, mean_d, mean_share
+from steer_assets.stats.intervals.stratified import Arms, estimate, mean_d, mean_share
+from steer_assets.stats.validation import Estimate
 from steer_assets.stats.verdicts import published
 from steer_assets.stats.verdicts.equivalence import difference_p
 

@@ -21,6 +21,7 @@ from jaxtyping import Float
 
 from steer_assets.stats import validation
 from steer_assets.stats.intervals import bootstrap
+from steer_assets.stats.validation import Estimate
 
 #: Scores of one arm [prompts, samples] in one stratum.
 Table = Float[np.ndarray, "n m"]
@@ -29,15 +30,6 @@ Statistic = Callable[[Sequence[np.ndarray]], np.ndarray]
 
 
 _ROUNDING = 100 * np.finfo(float).eps  # of a score
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number with its interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
