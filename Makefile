@@ -40,6 +40,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 # Two processes of one thread each, the run on real weights first in one of them. Two with as many
 # threads as cores have been seen not to end: likely, their threads wait for one another.

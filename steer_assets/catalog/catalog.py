@@ -61,7 +61,8 @@ def _file(room: str, what: str, name: str) -> Path:
     return _only(name, files[name])
 
 
-def _keys(room: str) -> list[str]:
+def keys(room: str) -> list[str]:
+    """Names in a folder of the catalog; raises CatalogError for one that is no key, or repeated."""
     files = _files(room)
     for name, paths in files.items():
         _only(name, paths)
@@ -74,7 +75,7 @@ def _read(room: str, what: str, field: str, name: str, model: type[Entry]) -> En
 
 def model_keys() -> list[str]:
     """Keys of all catalogued models."""
-    return _keys("models")
+    return keys("models")
 
 
 def model_names() -> list[str]:
@@ -84,12 +85,7 @@ def model_names() -> list[str]:
 
 def trait_keys() -> list[str]:
     """Keys of all catalogued traits."""
-    return _keys("traits")
-
-
-def study_keys() -> list[str]:
-    """Keys of all studies."""
-    return _keys("studies")
+    return keys("traits")
 
 
 def model_entry(model: str) -> ModelEntry:
@@ -110,11 +106,6 @@ def trait(name: str) -> Trait:
 def control_trait(name: str) -> ControlTrait:
     """One control direction; raises CatalogError if unknown or malformed."""
     return _read("controls", "control trait", "trait", name, ControlTrait)
-
-
-def scorer_keys() -> list[str]:
-    """Keys of all scorers."""
-    return _keys("scorers")
 
 
 def scorer_entry(name: str) -> ScorerEntry:

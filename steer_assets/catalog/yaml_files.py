@@ -1,14 +1,13 @@
 """YAML into validated models, with errors that point at a line.
 
-The safe loader builds the value; the same text composed into nodes gives the line of every field,
-so that a pydantic error location becomes `file:line: field: what was expected`.
+The nodes that the value is built from give the line of every field, so that a
+pydantic error location becomes `file:line: field: what was expected`.
 """
 
 import stat
-from collections.abc import Iterator
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -23,10 +22,10 @@ Model = TypeVar("Model", bound=BaseModel)
 MOST_YAML = 1 << 19
 #: Rows and JSON are read a thousand times faster.
 _MOST_BYTES = 16 << 20
-#: Values of a document with all of its aliases written out.
-_MOST_VALUES = 100_000
 #: Numbers and dates; base 60, which YAML has, takes a time that grows with the square.
 _LONGEST_NUMBER = 100
+_QUOTES = "text that looks like one needs quotes"
+_NO_ALIAS = "names are not looked up: write out what it stands for, or put the text in quotes"
 
 
 def _line(node: yaml.Node | None, location: Location) -> int:
@@ -64,89 +63,53 @@ def lines_of(text: str, root: Location) -> LineOf:
     return lambda location: _line(node(), (*root, *location))
 
 
-def _children(node: yaml.Node) -> list[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        return [child for pair in node.value for child in pair]
-    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+class _Refused(yaml.MarkedYAMLError):
+    """What YAML allows, and a file of the catalog does not."""
 
 
-def _every(node: yaml.Node | None) -> Iterator[yaml.Node]:
-    """Every node of a document, once; YAML's aliases can make it a graph, even with cycles."""
-    waiting = [] if node is None else [node]
-    seen: set[int] = set()
-    while waiting:
-        node = waiting.pop()
-        if id(node) not in seen:
-            seen.add(id(node))
-            yield node
-            waiting += _children(node)
+class _Loader(yaml.SafeLoader):
+    """Refuses, with a line, what a few bytes can make large, and what hides a part of the file."""
 
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise _Refused(None, None, f"*{event.anchor}: {_NO_ALIAS}", event.start_mark)
+        return super().compose_node(parent, index)
 
-def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many values a node holds when every alias is replaced by what it stands for."""
-    if id(node) not in known:
-        known[id(node)] = 1  # a cycle is found where the value is validated
-        known[id(node)] += sum(_written_out(child, known) for child in _children(node))
-    return known[id(node)]
+    def compose_scalar_node(self, anchor: dict[Any, yaml.Node]) -> yaml.ScalarNode:
+        node = super().compose_scalar_node(anchor)
+        if not node.tag.endswith(":str") and len(node.value) > _LONGEST_NUMBER:
+            said = f"file: a number or date of {len(node.value)} characters; {_QUOTES}"
+            raise _Refused(None, None, said, node.start_mark)
+        return node
 
-
-def _refuse_bombs(path: Path, document: yaml.Node | None) -> None:
-    """Few bytes can stand for more values, or a longer number, than a machine has room for."""
-    if document is not None and _written_out(document, {}) > _MOST_VALUES:
-        raise CatalogError(f"{path}:1: file: its aliases stand for more than {_MOST_VALUES} values")
-    for node in _every(document):
-        text = isinstance(node, yaml.ScalarNode) and node.tag.endswith(":str")
-        if isinstance(node, yaml.ScalarNode) and not text and len(node.value) > _LONGEST_NUMBER:
-            line = node.start_mark.line + 1
-            raise CatalogError(
-                f"{path}:{line}: file: a number or date of {len(node.value)} characters; "
-                "text that looks like one needs quotes"
-            )
-
-
-def _refuse_repeated_fields(path: Path, document: yaml.Node | None) -> None:
-    """YAML loaders keep the last of two fields of one name, and say nothing."""
-    for mapping in _every(document):
-        if not isinstance(mapping, yaml.MappingNode):
-            continue
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
         lines: dict[str, int] = {}
-        for key, _ in mapping.value:
+        for key, _ in node.value:
             line = key.start_mark.line + 1
             if isinstance(key, yaml.ScalarNode) and lines.setdefault(key.value, line) != line:
-                raise CatalogError(
-                    f"{path}:{line}: {key.value}: is given twice, first in line {lines[key.value]}"
-                )
-
-
-def _value(node: yaml.Node | None) -> object:
-    """What the nodes stand for; the text is not parsed again."""
-    loader = yaml.SafeLoader("")
-    try:
-        return None if node is None else loader.construct_document(node)
-    finally:
-        loader.dispose()
+                said = f"{key.value}: is given twice, first in line {lines[key.value]}"
+                raise _Refused(None, None, said, key.start_mark)
+        return node
 
 
 def _load(text: str, path: Path) -> tuple[yaml.Node | None, object]:
     """The nodes of a YAML text, which know their lines, and its value."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        _refuse_bombs(path, node)
-        _refuse_repeated_fields(path, node)
-        return node, _value(node)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        return node, None if node is None else loader.construct_document(node)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise CatalogError(
             f"{path}:{line}: not valid YAML: the character {chr(error.character)!r} is not allowed"
         ) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else 1
-        problem = getattr(error, "problem", None) or str(error)
-        raise CatalogError(f"{path}:{line}: not valid YAML: {problem}") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+        what = "" if isinstance(error, _Refused) else "not valid YAML: "
+        raise CatalogError(f"{path}:{line}: {what}{error.problem}") from error
     except (ValueError, RecursionError) as error:  # e.g. an impossible date, or bottomless nesting
-        if isinstance(error, CatalogError):
-            raise
         raise CatalogError(f"{path}:1: not valid YAML: {error}") from error
 
 

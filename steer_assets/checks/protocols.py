@@ -7,8 +7,9 @@ import polars as pl
 
 from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.checks.harness import Finding, check
+from steer_assets.geometry.vector_ids import NONE_ID, base_id
 from steer_assets.pipeline.design import prompt_selection, protocol_sites
-from steer_assets.pipeline.design.arms import NONE_ID, arms_by_environment
+from steer_assets.pipeline.design.arms import arms_by_environment
 from steer_assets.pipeline.design.protocol_settings import AS_PUBLISHED, TOUCHED
 from steer_assets.pipeline.design.protocol_settings import CONTROLLED as CONTROLLED_SETTING
 from steer_assets.pipeline.design.site_vectors import read_site
@@ -72,7 +73,7 @@ def protocol_vectors_are_what_they_are_called(stored: StageRun) -> Finding:
             if hashlib.sha256(vector.tobytes()).hexdigest() != row["sha256"]:
                 return Finding(False, f"{name} is not the vector that its row was written for")
             if row["family"] == "orthogonal":
-                base = by_id[f"L{row['layer']}.base"]
+                base = by_id[base_id(row["layer"])]
                 cosine = abs(float(vector @ base) / (norm * float(np.linalg.norm(base))))
                 worst = max(worst, cosine)
                 if cosine > 1e-8:

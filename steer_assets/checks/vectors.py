@@ -5,8 +5,8 @@ import polars as pl
 
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.checks.harness import Finding, check
+from steer_assets.geometry.vector_ids import NONE_ID
 from steer_assets.pipeline.design import prompt_selection
-from steer_assets.pipeline.design.arms import NONE_ID
 from steer_assets.pipeline.stage import StageRun
 
 #: Families of the base vector's norm.

@@ -17,6 +17,7 @@ from steer_assets.catalog.errors import CatalogError, UnknownNameError
 from steer_assets.catalog.layers import resolve_layer
 from steer_assets.commands import terminal, vector_notes
 from steer_assets.commands.options import Json, Model, Trait
+from steer_assets.geometry.vector_ids import EXTERNAL, VectorId, base_id
 from steer_assets.paths import data_folder
 from steer_assets.storage.files.parquet import read_part
 from steer_assets.storage.files.tensors import read_vectors
@@ -91,9 +92,9 @@ def import_vector(
     path = external_vectors.add(layout, model, trait, key, values, asked)
     stored = _stored(layout, model, trait)
     for block, (found, checked) in chosen.items():
-        base = stored.get(f"L{block}.base")
+        base = stored.get(base_id(block))
         norms = vector_notes.norms(external_vectors.Brought(checked, asked), base)
-        terminal.say(f"{found.name} of {file} is L{block}.external.{key}: {norms}")
+        terminal.say(f"{found.name} of {file} is {VectorId(block, EXTERNAL, key)}: {norms}")
     terminal.say(f"stored    {path}")
     own = _model_type(layout, model)
     vector_notes.warn_of_architecture([found for found, _ in chosen.values()], model, own)
@@ -192,7 +193,7 @@ def list_vectors(model: Model, trait: Trait, json: Json = False) -> None:
     facts = _facts(layout, model, trait)
     rows = [
         {
-            "vector": f"L{layer}.external.{name}",
+            "vector": str(VectorId(layer, EXTERNAL, name)),
             "norm": float(np.linalg.norm(brought.values)),
             "scale": brought.scale,
         }

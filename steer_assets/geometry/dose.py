@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from steer_assets.geometry.errors import DegenerateError, GeometryError, ShapeError
+from steer_assets.geometry.errors import GeometryError, ShapeError
 from steer_assets.geometry.validation import as_direction, as_form, as_vector, length
 
 # Below this a divergence of float32 logits is rounding of the logits, not a measurement.
@@ -26,15 +26,6 @@ class Radius:
 
     value: float
     reached: bool
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Median |log(predicted / measured)| over `n` arms; `n_dropped` were below `KL_FLOOR`."""
-
-    median_abs_log_ratio: float
-    n: int
-    n_dropped: int
 
 
 def predicted_radius(
@@ -91,23 +82,6 @@ def measured_radius(
     x = np.log(divergence[i - 1 : i + 1])
     share = (np.log(tolerance) - x[0]) / (x[1] - x[0])
     return Radius(float(t[i - 1] * (t[i] / t[i - 1]) ** share), reached=True)
-
-
-def calibration(
-    predicted: Float[np.ndarray, " m"], measured: Float[np.ndarray, " m"]
-) -> Calibration:
-    """How well predicted KL [m] agrees with measured KL [m].
-
-    Arms where either is below `KL_FLOOR` are dropped and counted. Raises `ShapeError` for unequal
-    lengths, `DegenerateError` when no arm is left.
-    """
-    expected = as_vector(predicted, "predicted KL")
-    seen = as_vector(measured, "measured KL", width=expected.shape[0])
-    kept = (expected >= KL_FLOOR) & (seen >= KL_FLOOR)
-    if not kept.any():
-        raise DegenerateError(f"none of {expected.shape[0]} arms has a KL of {KL_FLOOR} or more")
-    ratios = np.abs(np.log(expected[kept] / seen[kept]))
-    return Calibration(float(np.median(ratios)), int(kept.sum()), int((~kept).sum()))
 
 
 def quadratic_limit(

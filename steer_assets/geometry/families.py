@@ -46,7 +46,7 @@ def build(
     vectors = []
     for family in plan.families:
         for draft in FAMILIES[family](inputs, plan, v):
-            vector_id = f"L{inputs.layer}.{draft.suffix}"
+            vector_id = str(draft.vector_id(inputs.layer))
             try:
                 values = draft.make()
             except DegenerateError as error:
@@ -56,7 +56,7 @@ def build(
                 continue
             vectors.append(
                 SteeringVector(
-                    vector_id, draft.family, inputs.layer, draft.seed, draft.null_space, values
+                    vector_id, draft.family, inputs.layer, draft.seed or 0, draft.null_space, values
                 )
             )
     return vectors

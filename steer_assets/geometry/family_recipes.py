@@ -8,27 +8,32 @@ import numpy as np
 from steer_assets.geometry import directions
 from steer_assets.geometry.family_inputs import FamilyInputs, FamilyPlan, Vector
 from steer_assets.geometry.validation import as_direction, length
+from steer_assets.geometry.vector_ids import EXTERNAL, OTHER_TRAIT, VectorId
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A vector yet to be made: its suffix after the layer, its columns, and the recipe."""
+    """A vector yet to be made: the parts of its id after the layer, and the recipe."""
 
-    suffix: str
     family: str
     make: Callable[[], Vector]
-    seed: int = 0
+    seed: int | None = None
     null_space: str = ""
+    name: str = ""
+
+    def vector_id(self, layer: int) -> VectorId:
+        """Its id at a block."""
+        return VectorId(layer, self.family, self.null_space or self.name, self.seed)
 
 
 Family = Callable[[FamilyInputs, FamilyPlan, Vector], Iterator[Draft]]
 
 
-def _simple(suffix: str, recipe: Callable[[FamilyInputs, Vector], Vector]) -> Family:
+def _simple(family: str, recipe: Callable[[FamilyInputs, Vector], Vector]) -> Family:
     """A family of one vector, without randomness."""
 
     def drafts(inputs: FamilyInputs, plan: FamilyPlan, v: Vector) -> Iterator[Draft]:
-        yield Draft(suffix, suffix, lambda: recipe(inputs, v))
+        yield Draft(family, lambda: recipe(inputs, v))
 
     return drafts
 
@@ -43,7 +48,7 @@ def _perpendicular(family: str, recipe: Callable[[Vector, Vector], Vector]) -> F
                 rng = directions.generator(plan.root_entropy, inputs.layer, "orthogonal", seed)
                 return recipe(v, directions.orthogonal(v, rng))
 
-            yield Draft(f"{family}.s{seed}", family, make, seed)
+            yield Draft(family, make, seed)
 
     return drafts
 
@@ -62,7 +67,7 @@ def _base_plus(family: str, side: int) -> Family:
                     rng = directions.generator(plan.root_entropy, inputs.layer, purpose, s)
                     return directions.plus(v, directions.orthogonal_in(v, basis, rng))
 
-                yield Draft(f"{family}.{kind}.s{seed}", family, make, seed, kind)
+                yield Draft(family, make, seed, kind)
 
     return drafts
 
@@ -76,7 +81,7 @@ def _own_part(family: str, side: int) -> Family:
             def make(basis: np.ndarray = bases[side]) -> Vector:
                 return directions.part_in(v, basis)
 
-            yield Draft(f"{family}.{kind}", family, make, null_space=kind)
+            yield Draft(family, make, null_space=kind)
 
     return drafts
 
@@ -92,7 +97,7 @@ def _subspace(inputs: FamilyInputs, plan: FamilyPlan, v: Vector) -> Iterator[Dra
                 rng = directions.generator(plan.root_entropy, inputs.layer, family, seed)
                 return directions.in_span(rows[:size], length(v), rng)
 
-            yield Draft(f"{family}.s{seed}", family, make, seed)
+            yield Draft(family, make, seed)
 
 
 def _random(inputs: FamilyInputs, plan: FamilyPlan, v: Vector) -> Iterator[Draft]:
@@ -102,7 +107,7 @@ def _random(inputs: FamilyInputs, plan: FamilyPlan, v: Vector) -> Iterator[Draft
             rng = directions.generator(plan.root_entropy, inputs.layer, "random", seed)
             return directions.random(v, rng)
 
-        yield Draft(f"random.s{seed}", "random", make, seed)
+        yield Draft("random", make, seed)
 
 
 def _other_trait(inputs: FamilyInputs, plan: FamilyPlan, v: Vector) -> Iterator[Draft]:
@@ -112,7 +117,7 @@ def _other_trait(inputs: FamilyInputs, plan: FamilyPlan, v: Vector) -> Iterator[
             vector = as_direction(other, f"vector of trait {name}", width=v.shape[0])
             return directions.matched(v, vector)
 
-        yield Draft(f"other_trait.{name}", "other_trait", make)
+        yield Draft(OTHER_TRAIT, make, name=name)
 
 
 def _external(inputs: FamilyInputs, plan: FamilyPlan, v: Vector) -> Iterator[Draft]:
@@ -121,7 +126,7 @@ def _external(inputs: FamilyInputs, plan: FamilyPlan, v: Vector) -> Iterator[Dra
         def make(name: str = name, vector: Vector = vector) -> Vector:
             return as_direction(vector, f"external vector {name}", width=v.shape[0])
 
-        yield Draft(f"external.{name}", "external", make)
+        yield Draft(EXTERNAL, make, name=name)
 
 
 FAMILIES: dict[str, Family] = {

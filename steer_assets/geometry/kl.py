@@ -1,8 +1,4 @@
-r"""Distances between next-token distributions, and what the Fisher form predicts of them.
-
-To second order :math:`KL(p_v \| p_{v+e}) \approx \tfrac12 e^T G e` with the Fisher pullback
-:math:`G = J^T(\mathrm{diag}\,p - pp^T)J` (Amari & Nagaoka 2000, *Methods of Information Geometry*,
-section 3.5). Natural logarithms: nats.
+r"""Distances between next-token distributions, in nats (natural logarithms).
 
 The measured divergence is summed as :math:`\sum_i p_i(e^{\delta_i} - 1 - \delta_i)` with
 :math:`\delta = \log q - \log p`. It equals :math:`\sum_i p_i\log(p_i/q_i)` because p and q both sum
@@ -14,23 +10,10 @@ from jaxtyping import Bool, Float
 from scipy.special import log_softmax
 
 from steer_assets.geometry.errors import ShapeError
-from steer_assets.geometry.validation import as_form, as_matrix, as_vector, require_finite
+from steer_assets.geometry.validation import as_vector, require_finite
 
 # Tokens compared by `top10_overlap`, fewer where the vocabulary is smaller.
 TOP = 10
-
-
-def predicted_kl(
-    fisher: Float[np.ndarray, "d d"], e: Float[np.ndarray, "m d"]
-) -> Float[np.ndarray, " m"]:
-    """Half the Fisher form of each row of `e` [m, d]: predicted KL [m] in nats, >= 0.
-
-    `fisher` is G at the point that `e` departs from. Raises `ShapeError`, `NotFiniteError`.
-    """
-    form = as_form(fisher, "fisher form")
-    rows = as_matrix(e, "perturbations", width=form.shape[0])
-    # Rounding may take a perturbation inside the null space slightly below zero.
-    return np.asarray(np.maximum(0.5 * np.einsum("md,md->m", rows @ form, rows), 0.0))
 
 
 def distances(

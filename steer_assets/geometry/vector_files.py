@@ -148,20 +148,6 @@ def write_control_vector(path: Path, vectors: Sequence[NamedVector], *, model_hi
     _publish(path, list(stored.values()), write)
 
 
-def write_npy(path: Path, values: Float[np.ndarray, " d"]) -> None:
-    """Write one vector, at the precision it has, as `.npy`.
-
-    Raises `NotFiniteError` or `DegenerateError` for a vector that is not finite or zero.
-    """
-    as_direction(values, "vector")
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.save(file, values, allow_pickle=False)
-
-    _publish(path, [NamedVector("vector", values)], write)
-
-
 def _read_safetensors(path: Path) -> list[NamedVector]:
     try:
         with safe_open(path, framework="np") as file:

@@ -1,1 +1,20 @@
 """The language-model engine: load, intervene, capture, decode, differentiate; numpy outside."""
+
+# Modules are imported where they are named: some take seconds.
+__all__ = [
+    "chat",
+    "context",
+    "decoding",
+    "errors",
+    "forward",
+    "layout",
+    "loading",
+    "loading_report",
+    "machine",
+    "measurements",
+    "model",
+    "progress",
+    "prompts",
+    "self_test",
+    "tokenizers",
+]

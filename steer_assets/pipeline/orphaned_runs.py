@@ -7,7 +7,7 @@ on it in a tag, and whoever comes next looks.
 
 import dagster as dg
 
-from steer_assets.resources.processes import is_alive, own_tag
+from steer_assets.processes import is_alive, own_tag
 
 PROCESS_TAG = "steer/process"
 _signed: set[tuple[str, str]] = set()
@@ -38,9 +38,10 @@ def close_orphaned_runs(instance: dg.DagsterInstance) -> list[str]:
         dg.DagsterRunStatus.CANCELING,
     ]
     closed = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=working)):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=working)):
+        run = record.dagster_run
         run_id, _, process = run.tags.get(PROCESS_TAG, "").partition(" ")
-        if run_id != run.run_id or is_alive(process):
+        if run_id != run.run_id or is_alive(process, written=record.update_timestamp.timestamp()):
             continue
         instance.report_run_failed(
             run, "The process of this run died (killed, out of memory, or the machine went down)."

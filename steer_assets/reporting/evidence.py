@@ -8,10 +8,11 @@ from typing import Any
 
 import polars as pl
 
+from steer_assets.geometry.vector_ids import NONE_ID
 from steer_assets.storage import schema
 
 POOLED = "pooled"
-UNSTEERED = "none"
+UNSTEERED = NONE_ID
 _FRACTION = re.compile(r"(\d*)L(?:/(\d+))?")
 
 

@@ -40,7 +40,7 @@ def encoder() -> MiniLMEncoder:
 
 
 @cache
-def _content(path: Path, size: int, changed_ns: int) -> str:
+def _content(path: Path, size: int, _changed_ns: int) -> str:
     return hash_file(path)
 
 

@@ -19,7 +19,7 @@ from dagster import ConfigurableResource, InitResourceContext
 from pydantic import PrivateAttr
 
 from steer_assets.paths import data_folder
-from steer_assets.resources.processes import is_alive, own_tag
+from steer_assets.processes import is_alive, own_tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,7 +35,8 @@ def close_orphans(client: MlflowClient, experiment_id: str) -> int:
     closed = 0
     running = client.search_runs([experiment_id], "attributes.status = 'RUNNING'", max_results=5000)
     for run in running:
-        if not is_alive(run.data.tags.get(_PROCESS, "")):
+        began = run.info.start_time / 1000
+        if not is_alive(run.data.tags.get(_PROCESS, ""), written=began):
             client.set_terminated(run.info.run_id, "KILLED")
             closed += 1
     return closed

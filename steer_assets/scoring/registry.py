@@ -1,6 +1,5 @@
 """From a scorer's description to the scorer."""
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -67,20 +66,6 @@ class Judge:
     next_token_logits: Callable[[list[str]], np.ndarray]
     yes: tuple[int, ...]
     no: tuple[int, ...]
-
-
-def find_scorer(name: str, specs: Sequence[ScorerSpec]) -> ScorerSpec:
-    """The spec of that name.
-
-    Raises:
-        ValueError: naming the nearest known ones, if there is none.
-    """
-    for spec in specs:
-        if spec.name == name:
-            return spec
-    known = [spec.name for spec in specs]
-    nearest = difflib.get_close_matches(name, known, n=3) or sorted(known)
-    raise ValueError(f"unknown scorer {name!r}; nearest known: {', '.join(nearest) or 'none'}")
 
 
 def make_scorer(

@@ -1,14 +1,12 @@
-"""Do scorers agree? Correlation, kappa on signs, Krippendorff's alpha.
+"""Do scorers agree? Correlation, and kappa on signs.
 
 Correlations are resampled over prompts (rows): texts of one prompt are not independent evidence.
-Krippendorff's alpha is 1 - D_observed / D_expected over all pairs of ratings (Krippendorff 2011);
 Cohen's kappa (1960) on the signs of prompt-level effects asks whether two scorers see the same
 prompts helped and hurt.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -18,15 +16,7 @@ from scipy import stats
 
 from steer_assets.stats import validation
 from steer_assets.stats.intervals import bootstrap
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """A correlation with its interval."""
-
-    value: float
-    low: float
-    high: float
+from steer_assets.stats.validation import Estimate
 
 
 def correlation(
@@ -37,7 +27,7 @@ def correlation(
     level: float = 0.95,
     n_boot: int = 2000,
     rng: np.random.Generator,
-) -> Agreement:
+) -> Estimate:
     """Correlation of two scorers over the same texts.
 
     Args:
@@ -60,7 +50,7 @@ def correlation(
     statistic = _pearson if method == "pearson" else _spearman
     parts = np.stack([first, second], axis=1)
     interval = bootstrap.bca(parts, statistic, level=level, n_boot=n_boot, rng=rng, vectorized=True)
-    return Agreement(float(statistic(parts[None])[0]), interval.low, interval.high)
+    return Estimate(float(statistic(parts[None])[0]), interval.low, interval.high)
 
 
 def kappa_on_signs(x: ArrayLike, y: ArrayLike, *, dead_zone: float = 0.0) -> float:
@@ -88,45 +78,6 @@ def kappa_on_signs(x: ArrayLike, y: ArrayLike, *, dead_zone: float = 0.0) -> flo
     from sklearn.metrics import cohen_kappa_score  # seconds of import, for this number alone
 
     return float(cohen_kappa_score(*signs))
-
-
-def krippendorff_alpha(
-    ratings: ArrayLike, *, metric: Literal["nominal", "interval"] = "interval"
-) -> float:
-    """Krippendorff's alpha of ``ratings`` [n_units, n_raters], every unit rated by every rater.
-
-    Args:
-        ratings: numbers; codes for the nominal metric, comparable scores for the interval metric
-            (bring scorers to one scale before).
-        metric: disagreement of two ratings: 0/1, or their squared difference.
-
-    Returns:
-        1 for perfect agreement, 0 for what chance gives, below 0 for systematic disagreement.
-
-    Raises:
-        ValueError: fewer than two units or raters, not finite, or ratings that never vary.
-    """
-    table = validation.table(ratings, "ratings")
-    n, raters = table.shape
-    if raters < 2:
-        raise ValueError(f"agreement needs at least 2 raters, got {raters}")
-    codes = table.ravel()
-    if metric == "interval":
-        observed = table.var(axis=1, ddof=1).mean()
-        expected = codes.var(ddof=1)
-    else:
-        observed = np.mean([_disagreement(unit) for unit in table])
-        expected = _disagreement(codes)
-    if expected == 0 or validation.standard_deviation(codes) == 0:
-        raise ValueError(f"all {n * raters} ratings are the same: alpha is undefined")
-    return float(1 - observed / expected)
-
-
-def _disagreement(codes: Float[np.ndarray, " k"]) -> float:
-    """Share of pairs of ratings that are not the same."""
-    counts = np.unique(codes, return_counts=True)[1]
-    k = len(codes)
-    return float(1 - (counts * (counts - 1)).sum() / (k * (k - 1)))
 
 
 def _pearson(batch: Float[np.ndarray, "r n 2 m"]) -> Float[np.ndarray, " r"]:

@@ -25,6 +25,15 @@ class Interval:
         return -margin < self.low and self.high < margin
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with the ends of its interval, in its unit."""
+
+    value: float
+    low: float
+    high: float
+
+
 def vector(values: ArrayLike, name: str, *, at_least: int = 2) -> Float[np.ndarray, " n"]:
     """Finite float64 vector of at least ``at_least`` numbers, or a ValueError that says why not."""
     array = np.asarray(values, dtype=np.float64)

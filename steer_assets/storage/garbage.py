@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 
-from steer_assets.storage.files.atomic import is_left_over
+from steer_assets.processes import is_left_over
 from steer_assets.storage.layout import Layout, PartitionKey
 from steer_assets.storage.lineage import TABLE, Record, read_record
 from steer_assets.storage.shards import partial_folder

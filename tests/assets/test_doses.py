@@ -7,11 +7,11 @@ from safetensors.numpy import load_file
 
 from steer_assets.assets.vectors._dose_response import radii
 from steer_assets.assets.vectors._next_tokens import Step, measure
-from steer_assets.geometry.kl import predicted_kl
 from steer_assets.lm.forward.intervene import Addition
 from steer_assets.lm.measurements.derivatives import prompt_forms
 from steer_assets.pipeline import external_vectors
 from tests.assets.conftest import HIDDEN, LAYER, MODEL, TRAIT, Tiny, ask
+from tests.geometry.reference import predicted_kl
 
 BASE, COPY = f"L{LAYER}.base", f"L{LAYER}.external.copy"
 

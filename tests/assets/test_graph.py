@@ -60,7 +60,7 @@ def test_every_asset_has_what_the_ui_shows() -> None:
 def test_settings_named_by_stages_exist_in_studies() -> None:
     from steer_assets.catalog import catalog
 
-    for name in catalog.study_keys():
+    for name in catalog.keys("studies"):
         study = catalog.study(name)
         for stage in STAGES.values():
             assert set(study.settings(stage.settings)) == set(stage.settings)

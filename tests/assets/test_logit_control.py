@@ -7,7 +7,7 @@ import pytest
 
 from steer_assets.assets.protocols import _logits
 from steer_assets.pipeline.design.protocol_settings import Setting, settings
-from steer_assets.stats.intervals.stratified import Estimate
+from steer_assets.stats.validation import Estimate
 from tests.assets.planted import LAYER, planted_study
 
 D, PROMPTS, DOSE = 48, 6, 1.0

@@ -68,7 +68,7 @@ def test_contexts_are_a_hundred_and_twenty_in_each_environment(name):
 @each_trait
 def test_what_v_is_made_from_is_in_distribution(name):
     """Studies take the first contexts: shifted ones would make a shift out of no shift."""
-    most = max(catalog.study(key).prompts.contrast_pairs for key in catalog.study_keys())
+    most = max(catalog.study(key).prompts.contrast_pairs for key in catalog.keys("studies"))
     first = _contexts(name)[:most]
     assert {environment for environment, _ in first} == {"in_distribution"}
 

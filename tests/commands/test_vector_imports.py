@@ -100,7 +100,7 @@ def test_a_vector_of_another_architecture_is_named_with_both(
 
 
 def test_a_file_without_layers_asks_for_one(layout: Layout, tmp_path: Path) -> None:
-    vector_files.write_npy(tmp_path / "v.npy", _unit(1))
+    np.save(tmp_path / "v.npy", _unit(1))
     with pytest.raises(ValueError, match="name it: --layer"):
         command.import_vector(tmp_path / "v.npy", MODEL, TRAIT)
 

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from steer_assets.cli import app
 from steer_assets.commands import vectors as command
-from steer_assets.geometry import vector_files
 from steer_assets.geometry.errors import DegenerateError, NotFiniteError, ShapeError
 from steer_assets.pipeline import external_vectors
 from steer_assets.storage.files.parquet import write_part
@@ -98,7 +97,7 @@ def test_a_control_vector_loads_with_the_gguf_package_to_the_same_numbers(
 
 def test_numpy_files_and_the_name_of_the_file(layout: Layout, tmp_path: Path) -> None:
     file = tmp_path / "Mine.npy"
-    vector_files.write_npy(file, STORED["L3.base"])
+    np.save(file, STORED["L3.base"])
     said = _run("import", file, "--layer", 2)
     assert "L2.external.mine" in said
     assert "steers blocks [3, 4], not block 2" in said

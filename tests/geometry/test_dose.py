@@ -3,13 +3,13 @@ import pytest
 
 from steer_assets.geometry import kl
 from steer_assets.geometry.dose import (
-    calibration,
     measured_radius,
     predicted_radius,
     quadratic_limit,
 )
 from steer_assets.geometry.errors import DegenerateError, GeometryError, NotFiniteError, ShapeError
 
+from .reference import predicted_kl
 from .toys import ReadOut
 
 DOSES = np.array([0.25, 0.5, 1.0, 2.0, 4.0])
@@ -21,7 +21,7 @@ def test_predicted_radius_is_where_half_the_form_reaches_the_tolerance() -> None
     assert radius.reached
     assert radius.value == pytest.approx(0.2)
     along = radius.value * np.array([[0.0, 1.0, 0.0]])
-    assert kl.predicted_kl(form, along)[0] == pytest.approx(0.02)
+    assert predicted_kl(form, along)[0] == pytest.approx(0.02)
 
 
 def test_a_null_direction_is_harmless_as_far_as_was_tried() -> None:
@@ -55,18 +55,6 @@ def test_predicted_and_measured_radius_of_a_read_out_agree() -> None:
     found = measured_radius(0.1 * DOSES, measured, tolerance)
     expected = predicted_radius(toy.fisher(h), u, tolerance, largest=0.4)
     assert found.value == pytest.approx(expected.value, rel=0.05)
-
-
-def test_calibration_is_the_median_of_absolute_log_ratios() -> None:
-    predicted = np.array([1.0, 2.0, 4.0, 1e-12, 0.0])
-    measured = np.array([1.0, 1.0, 1.0, 1e-3, 0.5])
-    result = calibration(predicted, measured)
-    assert result.median_abs_log_ratio == pytest.approx(np.log(2))
-    assert (result.n, result.n_dropped) == (3, 2)
-    with pytest.raises(DegenerateError, match="none of 2 arms"):
-        calibration(np.zeros(2), np.zeros(2))
-    with pytest.raises(ShapeError):
-        calibration(np.ones(2), np.ones(3))
 
 
 def test_quadratic_limit_is_the_last_dose_before_the_law_breaks() -> None:

@@ -11,6 +11,7 @@ from steer_assets.geometry.null_spaces.heldout import (
 from steer_assets.geometry.null_spaces.moments import Moments
 from steer_assets.geometry.null_spaces.spectra import form_spectrum
 
+from .reference import heldout_null_energy
 from .toys import ReadOut, orthonormal
 
 
@@ -23,7 +24,7 @@ def test_all_estimators_get_what_one_alone_gets() -> None:
     energies = covariance_energies(x, n_splits=5, seed=seed, groups=pairs)
     assert set(energies) >= {"sigma_1pct", "entropy_rank", "marchenko_pastur"}
     for name, energy in energies.items():
-        alone = subspaces.heldout_null_energy(
+        alone = heldout_null_energy(
             x,
             rank_of=lambda spectrum, name=name: ranks.rank(spectrum, name),
             n_splits=5,

@@ -9,6 +9,7 @@ from scipy.stats import entropy
 from steer_assets.geometry import kl
 from steer_assets.geometry.errors import NotFiniteError, ShapeError
 
+from .reference import predicted_kl
 from .toys import ReadOut
 
 
@@ -71,14 +72,7 @@ def test_predicted_kl_agrees_with_measurement_for_small_perturbations() -> None:
     h = 0.3 * rng.standard_normal(20)
     e = 1e-3 * rng.standard_normal((6, 20))
     measured = kl.distances(toy.logits(h + e), toy.logits(h))["kl"]
-    np.testing.assert_allclose(kl.predicted_kl(toy.fisher(h), e), measured, rtol=0.01)
-
-
-def test_prediction_is_half_the_form_and_never_negative() -> None:
-    form = np.diag([4.0, 0.0])
-    assert kl.predicted_kl(form, np.array([[3.0, 1.0], [0.0, 7.0]])).tolist() == [18.0, 0.0]
-    null = np.array([[1.0, -1.0], [-1.0, 1.0]]) * (1 / 3)
-    assert (kl.predicted_kl(null, np.array([[0.1, 0.1], [1e8, 1e8]])) >= 0).all()
+    np.testing.assert_allclose(predicted_kl(toy.fisher(h), e), measured, rtol=0.01)
 
 
 def test_refusals() -> None:
@@ -88,10 +82,6 @@ def test_refusals() -> None:
         kl.distances(np.zeros(4), np.zeros(4))
     with pytest.raises(NotFiniteError):
         kl.distances(np.array([[0.0, -np.inf]]), np.zeros(2))
-    with pytest.raises(ShapeError, match="width 3, expected 2"):
-        kl.predicted_kl(np.eye(2), np.zeros((1, 3)))
-    with pytest.raises(NotFiniteError):
-        kl.predicted_kl(np.eye(2), np.array([[np.nan, 0.0]]))
 
 
 def test_in_an_isotropic_model_every_distance_is_what_its_length_gives() -> None:

@@ -6,10 +6,10 @@ import pytest
 from steer_assets.geometry.errors import ShapeError, TooFewSamplesError
 from steer_assets.geometry.null_spaces import ranks
 from steer_assets.geometry.null_spaces.saturation import (
+    DimensionPoint,
     covariance_curve,
     doubling_sizes,
     form_curve,
-    growth,
 )
 from steer_assets.geometry.null_spaces.spectra import form_spectrum
 
@@ -21,39 +21,37 @@ def gram_of_rows(rng: np.random.Generator, basis: np.ndarray) -> np.ndarray:
     return rows.T @ rows
 
 
+def rank(point: DimensionPoint, estimator: str) -> float:
+    return {answer.estimator: answer.value for answer in point.null_spaces}[estimator]
+
+
 def test_form_curve_is_that_of_the_running_mean() -> None:
     rng = np.random.default_rng(0)
     forms = [gram_of_rows(rng, np.eye(20)) for _ in range(8)]
     points = form_curve(iter(forms), (2, 8))
     assert [point.n_prompts for point in points] == [2, 8]
     expected = ranks.entropy_rank(form_spectrum(np.mean(forms, axis=0), 8))
-    assert points[1].value("entropy_rank") == pytest.approx(expected)
+    assert rank(points[1], "entropy_rank") == pytest.approx(expected)
 
 
-def test_growth_tells_a_saturated_dimension_from_one_that_keeps_growing() -> None:
+def test_the_curve_tells_a_saturated_dimension_from_one_that_keeps_growing() -> None:
     rng = np.random.default_rng(1)
     planted = orthonormal(rng, 200, 6)
 
-    def curve(basis: np.ndarray) -> float:
+    def last_two(basis: np.ndarray) -> list[float]:
         forms = (gram_of_rows(rng, basis) for _ in range(32))
-        return growth(form_curve(forms, doubling_sizes(32)), "sigma_1pct")
+        return [rank(point, "sigma_1pct") for point in form_curve(forms, doubling_sizes(32))[-2:]]
 
-    assert curve(planted) == pytest.approx(0.0, abs=1e-12)
-    # 3 new independent rows per prompt, up to 96 of 200: twice the prompts, twice the rank.
-    assert curve(np.eye(200)) == pytest.approx(1.0, abs=1e-12)
-
-
-def test_growth_is_per_doubling_whatever_the_sizes() -> None:
-    rng = np.random.default_rng(2)
-    forms = [gram_of_rows(rng, np.eye(100)) for _ in range(24)]
-    assert growth(form_curve(forms, (6, 24)), "sigma_1pct") == pytest.approx(1.0)
+    assert last_two(planted) == [6, 6]
+    # 3 new independent rows per prompt: twice the prompts, twice the rank.
+    assert last_two(np.eye(200)) == [48, 96]
 
 
 def test_covariance_curve_shows_the_sampling_floor_falling() -> None:
     rng = np.random.default_rng(3)
     points = covariance_curve(rng.standard_normal((64, 100)), doubling_sizes(64), rng=rng)
     assert [point.n_prompts for point in points] == [4, 8, 16, 32, 64]
-    assert [point.value("sigma_1pct") for point in points] == [3, 7, 15, 31, 63]
+    assert [rank(point, "sigma_1pct") for point in points] == [3, 7, 15, 31, 63]
     assert points[-1].null_spaces[0].sampling_floor == pytest.approx(1 - 63 / 100)
 
 
@@ -91,5 +89,3 @@ def test_refusals() -> None:
         form_curve([np.eye(3)], (2, 2))
     with pytest.raises(ShapeError, match="ascend"):
         form_curve([np.eye(3)], ())
-    with pytest.raises(TooFewSamplesError, match="2 points, got 1"):
-        growth(form_curve([np.eye(3)], (1,)), "sigma_1pct")

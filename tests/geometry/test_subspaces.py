@@ -12,6 +12,7 @@ from steer_assets.geometry.errors import (
 from steer_assets.geometry.null_spaces import ranks, subspaces
 from steer_assets.geometry.null_spaces.spectra import activation_spectrum
 
+from .reference import heldout_null_energy
 from .toys import orthonormal
 
 
@@ -76,7 +77,7 @@ def test_principal_angles_are_the_planted_ones_ascending() -> None:
 
 def test_heldout_energy_is_one_where_the_null_space_is_the_samples() -> None:
     rng = np.random.default_rng(3)
-    energy = subspaces.heldout_null_energy(
+    energy = heldout_null_energy(
         rng.standard_normal((80, 200)),
         rank_of=lambda s: ranks.rank(s, "sigma_1pct"),
         n_splits=4,
@@ -89,7 +90,7 @@ def test_heldout_energy_is_small_where_the_null_space_is_the_models() -> None:
     rng = np.random.default_rng(4)
     planted = orthonormal(rng, 200, 4)
     x = low_rank(rng, 100, planted)
-    energy = subspaces.heldout_null_energy(
+    energy = heldout_null_energy(
         x,
         rank_of=lambda s: ranks.rank(s, "marchenko_pastur"),
         n_splits=4,
@@ -106,7 +107,7 @@ def test_heldout_energy_is_the_same_for_the_same_generator() -> None:
 
     def measured(seed: int) -> float:
         rng = np.random.default_rng(seed)
-        return subspaces.heldout_null_energy(x, rank_of=lambda s: 3, n_splits=5, rng=rng)
+        return heldout_null_energy(x, rank_of=lambda s: 3, n_splits=5, rng=rng)
 
     assert measured(1) == measured(1)
     assert measured(1) != measured(2)
@@ -119,7 +120,7 @@ def test_groups_keep_duplicated_prompts_out_of_the_fit() -> None:
     pairs = np.repeat(np.arange(40), 2)
 
     def measured(groups: np.ndarray | None) -> float:
-        return subspaces.heldout_null_energy(
+        return heldout_null_energy(
             twice,
             rank_of=lambda s: ranks.rank(s, "sigma_1pct"),
             n_splits=5,
@@ -134,7 +135,7 @@ def test_groups_keep_duplicated_prompts_out_of_the_fit() -> None:
 def test_an_empty_null_space_claims_nothing() -> None:
     x = np.random.default_rng(7).standard_normal((30, 5))
     rng = np.random.default_rng(0)
-    assert subspaces.heldout_null_energy(x, rank_of=lambda s: 5, n_splits=3, rng=rng) == 1.0
+    assert heldout_null_energy(x, rank_of=lambda s: 5, n_splits=3, rng=rng) == 1.0
 
 
 def test_heldout_refusals() -> None:
@@ -142,7 +143,7 @@ def test_heldout_refusals() -> None:
     x = rng.standard_normal((6, 4))
 
     def measure(x: np.ndarray, n_splits: int, groups: np.ndarray | None = None) -> float:
-        return subspaces.heldout_null_energy(
+        return heldout_null_energy(
             x, rank_of=lambda s: 1, n_splits=n_splits, rng=rng, groups=groups
         )
 

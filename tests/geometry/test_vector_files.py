@@ -19,7 +19,6 @@ from steer_assets.geometry.vector_files import (
     read_vectors,
     select,
     write_control_vector,
-    write_npy,
     write_safetensors,
 )
 
@@ -119,7 +118,7 @@ def test_control_vectors_of_repeng_are_read(tmp_path: Path) -> None:
 
 def test_npy_round_trip_and_no_pickles(tmp_path: Path) -> None:
     path = tmp_path / "v.npy"
-    write_npy(path, draw(5))
+    np.save(path, draw(5))
     (vector,) = read_vectors(path)
     assert (vector.name, vector.layer) == ("v", None)
     assert np.array_equal(vector.values, draw(5))
@@ -171,7 +170,7 @@ def written(folder: Path, suffix: str, d: int) -> bytes:
     elif suffix == ".gguf":
         write_control_vector(whole, [vector], model_hint="llama")
     else:
-        write_npy(whole, vector.values)
+        np.save(whole, vector.values)
     return whole.read_bytes()
 
 
@@ -266,12 +265,15 @@ def test_what_cannot_be_written_is_refused_and_leaves_the_old_file(tmp_path: Pat
 def test_a_file_that_does_not_read_back_replaces_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "v.npy"
-    write_npy(path, draw(0))
+    path = tmp_path / "v.safetensors"
+    write_safetensors(path, [NamedVector("v", draw(0))])
     before = path.read_bytes()
-    save = np.save
-    monkeypatch.setattr(np, "save", lambda file, values, **kw: save(file, values + 1, **kw))
+
+    def save(tensors: dict[str, np.ndarray], file: Path, **settings: object) -> None:
+        save_file({name: values + 1 for name, values in tensors.items()}, file, **settings)
+
+    monkeypatch.setattr("steer_assets.geometry.vector_files.save_file", save)
     with pytest.raises(VectorFileError, match="did not read back"):
-        write_npy(path, draw(1))
+        write_safetensors(path, [NamedVector("v", draw(1))])
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -5,7 +5,7 @@ import pytest
 
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.reporting.tables.formats import cell, folded, format_table
-from steer_assets.reporting.tables.paper import main_tables
+from steer_assets.reporting.tables.paper import PAPER_TABLES
 
 FRAME = pl.DataFrame(
     {
@@ -62,8 +62,12 @@ def test_cells(value: object, shown: str):
     assert cell(value) == shown
 
 
+def paper_tables(evidence: Evidence) -> dict[str, pl.DataFrame]:
+    return {name: table.rows(evidence) for name, table in PAPER_TABLES.items()}
+
+
 def test_main_tables_hold_the_rows_of_the_evidence(evidence: Evidence):
-    tables = main_tables(evidence)
+    tables = paper_tables(evidence)
     assert set(tables) == {
         "verdicts", "effects", "families", "efficacy", "alpha", "ratios", "environments",
         "heterogeneity", "correlations", "seeds", "noise",
@@ -90,13 +94,13 @@ def test_intervals_are_folded_for_print_and_others_stay():
 
 
 def test_a_verdict_stands_beside_both_null_fractions_and_their_floors(evidence: Evidence):
-    row = main_tables(evidence)["verdicts"].row(0, named=True)
+    row = PAPER_TABLES["verdicts"].rows(evidence).row(0, named=True)
     assert row["verdict"] == "equivalent"
     assert row["floor_covariance"] == pytest.approx(1 - 239 / 576)
     assert (row["null_fisher"], row["floor_fisher"]) == (0.71, 0.66)
 
 
 def test_main_tables_of_nothing_keep_their_columns(evidence: Evidence, changed):
-    full, empty = main_tables(evidence), main_tables(changed(**dict.fromkeys(evidence.tables)))
+    full, empty = paper_tables(evidence), paper_tables(changed(**dict.fromkeys(evidence.tables)))
     assert {n: t.columns for n, t in full.items()} == {n: t.columns for n, t in empty.items()}
     assert all(t.is_empty() for t in empty.values())

@@ -106,7 +106,7 @@ def test_other_weights_anchors_or_code_make_scores_stale(
 
 
 def test_every_entry_is_complete_for_every_trait_it_names() -> None:
-    for name in catalog.scorer_keys():
+    for name in catalog.keys("scorers"):
         entry = catalog.scorer_entry(name)
         for trait in catalog.trait_keys():
             if entry.use(trait) is not None:
@@ -125,7 +125,7 @@ def test_the_formality_map_does_not_read_signs_off_names() -> None:
 
 
 def test_studies_name_scorers_that_exist() -> None:
-    for name in catalog.study_keys():
+    for name in catalog.keys("studies"):
         for scorer in catalog.study(name).scoring.scorers:
             catalog.scorer_entry(scorer)
 

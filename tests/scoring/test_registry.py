@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from steer_assets.scoring.embedded.encoder import MiniLMEncoder
 from steer_assets.scoring.embedded.minilm import MiniLMScorer
 from steer_assets.scoring.labelled import LabelledText
-from steer_assets.scoring.registry import Judge, ScorerSpec, find_scorer, make_scorer
+from steer_assets.scoring.registry import Judge, ScorerSpec, make_scorer
 from steer_assets.scoring.scorer import Scorer, ScorerUnavailable
 
 MINILM = ScorerSpec(kind="minilm", name="minilm")
@@ -24,17 +24,6 @@ ZERO_SHOT = ScorerSpec(
     negative="This text is rude.",
 )
 JUDGE = ScorerSpec(kind="lm_judge", name="judge", positive="Kind? {text}", negative="Cold? {text}")
-SPECS = (MINILM, CLASSIFIER, ZERO_SHOT, JUDGE)
-
-
-def test_unknown_names_get_the_nearest() -> None:
-    assert find_scorer("bart-mnli", SPECS) is ZERO_SHOT
-    with pytest.raises(ValueError, match="unknown scorer 'minlm'; nearest known: minilm"):
-        find_scorer("minlm", SPECS)
-    with pytest.raises(ValueError, match="nearest known: bart-mnli, judge, minilm, twitter"):
-        find_scorer("qqq", SPECS)
-    with pytest.raises(ValueError, match="nearest known: none"):
-        find_scorer("qqq", ())
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,12 @@
-"""Fluency, agreement between scorers, and texts without their prompts."""
+"""Fluency."""
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steer_assets.scoring.agreement import pairwise_agreement
 from steer_assets.scoring.fluency import distinct_n, fluency, perplexity, words
-from steer_assets.scoring.prompts import strip_prompt
 
 
 def test_words() -> None:
@@ -49,28 +46,3 @@ def test_perplexity_of_a_uniform_model_is_its_vocabulary() -> None:
 def test_perplexity_refuses(values: list[float]) -> None:
     with pytest.raises(ValueError, match=r"no tokens|log-probabilities"):
         perplexity(values)
-
-
-def test_agreement_of_orders() -> None:
-    a = np.array([1.0, 2.0, 3.0, 4.0])
-    rows = pairwise_agreement({"b": np.exp(a), "a": a, "c": -a})
-    assert [(row.scorer_a, row.scorer_b) for row in rows] == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert [row.spearman for row in rows] == pytest.approx([1, -1, -1])
-    assert [row.same_side for row in rows] == [1, 0, 0]
-
-
-def test_agreement_errors() -> None:
-    with pytest.raises(ValueError, match="scorer b gave all 3 texts"):
-        pairwise_agreement({"a": np.arange(3.0), "b": np.ones(3)})
-    with pytest.raises(ValueError, match="scorer a has 3 texts, scorer b has 4"):
-        pairwise_agreement({"a": np.arange(3.0), "b": np.arange(4.0)})
-    with pytest.raises(ValueError, match="2 texts, at least 3"):
-        pairwise_agreement({"a": np.arange(2.0), "b": np.arange(2.0)})
-
-
-def test_strip_prompt() -> None:
-    assert strip_prompt("Write a note. Dear Sir", "Write a note. ") == "Dear Sir"
-    assert strip_prompt("  Write a note.\nDear Sir\n", "\nWrite a note.") == "Dear Sir"
-    assert strip_prompt("Dear Sir", "Write a note.") == "Dear Sir"
-    assert strip_prompt("Dear Sir, write. Write.", "Write.") == "Dear Sir, write. Write."
-    assert strip_prompt("Dear Sir", "") == "Dear Sir"

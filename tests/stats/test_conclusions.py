@@ -7,7 +7,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from steer_assets.stats.intervals import jackknife
-from steer_assets.stats.intervals.stratified import Estimate
+from steer_assets.stats.validation import Estimate
 from steer_assets.stats.verdicts.conclusions import Region, deciding, reading
 
 SMALL = Region(-0.2, 0.2, 0.0)

@@ -4,7 +4,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steer_assets.stats.effects import effect_sizes, standardiser
-from steer_assets.stats.intervals import effect_intervals
 
 
 def test_paired_effect_by_hand():
@@ -93,49 +92,3 @@ def test_degenerate_arms_give_limits_and_never_nan():
 def test_one_prompt_is_refused():
     with pytest.raises(ValueError, match="at least 2 values, got 1"):
         effect_sizes.paired([1.0], [0.0])
-
-
-def test_effect_intervals_cover():
-    """90 % intervals of d and d_z at n = 40 clustered prompts, true values known."""
-    rng = np.random.default_rng(5)
-    inside = np.zeros(2)
-    for _ in range(500):
-        # Unit: 1 between, 1 within; difference 0.4 with prompt-level variance 0.09 + 0.64 / 2.
-        level, common = rng.normal(size=(40, 1)), rng.normal(size=(40, 2))
-        own = np.sqrt(0.32) * rng.normal(size=(2, 40, 2))
-        tau = 0.3 * rng.normal(size=(40, 1))
-        base = level + np.sqrt(0.68) * common
-        a, b = base + 0.4 + tau / 2 + own[0], base - tau / 2 + own[1]
-        found = effect_intervals.intervals(a, b, level=0.9, n_boot=600, rng=rng)
-        d, d_z = 0.4 / np.sqrt(2 + 0.3**2 / 4), 0.4 / np.sqrt(0.09 + 0.64 / 2)
-        inside += [
-            found.cohens_d.low <= d <= found.cohens_d.high,
-            found.d_z.low <= d_z <= found.d_z.high,
-        ]
-    # Monte Carlo error of a coverage of 0.9 in 500 studies is 0.013.
-    assert np.all(np.abs(inside / 500 - 0.9) < 0.035)
-
-
-def test_effect_intervals_of_equal_arms_are_zero():
-    scores = np.random.default_rng(0).normal(size=(10, 3))
-    found = effect_intervals.intervals(scores, scores, rng=np.random.default_rng(1))
-    assert (found.cohens_d.low, found.cohens_d.high) == (0.0, 0.0)
-    assert (found.d_z.low, found.d_z.high) == (0.0, 0.0)
-
-
-def test_hedges_interval_is_that_of_d_corrected():
-    rng = np.random.default_rng(3)
-    a, b = rng.normal(size=(2, 15, 4))
-    found = effect_intervals.intervals(a + 0.5, b, rng=rng)
-    point = effect_sizes.paired(a + 0.5, b)
-    assert found.hedges_g.low / found.cohens_d.low == pytest.approx(point.hedges_g / point.cohens_d)
-    assert found.hedges_g.low < point.hedges_g < found.hedges_g.high
-
-
-def test_hedges_g_has_an_interval_where_few_prompts_differ_at_all() -> None:
-    a, b = np.arange(8.0), np.arange(8.0)
-    a[:2] += [1.0, 0.5]
-    with pytest.raises(ValueError, match="undefined"):
-        effect_intervals.intervals(a, b, n_boot=400, rng=np.random.default_rng(0))
-    interval = effect_intervals.hedges_g(a, b, n_boot=400, rng=np.random.default_rng(0))
-    assert interval.low <= effect_sizes.paired(a, b).hedges_g <= interval.high

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from steer_assets.processes import temporary_beside
 from steer_assets.storage.files import atomic
 from steer_assets.storage.files.atomic import atomic_path, sweep_temporaries, write_text
 from steer_assets.storage.files.hdf5 import read_array, write_arrays
@@ -66,7 +67,7 @@ def test_sweeping_spares_living_writers_other_names_and_other_files(tmp_path):
 
 
 def test_what_a_dead_process_of_the_same_id_left_is_not_built_upon(tmp_path):
-    (tmp_path / f".file.{os.getpid()}.tmp").write_text("rubbish")
+    temporary_beside(tmp_path / "file").write_text("rubbish")
     with atomic_path(tmp_path / "file") as temporary:
         assert not temporary.exists()
         temporary.write_text("new")

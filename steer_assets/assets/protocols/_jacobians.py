@@ -22,7 +22,7 @@ from steer_assets.pipeline.design.protocol_sites import Site
 from steer_assets.pipeline.design.site_vectors import read_contrast
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.stats.intervals import bootstrap, jackknife
-from steer_assets.stats.intervals.stratified import Estimate
+from steer_assets.stats.validation import Estimate
 
 #: Probes whose logits are held at once.
 _CHUNK = 64

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from steer_assets.assets.protocols._measured import Measured
+from steer_assets.geometry.vector_ids import base_id
 from steer_assets.pipeline.design import prompt_selection, protocol_sites, random_streams
 from steer_assets.pipeline.design.protocol_settings import Setting
 from steer_assets.pipeline.design.protocol_sites import MATCHED, UNMATCHED, Site, site_of
 from steer_assets.pipeline.design.site_vectors import read_site
 from steer_assets.pipeline.stage import StageRun
-from steer_assets.stats.intervals.stratified import Arms, Estimate, estimate
+from steer_assets.stats.intervals.stratified import Arms, estimate
+from steer_assets.stats.validation import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def divergences(run: StageRun, layer: int) -> Divergences:
         (v,), *lengths = (
             read_site(run, site, ids)
             for ids in (
-                [f"L{layer}.base"],
+                [base_id(layer)],
                 protocol_sites.orthogonal_ids(run.study, UNMATCHED, layer),
                 protocol_sites.orthogonal_ids(run.study, MATCHED, layer),
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from steer_assets.stats.intervals.stratified import Estimate
+from steer_assets.stats.validation import Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,14 @@ from steer_assets.assets.protocols._protocol_scores import (
     ProtocolScores,
 )
 from steer_assets.catalog.traits import ENVIRONMENTS
+from steer_assets.geometry.vector_ids import base_id
 from steer_assets.pipeline.design import protocol_sites, random_streams
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.design.comparisons import POOLED
 from steer_assets.pipeline.design.protocol_settings import Setting
 from steer_assets.pipeline.design.protocol_sites import MATCHED, UNMATCHED
-from steer_assets.stats.intervals.stratified import Arms, Estimate, estimate, mean_d, mean_share
+from steer_assets.stats.intervals.stratified import Arms, estimate, mean_d, mean_share
+from steer_assets.stats.validation import Estimate
 from steer_assets.stats.verdicts import published
 from steer_assets.stats.verdicts.equivalence import difference_p
 
@@ -54,7 +56,7 @@ class Question:
     @property
     def base(self) -> Arm:
         """v at the headline dose."""
-        return Arm(f"L{self.layer}.base", self.dose)
+        return Arm(base_id(self.layer), self.dose)
 
     def perpendicular(self, alpha: float) -> list[Arm]:
         """v + v_perp of every seed, long as published or as long as v."""

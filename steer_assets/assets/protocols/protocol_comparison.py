@@ -16,7 +16,7 @@ from steer_assets.catalog.protocols import Protocol, Switch
 from steer_assets.pipeline.design import protocol_sites
 from steer_assets.pipeline.design.protocol_settings import TOUCHED, settings
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
-from steer_assets.stats.intervals.stratified import Estimate
+from steer_assets.stats.validation import Estimate
 from steer_assets.stats.verdicts.conclusions import reading
 from steer_assets.storage.schema import columns
 

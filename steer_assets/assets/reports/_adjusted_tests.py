@@ -11,6 +11,7 @@ import numpy as np
 
 from steer_assets.assets.reports._arm_tests import OF_V, Group, Row, is_signed_mean
 from steer_assets.catalog.studies import Study
+from steer_assets.geometry.vector_ids import VectorId
 from steer_assets.pipeline.design import multi_layer
 from steer_assets.pipeline.design.comparisons import POOLED
 from steer_assets.stats.verdicts import gatekeeping
@@ -91,7 +92,7 @@ def _hypothesis(tests: Sequence[Row], group: Group, doses: Doses) -> gatekeeping
 def _gate(group: Group, doses: Doses) -> gatekeeping.Gate:
     named = group.named
     # What a group is compared with says where it stands: v, or v at several blocks.
-    several = group.reference_id.endswith(f".{multi_layer.FAMILY}")
+    several = group.reference_id == str(VectorId(named["layer"], multi_layer.FAMILY))
     own = multi_layer.PLUS if several else HEADLINE_FAMILY
     pooled = named["environment"] == POOLED
     usual = named["alpha"] == doses.get((named["layer"], several))

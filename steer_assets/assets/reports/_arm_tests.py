@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 
 from steer_assets.catalog.studies import Study
+from steer_assets.geometry.vector_ids import ALL_SEEDS, VectorId
 from steer_assets.pipeline.design import multi_layer, random_streams
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.design.comparisons import (
-    ALL_SEEDS,
     Scores,
     Subject,
     references,
@@ -158,7 +158,7 @@ def _tests(
 
 def is_signed_mean(row: Row) -> bool:
     """Whether a row is the signed mean over seeds, which describes and decides nothing."""
-    return str(row["vector_id"]).endswith(ALL_SEEDS)
+    return VectorId.parse(row["vector_id"]).seed == ALL_SEEDS
 
 
 def _groups(

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from steer_assets.catalog.studies import Study
+from steer_assets.geometry.vector_ids import BASE, VectorId
 from steer_assets.pipeline.design import protocol_sites, random_streams
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.design.comparisons import POOLED, Scores, Subject, references, subjects
@@ -232,8 +233,8 @@ def _compared(a: Scores, b: Scores, study: Study) -> Iterator[tuple[str, np.ndar
         )
         yield "texts", x, y
     dose = protocol_sites.headline_dose(study)
-    for arm in sorted(a.arms):
-        if arm.vector_id.endswith(".base") and arm.alpha == dose:
+    for arm in sorted(a.arms - {UNSTEERED}):
+        if arm.alpha == dose and VectorId.parse(arm.vector_id).family == BASE:
             x, y = ((v - u).mean(axis=1) for v, u in (
                 scores.paired((arm,), UNSTEERED, POOLED) for scores in (a, b)
             ))  # fmt: skip

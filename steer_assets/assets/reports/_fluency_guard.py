@@ -6,8 +6,8 @@ The rule is that of `stats.verdicts.broken_texts`: shown over prompts, never by 
 import polars as pl
 
 from steer_assets.catalog.study_sections import Fluency
+from steer_assets.geometry.vector_ids import NONE_ID, VectorId
 from steer_assets.pipeline.design.arms import Arm
-from steer_assets.pipeline.design.comparisons import ALL_SEEDS
 from steer_assets.reporting.broken_texts import broken_texts
 
 
@@ -20,10 +20,10 @@ def broken_arms(fluent: pl.DataFrame, settings: Fluency) -> dict[Arm, str]:
 
 
 def _why(vector_id: str, alpha: float, broken: dict[Arm, str]) -> str:
-    stem = vector_id.removesuffix(ALL_SEEDS)
     for arm, reason in broken.items():
         same = arm.vector_id == vector_id or (
-            stem != vector_id and arm.vector_id.startswith(f"{stem}s")
+            NONE_ID not in (arm.vector_id, vector_id)
+            and VectorId.parse(arm.vector_id).among(VectorId.parse(vector_id))
         )
         if arm.alpha == alpha and same:
             return f"texts of {arm.vector_id} at alpha {alpha:g} are broken ({reason})"

@@ -15,8 +15,8 @@ import polars as pl
 
 from steer_assets.assets.geometry.activation_caches import read_activations
 from steer_assets.assets.vectors._next_tokens import Step, measure
+from steer_assets.geometry.vector_ids import NONE_ID, base_id
 from steer_assets.pipeline.design import prompt_selection
-from steer_assets.pipeline.design.arms import NONE_ID
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.schema import columns
 
@@ -64,7 +64,7 @@ def _around_base(
         return None
     norm = float(np.linalg.norm(base))
     return _Curves(
-        f"L{layer}.base",
+        base_id(layer),
         run.study.behaviour.steered_alpha * base,
         pl.concat([added, random]).drop("at"),
         _units(directions),
@@ -121,7 +121,7 @@ def rows(
     chosen = vectors.with_row_index("row").filter(pl.col("layer") == layer)
     table = values[chosen["row"].to_numpy()]
     identity = chosen.select("vector_id", "family", "null_space")
-    base = table[chosen["vector_id"].to_list().index(f"L{layer}.base")]
+    base = table[chosen["vector_id"].to_list().index(base_id(layer))]
     norms = _residual_norms(run, layer, prompts)
     if not (moving := norms > 0).all():
         # No step is a share of nothing.

@@ -11,8 +11,8 @@ import polars as pl
 from steer_assets.assets.vectors import _dose_response
 from steer_assets.assets.vectors._next_tokens import Step, measure
 from steer_assets.assets.vectors.vector_families import read_table
+from steer_assets.geometry.vector_ids import NONE_ID, base_id
 from steer_assets.pipeline.design import prompt_selection
-from steer_assets.pipeline.design.arms import NONE_ID
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 
 #: Family whose vectors are put in place of v: the control that lengths are judged by.
@@ -82,15 +82,15 @@ def _layer_rows(
     chosen = vectors.with_row_index("row").filter(pl.col("layer") == layer)
     table = values[chosen["row"].to_numpy()]
     alphas, dose = run.study.logits.alphas, run.study.behaviour.steered_alpha
-    base_id = f"L{layer}.base"
-    is_base = (chosen["vector_id"] == base_id).to_numpy()
+    v = base_id(layer)
+    is_base = (chosen["vector_id"] == v).to_numpy()
     base = table[is_base][0]
     norm = float(np.linalg.norm(base))
     compared = [_Arms(NONE_ID, chosen, table, alphas, norm)]
     if dose in alphas and not is_base.all():
-        others = chosen.filter(pl.col("vector_id") != base_id)
+        others = chosen.filter(pl.col("vector_id") != v)
         steps = table[~is_base] - base
-        compared.append(_Arms(base_id, others, steps, (dose,), norm, dose * base))
+        compared.append(_Arms(v, others, steps, (dose,), norm, dose * base))
     parts = [frame for arms in compared for frame in _frames(run, layer, arms, prompts)]
     return pl.concat(parts).sort("reference_id", "vector_id", "alpha", "prompt_id")
 

@@ -12,9 +12,9 @@ import polars as pl
 from steer_assets.assets.geometry._stability_rows import Row
 from steer_assets.assets.geometry.activation_caches import pair_activations, read_activations
 from steer_assets.assets.vectors._null_bases import Bases, angle_rows, energy_rows, null_bases
+from steer_assets.geometry.vector_ids import NONE_ID
 from steer_assets.pipeline import external_vectors
 from steer_assets.pipeline.design import random_streams
-from steer_assets.pipeline.design.arms import NONE_ID
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.files.hashing import hash_arrays
 from steer_assets.storage.files.tensors import read_vectors, write_vectors

@@ -2,8 +2,8 @@
 
 For a null space fitted on part of the prompts, the share of energy that the held-out prompts have
 in it, relative to a random subspace of the same dimension: 1.0 is nothing special, near 0 is a null
-space that is real. Cross-validation as in `subspaces.heldout_null_energy`; here each fold is
-decomposed once and all estimators read the same spectrum.
+space that is real. Each fold is decomposed once and all estimators read the same
+spectrum.
 """
 
 from collections.abc import Sequence

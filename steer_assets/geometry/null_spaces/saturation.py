@@ -2,7 +2,7 @@
 
 A null space that keeps shrinking as prompts are added is a statement about the prompts, not about
 the model. The curve gives every rank estimator at growing numbers of prompts, each with the floor
-that so many prompts force; its growth over the last doubling says whether the estimate has settled.
+that so many prompts force; the view `v_saturation` gives its growth per doubling.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,13 +27,9 @@ class DimensionPoint:
     n_prompts: int
     null_spaces: tuple[NullSpace, ...]
 
-    def value(self, estimator: str) -> float:
-        """The rank by one estimator, as a real number. Raises `KeyError` for an unknown one."""
-        return {answer.estimator: answer.value for answer in self.null_spaces}[estimator]
-
 
 def doubling_sizes(n: int, *, smallest: int = 4) -> tuple[int, ...]:
-    """n, n/2, n/4, ... down to `smallest`, ascending: the sizes that `growth` compares."""
+    """n, n/2, n/4, ... down to `smallest`, ascending."""
     if n < smallest:
         raise TooFewSamplesError(f"a curve from {smallest} prompts on needs that many, got {n}")
     sizes = [n]
@@ -93,19 +89,6 @@ def covariance_curve(
         spectrum = covariance_spectrum(moments)
         points.append(DimensionPoint(stop, tuple(null_spaces(spectrum))))
     return points
-
-
-def growth(points: Sequence[DimensionPoint], estimator: str) -> float:
-    """Relative growth of a rank per doubling of prompts, over the last two points.
-
-    0 is saturated; 1 is a rank proportional to the number of prompts, as isotropic noise gives.
-    Raises `TooFewSamplesError` with fewer than two points.
-    """
-    if len(points) < 2:
-        raise TooFewSamplesError(f"growth compares 2 points, got {len(points)}")
-    before, after = points[-2:]
-    ratio = after.value(estimator) / before.value(estimator)
-    return float(2.0 ** (np.log2(ratio) / np.log2(after.n_prompts / before.n_prompts)) - 1.0)
 
 
 def _require_ascending(sizes: Sequence[int]) -> None:

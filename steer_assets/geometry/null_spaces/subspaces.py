@@ -8,7 +8,7 @@ where k/d is the expected share in a random k-dimensional subspace, exactly, for
 that is only an accident of the sample gives 1; one that the model has gives less.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,29 +123,6 @@ def null_energy(
     return float(np.square(units @ null_basis).sum(axis=1).mean() / (k / d))
 
 
-def heldout_null_energy(
-    x: Float[np.ndarray, "n d"],
-    *,
-    rank_of: Callable[[Spectrum], int],
-    n_splits: int,
-    rng: np.random.Generator,
-    groups: Int[np.ndarray, " n"] | None = None,
-) -> float:
-    """Cross-validated energy in the fitted null space; 1.0 is a random subspace, below 1 is real.
-
-    x: activations [n, d]; rank_of: rank chosen from the spectrum of the fitting part; groups: rows
-    that must be held out together, such as the two prompts of a contrast pair (default: each row
-    alone). Mean over `n_splits` folds, weighted by held-out rows.
-    Raises `TooFewSamplesError` with fewer groups than splits or fewer than 2 splits.
-    """
-    energies, weights = [], []
-    seed = int(rng.integers(2**31))
-    for spectrum, deviations in held_out_folds(x, n_splits=n_splits, seed=seed, groups=groups):
-        energies.append(null_energy(deviations, null(spectrum, rank_of(spectrum))))
-        weights.append(deviations.shape[0])
-    return float(np.average(energies, weights=weights))
-
-
 def held_out_folds(
     x: Float[np.ndarray, "n d"],
     *,
@@ -155,7 +132,9 @@ def held_out_folds(
 ) -> Iterator[tuple[Spectrum, Float[np.ndarray, "m d"]]]:
     """For each fold the spectrum of the other rows, and the fold's deviations from their mean.
 
-    Deviations of zero norm, which have no direction, are left out. Raises as `heldout_null_energy`.
+    Deviations of zero norm, which have no direction, are left out. Raises
+    `TooFewSamplesError` with fewer groups than splits or fewer than 2 splits, `ShapeError` for
+    another number of labels than rows.
     """
     matrix = as_matrix(x, "activations")
     labels = np.arange(matrix.shape[0]) if groups is None else np.asarray(groups)

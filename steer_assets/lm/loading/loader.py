@@ -8,7 +8,6 @@ weights are read.
 from __future__ import annotations
 
 import datetime
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from steer_assets.lm.model import DTYPES, LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
 from steer_assets.lm.self_test.self_test import SelfTest, require_sound
 from steer_assets.lm.tokenizers import read_tokenizer
+from steer_assets.processes import temporary_beside
 
 __all__ = ["SelfTest", "Snapshot", "SnapshotFacts", "Source", "facts", "load", "snapshot"]
 
@@ -56,7 +56,7 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
     path = locate(source)
     meter.advance(1)
     # The process in the name lets a later writer sweep what a killed one left.
-    work = destination.parent / f".{destination.name}.{os.getpid()}.tmp"
+    work = temporary_beside(destination)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:

@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 
 from steer_assets.catalog.traits import ENVIRONMENTS
+from steer_assets.geometry.vector_ids import ALL_SEEDS, BASE, EXTERNAL, VectorId
 from steer_assets.pipeline.design import multi_layer
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 
 POOLED = "pooled"
-ALL_SEEDS = "all_seeds"
 #: Fewest prompts of one environment that are worth a test of their own.
 _FEWEST_PROMPTS = 4
 
@@ -44,13 +44,13 @@ def subjects(vectors: pl.DataFrame, present: set[Arm]) -> list[Subject]:
             found.append(Subject(arm.vector_id, *identity, arm.alpha, (arm,)))
     together: dict[tuple[str, str, int, float], list[Subject]] = {}
     for one in found:
-        if one.family == "external":
+        if one.family == EXTERNAL:
             continue  # vectors that a user brought are no seeds of one another
         key = (one.family, one.null_space, one.layer, one.alpha)
         together.setdefault(key, []).append(one)
     for (family, null_space, layer, alpha), same in together.items():
         if len(same) > 1:
-            name = ".".join(filter(None, (f"L{layer}", family, null_space, ALL_SEEDS)))
+            name = str(VectorId(layer, family, null_space, ALL_SEEDS))
             arms = tuple(one.arms[0] for one in same)
             found.append(Subject(name, family, null_space, layer, alpha, arms))
     return found
@@ -62,10 +62,10 @@ def references(subject: Subject, present: set[Arm]) -> Iterator[Arm]:
     v + v_perp at every block is compared with v at every block.
     """
     yield UNSTEERED
-    if subject.family == "base":
+    if subject.family == BASE:
         return
-    plain = multi_layer.FAMILY if subject.family == multi_layer.PLUS else "base"
-    v = Arm(f"L{subject.layer}.{plain}", subject.alpha)
+    plain = multi_layer.FAMILY if subject.family == multi_layer.PLUS else BASE
+    v = Arm(str(VectorId(subject.layer, plain)), subject.alpha)
     if v in present:
         yield v
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from steer_assets.catalog.studies import Study
 from steer_assets.catalog.traits import Environment
+from steer_assets.geometry.vector_ids import VectorId, base_id
 
 FAMILY = "multi_layer"
 PLUS = "multi_layer_plus_orthogonal"
@@ -42,10 +43,11 @@ def multi_vectors(study: Study, steer: list[int]) -> list[MultiVector]:
     if len(steer) < 2:
         raise ValueError(f"generation.multi_layer needs two steered blocks, this model has {steer}")
     layer = steer[(len(steer) - 1) // 2]
-    found = [MultiVector(f"L{layer}.{FAMILY}", FAMILY, layer, tuple(f"L{b}.base" for b in steer))]
+    plain = VectorId(layer, FAMILY)
+    found = [MultiVector(str(plain), FAMILY, layer, tuple(base_id(block) for block in steer))]
     for seed in study.vectors.orthogonal_seeds[: plan.seeds]:
-        parts = tuple(f"L{block}.base_plus_orthogonal.s{seed}" for block in steer)
-        found.append(MultiVector(f"L{layer}.{PLUS}.s{seed}", PLUS, layer, parts))
+        parts = tuple(str(VectorId(block, "base_plus_orthogonal", seed=seed)) for block in steer)
+        found.append(MultiVector(str(VectorId(layer, PLUS, seed=seed)), PLUS, layer, parts))
     return found
 
 

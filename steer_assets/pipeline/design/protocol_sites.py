@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from steer_assets.catalog.layers import resolve_layers
 from steer_assets.catalog.protocols import Protocol, Switch, variants
 from steer_assets.catalog.studies import Study
+from steer_assets.geometry.vector_ids import VectorId, base_id
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 
 #: Families that the published conclusions rest on.
@@ -89,7 +90,7 @@ def orthogonal_ids(study: Study, family: str, layer: int) -> list[str]:
     """Vectors of a family that is drawn by the seeds of v_perp."""
     assert study.protocol_texts is not None
     seeds = study.vectors.orthogonal_seeds[: study.protocol_texts.seeds]
-    return [f"L{layer}.{family}.s{seed}" for seed in seeds]
+    return [str(VectorId(layer, family, seed=seed)) for seed in seeds]
 
 
 def spanning_ids(study: Study, layer: int) -> list[str]:
@@ -97,12 +98,15 @@ def spanning_ids(study: Study, layer: int) -> list[str]:
     if "subspace_k" not in study.vectors.families:
         return []
     seed = study.vectors.random_seeds[0]
-    return [f"L{layer}.subspace_{k}.s{seed}" for k in sorted(study.vectors.subspace_sizes)]
+    return [
+        str(VectorId(layer, f"subspace_{k}", seed=seed))
+        for k in sorted(study.vectors.subspace_sizes)
+    ]
 
 
 def other_estimate_ids(study: Study, layer: int) -> list[str]:
     """v as estimated otherwise than by the mean difference."""
-    return [f"L{layer}.{f}" for f in OTHER_ESTIMATES if f in study.vectors.families]
+    return [str(VectorId(layer, f)) for f in OTHER_ESTIMATES if f in study.vectors.families]
 
 
 def arms(study: Study, protocol: Protocol, name: str, layer: int) -> list[Arm]:
@@ -114,7 +118,7 @@ def arms(study: Study, protocol: Protocol, name: str, layer: int) -> list[Arm]:
     lengths = [UNMATCHED if "unmatched_norm" in on else MATCHED]
     if name == protocol.name and "unmatched_norm" in on and MATCHED in study.vectors.families:
         lengths.append(MATCHED)
-    swept = [f"L{layer}.base"]
+    swept = [base_id(layer)]
     for family in lengths:
         swept += orthogonal_ids(study, family, layer)
     single = other_estimate_ids(study, layer) + spanning_ids(study, layer)

@@ -1,6 +1,5 @@
 """Figures with the data behind them, and their files."""
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -9,6 +8,7 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure as Canvas
 
+from steer_assets.processes import temporary_beside
 from steer_assets.reporting.figures import svg
 from steer_assets.reporting.figures.style import styled
 
@@ -105,6 +105,6 @@ def write_figures(
 
 
 def _write(path: Path, content: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     temporary.write_bytes(content)
     return temporary.replace(path)

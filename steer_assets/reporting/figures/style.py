@@ -14,6 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from steer_assets.geometry.vector_ids import ALL_SEEDS, NONE_ID, VectorId
 from steer_assets.reporting.safe_text import plain
 
 WIDTH = 4.4  # inches: a column of a paper, and readable on a telephone
@@ -182,22 +183,13 @@ def look(family: str) -> Look:
     return FAMILIES.get(family) or Look(family.replace("_", " "), GREY, "x", ":")
 
 
-#: Ends the id of a comparison of several seeds of one family together.
-ALL_SEEDS = "all_seeds"
-
-
 def vector_name(vector_id: str, family: str) -> str:
     """`L15.base_plus_null.fisher.s0` -> `v + null (Fisher), seed 0`; the layer is left out."""
-    _, _, rest = plain(vector_id).partition(".")
-    details = rest.removeprefix(family).strip(".").split(".") if rest else []
-    name = look(family).label
-    kind = [KIND_NAMES.get(p, p) for p in details if p and not _is_seed(p) and p != ALL_SEEDS]
-    seed = [part[1:] for part in details if _is_seed(part)]
-    name += f" ({', '.join(kind)})" if kind else ""
-    if ALL_SEEDS in details:
-        return f"{name}, all seeds"
-    return name + (f", seed {seed[0]}" if seed else "")
-
-
-def _is_seed(part: str) -> bool:
-    return part[:1] == "s" and part[1:].isdigit()
+    label = look(family).label
+    if vector_id == NONE_ID:
+        return label
+    one = VectorId.parse(plain(vector_id))
+    name = f"{label} ({KIND_NAMES.get(one.which, one.which)})" if one.which else label
+    if one.seed is None:
+        return name
+    return f"{name}, all seeds" if one.seed == ALL_SEEDS else f"{name}, seed {one.seed}"

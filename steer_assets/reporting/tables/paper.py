@@ -237,8 +237,3 @@ PAPER_TABLES = {
     "fluency": PaperTable("Are the texts still language?", _fluency),
     "vectors": PaperTable("Norms and null-space energies of all vectors", _vectors),
 }
-
-
-def main_tables(evidence: Evidence) -> dict[str, pl.DataFrame]:
-    """Every table by name; one without rows keeps its columns."""
-    return {name: table.rows(evidence) for name, table in PAPER_TABLES.items()}

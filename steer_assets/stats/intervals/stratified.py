@@ -21,6 +21,7 @@ from jaxtyping import Float
 
 from steer_assets.stats import validation
 from steer_assets.stats.intervals import bootstrap
+from steer_assets.stats.validation import Estimate
 
 #: Scores of one arm [prompts, samples] in one stratum.
 Table = Float[np.ndarray, "n m"]
@@ -29,15 +30,6 @@ Statistic = Callable[[Sequence[np.ndarray]], np.ndarray]
 
 
 _ROUNDING = 100 * np.finfo(float).eps  # of a score
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number with its interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +85,7 @@ def estimate(
 def mean_d(pairs: Sequence[tuple[int, int]], *, absolute: bool) -> Statistic:
     """Mean over `pairs` of arms (a, b) of d = (mean a - mean b) / sqrt((var a + var b) / 2).
 
-    Over texts, variances with ddof 0, as ``published.cohens_d``; with ``absolute`` the mean of |d|.
+    Over texts, variances with ddof 0, as published; with ``absolute`` the mean of |d|.
     """
 
     def statistic(arms: Sequence[np.ndarray]) -> np.ndarray:

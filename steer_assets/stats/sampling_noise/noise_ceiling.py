@@ -7,7 +7,6 @@ m samples],
     reliability of a prompt mean    (MSB - MSW) / MSB, which is Spearman-Brown of ICC(1) at m
     signal covariance               cov(mean x, mean y) - mean(cov within prompts) / m
     correlation                     signal covariance / (sd(mean x) sd(mean y))
-    corrected                       correlation / ceiling; an estimate, it may pass 1
 
 The within-prompt covariance is subtracted because both arms share random numbers and the unsteered
 arm: that noise is common to both and would pass for agreement.
@@ -29,16 +28,14 @@ from steer_assets.stats.intervals import bootstrap
 class Ceiling:
     """Correlation over prompts with its interval and its ceiling.
 
-    ``raw`` still holds the noise both arms share. ``corrected`` is None where either arm has no
-    reliable differences between prompts, so that no correlation could show.
+    The ceiling is 0 where either arm has no reliable differences between prompts, so that no
+    correlation could show.
     """
 
     correlation: float
     low: float
     high: float
-    raw: float
     ceiling: float
-    corrected: float | None
     reliability_x: float
     reliability_y: float
 
@@ -85,9 +82,7 @@ def correlation(
         correlation=rho,
         low=interval.low,
         high=interval.high,
-        raw=float(np.corrcoef(*means)[0, 1]),
         ceiling=top,
-        corrected=rho / top if top > 0 else None,
         reliability_x=reliabilities[0],
         reliability_y=reliabilities[1],
     )
@@ -105,45 +100,6 @@ def reliability(x: ArrayLike) -> float:
     between = m * validation.standard_deviation(table.mean(axis=1)) ** 2
     within = float(table.var(axis=1, ddof=1).mean())
     return max(1 - within / between, 0.0) if between > 0 else 0.0
-
-
-def spearman_brown(single: float, factor: float) -> float:
-    """Reliability of ``factor`` times as many samples: k r / (1 + (k - 1) r).
-
-    Raises ValueError for a reliability outside [0, 1] or a factor not above 0.
-    """
-    if not 0 <= single <= 1:
-        raise ValueError(f"a reliability lies in [0, 1], not {single}")
-    validation.positive(factor, "factor")
-    return factor * single / (1 + (factor - 1) * single)
-
-
-def split_half(x: ArrayLike, *, n_splits: int = 100, rng: np.random.Generator) -> float:
-    """Mean split-half reliability of prompt means, stepped up by Spearman-Brown, not below 0.
-
-    Args:
-        x: ``[n_prompts, n_samples]``; with odd samples one is left out of every split.
-        n_splits: random splits of the samples.
-        rng: source of the splits.
-
-    Raises:
-        ValueError: fewer than three prompts or two samples, not finite, no differences at all.
-    """
-    table = validation.table(x, "x", at_least=3)
-    m = table.shape[1]
-    half = m // 2
-    if half < 1 or n_splits < 1:
-        raise ValueError(f"split halves need 2 samples and 1 split, got {m} and {n_splits}")
-    # Prompts stay together: one order of the samples for all of them, per split.
-    orders = rng.permuted(np.tile(np.arange(m), (n_splits, 1)), axis=1)
-    first = table[:, orders[:, :half]].mean(axis=2)
-    second = table[:, orders[:, half : 2 * half]].mean(axis=2)
-    first, second = first - first.mean(axis=0), second - second.mean(axis=0)
-    scale = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
-    if not (scale > 0).all():
-        raise ValueError("half of the samples are the same on every prompt: no reliability exists")
-    between_halves = float(((first * second).sum(axis=0) / scale).mean())
-    return spearman_brown(float(np.clip(between_halves, 0.0, 1.0)), m / half)
 
 
 def _correlation(batch: Float[np.ndarray, "r n 3"]) -> Float[np.ndarray, " r"]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from steer_assets.stats.intervals.stratified import Estimate
+from steer_assets.stats.validation import Estimate
 
 Finding = Literal["holds", "fails", "undecided", "untestable"]
 

@@ -3,9 +3,6 @@
 ``holm``: family-wise error, any dependence (Holm 1979),
 
     adjusted_(i) = max over j <= i of min(1, (m - j + 1) p_(j)),  p sorted ascending.
-
-``benjamini_hochberg``: false discovery rate under independence or positive dependence (Benjamini &
-Hochberg 1995).
 """
 
 from __future__ import annotations
@@ -13,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy import stats
 
 
 def holm(p: ArrayLike) -> Float[np.ndarray, " m"]:
@@ -21,23 +17,14 @@ def holm(p: ArrayLike) -> Float[np.ndarray, " m"]:
 
     Raises ValueError on a p-value outside [0, 1] or not finite.
     """
-    # statsmodels' multipletests gives the same to the last bit (see the tests), but takes a tenth
-    # of a second a call and more than one to import.
+    # Not statsmodels' multipletests, which gives the same (see the tests): it takes a tenth of a
+    # second a call, more than one to import, and nothing else here needs it.
     values = _p_values(p)
     order = np.argsort(values)
     stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
     adjusted = np.empty_like(values)
     adjusted[order] = np.minimum(stepped, 1.0)
     return adjusted
-
-
-def benjamini_hochberg(p: ArrayLike) -> Float[np.ndarray, " m"]:
-    """Benjamini-Hochberg-adjusted p-values in the order given; an empty family stays empty.
-
-    Raises ValueError on a p-value outside [0, 1] or not finite.
-    """
-    values = _p_values(p)
-    return np.asarray(stats.false_discovery_control(values)) if len(values) else values
 
 
 def _p_values(p: ArrayLike) -> Float[np.ndarray, " m"]:

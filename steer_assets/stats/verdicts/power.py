@@ -1,13 +1,12 @@
-"""Power of the paired t tests, and the number of prompts that would decide.
+"""Power of TOST on paired differences, and the number of prompts that would decide.
 
 With n prompts, sd the standard deviation of the prompt-level differences, se = sd / sqrt(n) and
 C = sqrt(chi2_{n-1} / (n-1)) independent of the mean, TOST declares where |mean| < margin - t se C:
 
     power = E_C [ Phi((margin - effect)/se - t C) - Phi(-(margin + effect)/se + t C) ]_+ ,
 
-exact for normal differences (Phillips 1990, there as Owen's Q). The t test rejects where
-|mean| > t se C, and its power is an expectation over C in the same way. Expectations are taken over
-quantiles of C with Gauss-Legendre nodes, to 1e-5.
+exact for normal differences (Phillips 1990, there as Owen's Q). The expectation is
+taken over quantiles of C with Gauss-Legendre nodes, to 1e-5.
 """
 
 from __future__ import annotations
@@ -56,58 +55,6 @@ def tost_power(
     shift = effect / se
     declared = special.ndtr(width - shift) - special.ndtr(-width - shift)
     return float(np.clip(reach / 2 * (_WEIGHTS @ np.maximum(declared, 0.0)), 0.0, 1.0))
-
-
-def tost_sample_size(
-    sd_difference: float,
-    margin: float,
-    power: float = 0.8,
-    *,
-    effect: float = 0.0,
-    alpha: float = 0.05,
-) -> int:
-    """Fewest prompts with which TOST declares equivalence with probability ``power``.
-
-    Raises ValueError where no number of prompts can (|effect| >= margin) or on bad input.
-    """
-    validation.level(power)
-    if abs(effect) >= validation.positive(margin, "margin"):
-        raise ValueError(f"an effect of {effect} is not inside the margin {margin} at any n")
-    return fewest(lambda n: tost_power(sd_difference, n, margin, effect=effect, alpha=alpha), power)
-
-
-def paired_power(effect: float, sd_difference: float, n: int, *, alpha: float = 0.05) -> float:
-    """Power of the two-sided paired t test on ``n`` prompts to see a true ``effect``.
-
-    Raises ValueError on fewer than two prompts, a standard deviation that is negative or infinite,
-    or alpha outside (0, 1).
-    """
-    _check(sd_difference, n, alpha)
-    if not np.isfinite(effect):
-        raise ValueError(f"effect must be finite, not {effect}")
-    if effect == 0:
-        return alpha if sd_difference > 0 else 0.0
-    se = sd_difference / np.sqrt(n)
-    if se == 0:
-        return 1.0
-    # Not by the noncentral t distribution: scipy's gives NaN in its far tail from 3 sd on.
-    critical = special.stdtrit(n - 1, 1 - alpha / 2) * _scale((_NODES + 1) / 2, n)
-    shift = effect / se
-    rejected = special.ndtr(shift - critical) + special.ndtr(-shift - critical)
-    return float(np.clip(_WEIGHTS @ rejected / 2, 0.0, 1.0))
-
-
-def paired_sample_size(
-    effect: float, sd_difference: float, power: float = 0.8, *, alpha: float = 0.05
-) -> int:
-    """Fewest prompts with which the paired t test sees a true ``effect`` with ``power``.
-
-    Raises ValueError for an effect of 0, which no number of prompts shows, or on bad input.
-    """
-    validation.level(power)
-    if effect == 0:
-        raise ValueError("no number of prompts shows an effect of 0")
-    return fewest(lambda n: paired_power(effect, sd_difference, n, alpha=alpha), power)
 
 
 def _scale(quantile: Float[np.ndarray, " k"], n: int) -> Float[np.ndarray, " k"]:

@@ -16,14 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.special import gammaln
 
 from steer_assets.stats import validation
-from steer_assets.stats.effects import effect_sizes
-from steer_assets.stats.intervals import bootstrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,76 +31,6 @@ class Unpaired:
     low: float
     high: float
     p: float
-
-
-def cohens_d(a: ArrayLike, b: ArrayLike) -> float:
-    """Unpaired d of texts ``a`` over texts ``b``, variances with ddof 0, signed.
-
-    With constant scores it is the limit: 0.0 with no difference, else an infinity.
-
-    Raises ValueError on fewer than two texts in an arm or values that are not finite.
-    """
-    first, second = validation.vector(np.ravel(a), "a"), validation.vector(np.ravel(b), "b")
-    scale = max(np.abs(first).max(), np.abs(second).max())
-    difference = np.array([first.mean() - second.mean()])
-    effect = float(validation.without_rounding(difference, scale)[0])
-    sd = float(np.sqrt((first.var() + second.var()) / 2))
-    return effect_sizes.standardised(
-        effect, sd if sd > 8 * np.finfo(np.float64).eps * scale else 0.0
-    )
-
-
-def mean_absolute_d(
-    a: Float[np.ndarray, "seeds n"], b: Float[np.ndarray, "seeds n"] | Float[np.ndarray, " n"]
-) -> float:
-    """Mean over seeds of |d|, the published measure of "no difference".
-
-    Args:
-        a: scores of every seed's arm ``[n_seeds, n_texts]``.
-        b: scores of the arm it is compared with, one for each seed or one for all ``[n_texts]``.
-
-    Raises:
-        ValueError: no seeds, other number of seeds in ``b``, fewer than two texts, not finite.
-    """
-    arms, others = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if arms.ndim != 2 or len(arms) == 0:
-        raise ValueError(f"a must be [n_seeds, n_texts], not shape {arms.shape}")
-    if others.ndim == 1:
-        others = np.broadcast_to(others, (len(arms), len(others)))
-    if others.ndim != 2 or len(others) != len(arms):
-        raise ValueError(f"a has {len(arms)} seeds, b has shape {np.shape(b)}")
-    return float(np.mean([abs(cohens_d(x, y)) for x, y in zip(arms, others, strict=True)]))
-
-
-def mean_absolute_d_interval(
-    a: Float[np.ndarray, "seeds prompts m"],
-    b: Float[np.ndarray, "seeds prompts m"],
-    *,
-    level: float = 0.95,
-    n_boot: int = 2000,
-    rng: np.random.Generator,
-) -> validation.Interval:
-    """BCa interval over prompts of the mean over seeds of |d|; it cannot reach zero.
-
-    Args:
-        a: scores of every seed's arm ``[n_seeds, n_prompts, n_samples]``.
-        b: scores of the arms they are compared with, same shape.
-        level: coverage.
-        n_boot: resamples.
-        rng: source of the resamples.
-
-    Raises:
-        ValueError: unequal shapes, fewer than two prompts, not finite, constant scores.
-    """
-    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if first.ndim != 3 or first.shape != second.shape:
-        raise ValueError(
-            f"arms must share a shape [seeds, prompts, samples]: {first.shape}, {second.shape}"
-        )
-    by_prompt = np.stack([first, second]).transpose(2, 0, 1, 3)
-    return bootstrap.bca(
-        by_prompt, _mean_absolute_d, level=level, n_boot=n_boot, rng=rng, vectorized=True
-    )
 
 
 def raw_ratio(perpendicular: ArrayLike, base: ArrayLike) -> float:
@@ -141,15 +68,8 @@ def unpaired(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Unpaired:
     return Unpaired(effect, float(interval.low), float(interval.high), float(test.pvalue))
 
 
-def _mean_absolute_d(batch: Float[np.ndarray, "r n 2 s m"]) -> Float[np.ndarray, " r"]:
-    means, variances = batch.mean(axis=(1, 4)), batch.var(axis=(1, 4))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        d = (means[:, 0] - means[:, 1]) / np.sqrt(variances.mean(axis=1))
-    return np.asarray(np.abs(d).mean(axis=1))
-
-
 def null_expectation(n: int) -> float:
-    """E|d| of ``cohens_d`` with ``n`` independent normal texts in each arm and no difference.
+    """E|d| of the published d with ``n`` independent normal texts in each arm and no difference.
 
     Averaging over seeds leaves it as it is.
 

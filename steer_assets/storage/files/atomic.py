@@ -2,42 +2,23 @@
 
 Every file is written under a temporary name in its own folder, verified by its writer, fsynced and
 renamed. A process killed at any moment leaves the old file or none; what it leaves beside it is a
-temporary name carrying its process id, which the next writer of the same file sweeps away.
+temporary name carrying its process and host, which the next writer of the same file sweeps away.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# A library may put a file of its own beside the temporary one, as DuckDB does its `.wal`.
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d{1,9})\.tmp(?:\.\w+)?")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def is_left_over(path: Path) -> bool:
-    """Whether a path is a temporary one of a process that is gone."""
-    match = _TEMPORARY.fullmatch(path.name)
-    return match is not None and not _alive(int(match["pid"]))
+from steer_assets.processes import is_left_over, temporary_beside, temporary_of
 
 
 def sweep_temporaries(folder: Path, name: str | None = None) -> list[Path]:
     """Remove temporary files and folders in `folder` (of `name`, if given) of dead writers."""
     swept = []
     for path in folder.glob(".*.tmp*") if folder.is_dir() else ():
-        match = _TEMPORARY.fullmatch(path.name)
-        if match is None or (name is not None and match["name"] != name):
+        if name is not None and temporary_of(path) != name:
             continue
         if is_left_over(path):
             if path.is_dir():
@@ -64,7 +45,7 @@ def atomic_path(target: Path, verify: Callable[[Path], None] | None = None) -> I
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep_temporaries(target.parent, target.name)
-    temporary = target.parent / f".{target.name}.{os.getpid()}.tmp"
+    temporary = temporary_beside(target)
     temporary.unlink(missing_ok=True)  # of a dead process that had this process's id
     try:
         yield temporary
