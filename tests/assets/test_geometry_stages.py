@@ -183,7 +183,7 @@ def _roles(tiny: Tiny) -> np.ndarray:
 def test_a_v_made_of_noise_is_as_null_as_a_random_vector(tiny: Tiny, tmp_path: Path) -> None:
     # Nothing but isotropic noise: no direction is special, and v is the mean of some of it.
     # Of 304 prompts every one of 32 directions is needed for 99 % of the variance: 95 % it is.
-    estimators = tiny.study.spectra.estimator.model_copy(update={"covariance": "variance_95"})
+    estimators = tiny.study.spectra.estimator | {"covariance": "variance_95"}
     spectra = tiny.study.spectra.model_copy(update={"estimator": estimators})
     tiny = replace(tiny, study=tiny.study.model_copy(update={"spectra": spectra}))
     roles, inside = _roles(tiny), 0
