@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from math import ceil, sqrt
 
 from steer_assets.catalog.layouts.reading import Reading
+from steer_assets.catalog.prompt_texts.sentences import Location
 from steer_assets.catalog.prompts import Prompt
-from steer_assets.catalog.sentences import Location
 from steer_assets.catalog.traits import ENVIRONMENTS, Trait
 
 #: Pairs of which a probe, halves of v and held-out null spaces can be made.

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from steer_assets.catalog.contrasts import PLACEHOLDER, AnyContrast, Contrast
-from steer_assets.catalog.environments import ENVIRONMENTS, Environment
+from steer_assets.catalog.prompt_texts.contrasts import PLACEHOLDER, AnyContrast, Contrast
+from steer_assets.catalog.prompt_texts.environments import ENVIRONMENTS, Environment
+from steer_assets.catalog.prompt_texts.sentences import refuse_repeats
 from steer_assets.catalog.prompts import Prompt, Said, Strict, Text, readable
-from steer_assets.catalog.sentences import refuse_repeats
 from steer_assets.storage.slugs import validate_slug
 
 __all__ = ["ENVIRONMENTS", "PLACEHOLDER", "ControlTrait", "Environment", "Prompt", "Trait"]

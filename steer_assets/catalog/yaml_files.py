@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from steer_assets.catalog.errors import CatalogError
-from steer_assets.catalog.sentences import LineOf, Location, sentences
+from steer_assets.catalog.prompt_texts.sentences import LineOf, Location, sentences
 from steer_assets.encodings import decoded
 from steer_assets.storage.files.file_stamp import Stamp, stamp
 

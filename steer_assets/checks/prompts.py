@@ -3,8 +3,8 @@
 import polars as pl
 
 from steer_assets.catalog import trait_files
+from steer_assets.catalog.prompt_texts.resemblance import MOST, resemblances, series
 from steer_assets.catalog.prompts import checksum
-from steer_assets.catalog.resemblance import MOST, resemblances, series
 from steer_assets.checks.harness import Finding, check
 from steer_assets.pipeline.stage import StageRun
 

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 import yaml
 
-from steer_assets.catalog import catalog, limits, repeated, trait_files
+from steer_assets.catalog import catalog, limits, trait_files
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.layouts import writing
 from steer_assets.catalog.layouts.reading import Reading
 from steer_assets.catalog.models import ModelEntry
+from steer_assets.catalog.prompt_texts import repeated
 from steer_assets.commands import terminal
 from steer_assets.commands.options import Json
 from steer_assets.lm.loading.sources import first_part, gguf_in, whole_stem

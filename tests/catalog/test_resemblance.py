@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from steer_assets.catalog import repeated, trait_files
-from steer_assets.catalog.resemblance import (
+from steer_assets.catalog import trait_files
+from steer_assets.catalog.prompt_texts import repeated
+from steer_assets.catalog.prompt_texts.resemblance import (
     MOST_OF_A_FRAME,
     THRESHOLD,
     normalised,

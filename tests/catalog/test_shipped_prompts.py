@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from steer_assets.catalog import catalog
-from steer_assets.catalog.resemblance import normalised, resemblances, series
+from steer_assets.catalog.prompt_texts.resemblance import normalised, resemblances, series
 from steer_assets.catalog.traits import ENVIRONMENTS
 
 #: Words that name a pole of a trait, or ask for it.

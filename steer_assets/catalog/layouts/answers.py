@@ -12,7 +12,7 @@ from typing import Any
 
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.layouts import heldout
-from steer_assets.catalog.sentences import Location
+from steer_assets.catalog.prompt_texts.sentences import Location
 
 _MATCHING = ("answer_matching_behavior", "matching")
 _NOT_MATCHING = ("answer_not_matching_behavior", "not_matching")

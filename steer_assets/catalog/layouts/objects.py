@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from steer_assets.catalog import yaml_files
-from steer_assets.catalog.contrasts import PLACEHOLDER
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
 from steer_assets.catalog.layouts import heldout
 from steer_assets.catalog.layouts.reading import Reading, validated, whole
-from steer_assets.catalog.sentences import LineOf, Location
+from steer_assets.catalog.prompt_texts.contrasts import PLACEHOLDER
+from steer_assets.catalog.prompt_texts.sentences import LineOf, Location
 
 #: How a context is asked about where a published file has no test prompts.
 NEUTRAL = f"Write two or three sentences about this: {PLACEHOLDER}"

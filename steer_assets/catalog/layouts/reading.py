@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from steer_assets.catalog.errors import CatalogError
-from steer_assets.catalog.sentences import LineOf, sentences
+from steer_assets.catalog.prompt_texts.sentences import LineOf, sentences
 from steer_assets.catalog.traits import Trait
 
 

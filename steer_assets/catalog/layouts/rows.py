@@ -23,7 +23,7 @@ from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.layouts import answers
 from steer_assets.catalog.layouts.reading import Reading, validated
 from steer_assets.catalog.layouts.tables import Row
-from steer_assets.catalog.sentences import Location
+from steer_assets.catalog.prompt_texts.sentences import Location
 from steer_assets.catalog.traits import ENVIRONMENTS
 
 IN_DISTRIBUTION = "in_distribution"

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from steer_assets.catalog.contrasts import Contrast, ContrastPairs, Pair
 from steer_assets.catalog.limits import MARKUP
+from steer_assets.catalog.prompt_texts.contrasts import Contrast, ContrastPairs, Pair
 from steer_assets.catalog.prompts import Raw, Said, readable
 from steer_assets.catalog.traits import ENVIRONMENTS, Trait
 from steer_assets.catalog.yaml_files import MOST_YAML

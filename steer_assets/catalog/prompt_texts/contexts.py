@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from steer_assets.catalog.environments import ENVIRONMENTS, Environment
+from steer_assets.catalog.prompt_texts.environments import ENVIRONMENTS, Environment
+from steer_assets.catalog.prompt_texts.sentences import refuse_repeats
 from steer_assets.catalog.prompts import Strict, Text
-from steer_assets.catalog.sentences import refuse_repeats
 
 #: Forms of contexts as pydantic's error locations tag them; no field can be called so.
 _LIST, _PLACED = "<contexts>", "<environments>"

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from steer_assets.catalog.contexts import Contexts, placed
-from steer_assets.catalog.environments import Environment
+from steer_assets.catalog.prompt_texts.contexts import Contexts, placed
+from steer_assets.catalog.prompt_texts.environments import Environment
+from steer_assets.catalog.prompt_texts.sentences import Location, refuse_repeats
 from steer_assets.catalog.prompts import Said, Strict, Text, Turn, readable, with_answer
-from steer_assets.catalog.sentences import Location, refuse_repeats
 
 PLACEHOLDER = "{context}"
 #: Forms of a contrast as pydantic's error locations tag them; no field can be called so.

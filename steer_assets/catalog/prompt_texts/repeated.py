@@ -7,14 +7,14 @@ prompts can tell.
 from collections.abc import Iterator
 from pathlib import Path
 
-from steer_assets.catalog.contexts import PlacedContexts
-from steer_assets.catalog.contrasts import Contrast, ContrastInstructions
-from steer_assets.catalog.environments import ENVIRONMENTS
 from steer_assets.catalog.layouts.objects import own_words
 from steer_assets.catalog.layouts.reading import Reading
+from steer_assets.catalog.prompt_texts.contexts import PlacedContexts
+from steer_assets.catalog.prompt_texts.contrasts import Contrast, ContrastInstructions
+from steer_assets.catalog.prompt_texts.environments import ENVIRONMENTS
+from steer_assets.catalog.prompt_texts.resemblance import MOST, resemblances, series
+from steer_assets.catalog.prompt_texts.sentences import Location
 from steer_assets.catalog.prompts import readable
-from steer_assets.catalog.resemblance import MOST, resemblances, series
-from steer_assets.catalog.sentences import Location
 from steer_assets.catalog.traits import Trait
 
 _MOST_SHOWN = 20

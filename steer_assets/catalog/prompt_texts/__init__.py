@@ -1,0 +1,1 @@
+"""What the prompts of a trait are made of: contexts, templates, environments, resemblance."""
