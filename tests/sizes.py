@@ -4,6 +4,9 @@
 """
 
 import os
+from typing import Any
+
+import pytest
 
 FULL = os.environ.get("STEER_TEST_FULL") == "1"
 #: Runs killed with -9.
@@ -11,4 +14,11 @@ KILLS = int(os.environ.get("STEER_TEST_KILLS", "40" if FULL else "5"))
 #: Partitions that each of four writers makes.
 PARTITIONS = 25 if FULL else 6
 #: Damaged catalog files, keys and command lines that are tried, in shares of these.
-FUZZ = 2400 if FULL else 300
+FUZZ = 2400 if FULL else 200
+#: Studies that a simulation of a verdict makes.
+STUDIES = 150 if FULL else 60
+
+
+def in_full(*values: Any) -> Any:
+    """A parameter that `make faults` tries, beside one like it that `make test` does."""
+    return pytest.param(*values, marks=pytest.mark.faults)

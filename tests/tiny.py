@@ -227,12 +227,13 @@ def make_world(root: Path, *, scorer: Path, source: Path | None = None) -> World
 def few_figures() -> Iterator[None]:
     """Pages with a single figure: drawing takes longer than all that a tiny study computes."""
     from steer_assets.reporting.figures.charts import nullspaces
-    from steer_assets.reporting.pages import report
+    from steer_assets.reporting.pages import report, sections
 
     chart = nullspaces.null_fraction
     kept = [dataclasses.replace(s, charts=(chart,)) for s in report.SECTIONS if chart in s.charts]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "SECTIONS", kept)
+        patch.setattr(sections, "SECTIONS", kept)
         yield
 
 

@@ -8,8 +8,9 @@ from steer_assets.assets.reports._arm_tests import compare_arms
 from steer_assets.assets.reports._verdict_rows import with_verdicts
 from steer_assets.catalog.studies import Study
 from tests.assets.planted import planted_study
+from tests.sizes import STUDIES
 
-N_STUDIES = 150
+N_STUDIES = STUDIES
 VECTORS = pl.DataFrame(
     {
         "vector_id": ["none", "L15.base", "L15.base_plus_orthogonal.s0"],

@@ -26,10 +26,13 @@ from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.storage.files.hashing import hash_file
 from steer_assets.storage.slugs import InvalidKeyError, validate_slug
+from tests.sizes import FULL
 from tests.tiny import World, living_in, make_world, write_model
 
 MANY = settings(
-    max_examples=700, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=700 if FULL else 150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

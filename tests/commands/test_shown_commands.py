@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from steer_assets.automation import runner
 from steer_assets.commands import run as run_command
 from steer_assets.paths import REPOSITORY
 from tests.commands.conftest import KEY, MODEL, TRAIT
+from tests.tiny import few_figures
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs" / "pages").rglob("*.md"))]
 TEMPLATES = sorted((REPOSITORY / "steer_assets" / "reporting").rglob("*.j2"))
@@ -116,7 +118,8 @@ def test_a_shown_command_can_be_typed(reader, steer, line):
     arguments, stdin = _typed(line)
     if _is_group(arguments) or line in ("steer sql", "steer score", "steer table"):
         arguments = [*arguments, "--help"]
-    answer = steer(*arguments, stdin=stdin)
+    with few_figures() if line == "steer figures" else nullcontext():
+        answer = steer(*arguments, stdin=stdin)
     assert "No such" not in answer.err, answer.err
     assert "Missing" not in answer.err, answer.err
     if " ".join(arguments[:2]) not in OWN_FILES:

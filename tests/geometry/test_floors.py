@@ -13,6 +13,7 @@ from steer_assets.geometry.null_spaces.moments import Moments
 from steer_assets.geometry.null_spaces.ranks import null_spaces
 from steer_assets.geometry.null_spaces.saturation import doubling_sizes, form_curve
 from steer_assets.geometry.null_spaces.spectra import covariance_spectrum, form_spectrum
+from tests.sizes import FULL
 
 from .toys import orthonormal
 
@@ -48,7 +49,7 @@ def random_forms(draw: st.DrawFn) -> np.ndarray:
     return np.array(forms)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400 if FULL else 100, deadline=None)
 @given(random_forms())
 def test_no_average_of_forms_lies_below_its_floor(forms: np.ndarray) -> None:
     floors, fractions = floors_of(forms), fractions_of(forms)

@@ -17,6 +17,7 @@ from steer_assets.lm.measurements.likelihood import log_probabilities
 from steer_assets.lm.measurements.logits import next_token_logits
 from steer_assets.lm.measurements.pushforward import fisher_along
 from steer_assets.lm.model import LanguageModel
+from tests.sizes import in_full
 
 from . import reference
 from .architectures import CONFIGS, build
@@ -27,7 +28,12 @@ ARMS = [(), (Addition(1, 0, 1.0),), (Addition(0, 1, -1.0), Addition(3, 2, 0.5))]
 SAMPLED = Sampling(max_new_tokens=5, temperature=0.8, seed=11)
 
 
-@pytest.fixture(params=[name for name in CONFIGS if name not in REFUSED])
+#: Seconds each; other hybrids of the same blocks are tried by `make test`.
+SLOW = {"zamba2", "bamba", "falcon_h1", "granitemoehybrid"}
+TRIED = [in_full(name) if name in SLOW else name for name in CONFIGS if name not in REFUSED]
+
+
+@pytest.fixture(params=TRIED)
 def lm(request: pytest.FixtureRequest) -> LanguageModel:
     return build(request.param)
 

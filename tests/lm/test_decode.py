@@ -9,6 +9,7 @@ from steer_assets.lm.decoding.decode import Sampling, generate
 from steer_assets.lm.decoding.noise import NoiseKey, exponentials
 from steer_assets.lm.forward.intervene import Addition
 from steer_assets.lm.measurements.likelihood import log_probabilities
+from tests.sizes import in_full
 
 from . import reference
 
@@ -48,7 +49,8 @@ def test_greedy_equals_transformers_generate(tiny, prompts, vectors):
 
 
 @pytest.mark.parametrize(
-    ("temperature", "top_p"), [(0.8, 1.0), (1.0, 1.0), (1.7, 0.9), (0.6, 0.3), (0.0, 1.0)]
+    ("temperature", "top_p"),
+    [(0.8, 1.0), in_full(1.0, 1.0), (1.7, 0.9), in_full(0.6, 0.3), (0.0, 1.0)],
 )
 def test_log_probabilities_are_those_of_teacher_forcing(tiny, prompts, vectors, temperature, top_p):
     """The sampler's distribution, by whole forwards over prompt and text, each token in float64."""
@@ -94,7 +96,7 @@ def test_log_probabilities_agree_with_likelihood(tiny, prompts, vectors):
             assert len(each) == len(row.token_ids)
 
 
-@pytest.mark.parametrize("batch_rows", [4, 7])
+@pytest.mark.parametrize("batch_rows", [in_full(4), 7])
 def test_batches_do_not_change_tokens(tiny, prompts, vectors, batch_rows):
     whole = generate(tiny, prompts, ARMS, vectors, SAMPLED)
     reference.same_texts(

@@ -11,6 +11,7 @@ import torch
 from steer_assets.lm.errors import InterventionError, PrecisionError
 from steer_assets.lm.forward.intervene import Addition
 from steer_assets.lm.measurements.derivatives import Point, _Unembedding, prompt_forms
+from tests.sizes import in_full
 
 from . import reference
 from .conftest import HIDDEN, LAYERS, build, cached_build
@@ -72,7 +73,7 @@ def _kl(log_p, log_q):
     return float(np.sum(np.exp(log_p) * (np.expm1(x) - x)))
 
 
-@pytest.mark.parametrize("arm", [(), ARM], ids=["unsteered", "steered"])
+@pytest.mark.parametrize("arm", [in_full(()), ARM], ids=["unsteered", "steered"])
 def test_forms_equal_the_direct_formula_in_float64(tiny_double, prompts, vectors, arm):
     chosen = [prompts[2], [7]]
     found = list(prompt_forms(tiny_double, chosen, PROBED, arm=arm, vectors=vectors))

@@ -11,12 +11,13 @@ from steer_assets.lm.decoding import decode, memory
 from steer_assets.lm.decoding.decode import Sampling, generate
 from steer_assets.lm.forward.intervene import Addition, ArmTable, Steering
 from tests.lm.reference import same_texts
+from tests.sizes import in_full
 
 ARMS = [(), (Addition(1, 0, 1.0),), (Addition(0, 1, -1.0), Addition(3, 2, 0.5))]
 SAMPLED = Sampling(max_new_tokens=10, n_samples=3, temperature=0.8, seed=11)
 
 
-@pytest.mark.parametrize("n_lanes", [2, 3])
+@pytest.mark.parametrize("n_lanes", [in_full(2), 3])
 def test_lanes_do_not_change_tokens(tiny, prompts, vectors, monkeypatch, n_lanes):
     alone = generate(tiny, prompts, ARMS, vectors, SAMPLED)
     started, pool = [], parallel_batches._pool

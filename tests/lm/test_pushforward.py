@@ -10,6 +10,7 @@ from steer_assets.lm.errors import InterventionError, PrecisionError
 from steer_assets.lm.forward.intervene import Addition
 from steer_assets.lm.measurements.derivatives import prompt_forms
 from steer_assets.lm.measurements.pushforward import fisher_along
+from tests.sizes import in_full
 
 from .conftest import HIDDEN, LAYERS, build
 
@@ -18,7 +19,7 @@ def _along(forms, steps, layer):
     return np.stack([np.einsum("md,de,me->m", steps, f.fisher[layer], steps) for f in forms])
 
 
-@pytest.mark.parametrize("layer", [0, 2])
+@pytest.mark.parametrize("layer", [in_full(0), 2])
 def test_it_is_the_form_of_each_prompt_along_each_step(tiny_double, prompts, vectors, layer):
     forms = prompt_forms(tiny_double, prompts, [layer])
     found = list(fisher_along(tiny_double, prompts, layer, vectors, batch_rows=7))

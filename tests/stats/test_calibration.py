@@ -19,10 +19,11 @@ from steer_assets.stats.verdicts import (
     power,
     verdict_rules,
 )
+from tests.sizes import FULL
 
 from .simulate import bounded_arms, true_difference
 
-STUDIES = 2000
+STUDIES = 2000 if FULL else 800
 # 5 % and two Monte Carlo errors.
 AT_MOST = 0.05 + 2 * np.sqrt(0.05 * 0.95 / STUDIES)
 

@@ -10,6 +10,7 @@ from steer_assets.storage.database.warehouse import QueryError, WarehouseDamaged
 from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.schema import table_statements, view_statements
+from tests.sizes import in_full
 from tests.storage import synthetic
 from tests.storage.processes import run_python
 from tests.storage.rows import all_rows, count_rows
@@ -31,7 +32,9 @@ def _spoil(layout: Layout, how: str) -> None:
     layout.database.write_bytes(content)
 
 
-HARMS = ["rubbish", "empty", "truncated", "flipped header", "flipped in every block"]
+HARMS = [
+    "rubbish", in_full("empty"), "truncated", in_full("flipped header"), "flipped in every block",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("how", HARMS)
