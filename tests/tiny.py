@@ -224,13 +224,16 @@ def make_world(root: Path, *, scorer: Path, source: Path | None = None) -> World
 
 
 @contextmanager
-def few_figures() -> Iterator[None]:
+def few_figures(name: str = "null_fraction") -> Iterator[None]:
     """Pages with a single figure: drawing takes longer than all that a tiny study computes."""
-    from steer_assets.reporting.figures.charts import nullspaces
     from steer_assets.reporting.pages import report, sections
 
-    chart = nullspaces.null_fraction
-    kept = [dataclasses.replace(s, charts=(chart,)) for s in report.SECTIONS if chart in s.charts]
+    kept = [
+        dataclasses.replace(section, charts=(chart,))
+        for section in report.SECTIONS
+        for chart in section.charts
+        if chart.__name__ == name
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "SECTIONS", kept)
         patch.setattr(sections, "SECTIONS", kept)

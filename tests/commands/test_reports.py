@@ -21,7 +21,7 @@ def _files(answer) -> list[Path]:
 
 
 def test_figures_are_remade_with_the_data_behind_them(stored, steer):
-    with few_figures():
+    with few_figures("radii"):
         answer = steer("figures", "--model", MODEL, "--trait", TRAIT, "--json")
     assert (answer.code, answer.err) == (0, "")
     files = _files(answer)
