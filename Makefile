@@ -68,7 +68,7 @@ audit: setup  ## known vulnerabilities of the pinned packages; needs the network
 # In an environment of its own: the site needs the sources alone, no dependency of theirs.
 docs:  ## the documentation site, into build/site
 	test -x $(VENV)/docs/bin/mkdocs || ($(PYTHON) -m venv $(VENV)/docs && $(VENV)/docs/bin/pip install --quiet --disable-pip-version-check mkdocs-material==9.8.2 'mkdocstrings[python]==1.0.8')
-	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --quiet --file docs/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --quiet --config-file docs/mkdocs.yml
 
 ui: setup  ## Dagster (webserver and daemon) on 127.0.0.1:3000
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
