@@ -106,8 +106,7 @@ def _study_of(record: Record) -> Study | None:
 
 
 def expected_frame(layout: Layout) -> pl.DataFrame:
-    """The table `expected_inputs`: every materialised artifact against the current catalog and
-    code.
+    """The table `expected_inputs`: each materialised artifact under current catalog and code.
 
     Each artifact is compared under the study that made it. An unreadable source counts as removed.
     """

@@ -63,9 +63,7 @@ def refusal(layout: Layout, key: PartitionKey, study: Study) -> str | None:
 
 
 def dtype_refusal(facts: Mapping[str, object], dtype: str) -> str | None:
-    """Why the model with this row of `models` (``facts``) cannot be run in ``dtype``; None if it
-    can.
-    """
+    """Why the model with the row ``facts`` of `models` cannot run in ``dtype``; None if it can."""
     finite = str(facts["finite_dtypes"]).split(",")
     if dtype in finite:
         return None

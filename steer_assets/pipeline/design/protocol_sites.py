@@ -27,8 +27,7 @@ OTHER_ESTIMATES = ("pca", "logistic")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Site:
-    """Where v is read (one block before it is added, or at that block), and on raw or templated
-    text.
+    """Where v is read: one block before it is added, or at that block; from raw or templated text.
 
     `hidden_states[L//2]` of transformers is the output of block L//2 - 1: a v read there and added
     at block L//2 is off by one block.
