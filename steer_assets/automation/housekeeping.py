@@ -44,8 +44,7 @@ class OldRun:
 
 
 def _busy(instance: dg.DagsterInstance) -> garbage.Busy:
-    """Paths that a run in progress may be working on: all that contain the name of its partition.
-    """
+    """Paths that a run in progress may use: all that contain the name of its partition."""
     waiting = [status for status in dg.DagsterRunStatus if status not in _FINISHED]
     names: set[str] = set()
     everything = False

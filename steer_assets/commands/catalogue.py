@@ -57,7 +57,7 @@ def _source(location: str) -> tuple[str, str]:
             raise CatalogError(f"{path} is a file but not GGUF; give the folder it is in")
         return "gguf", str(first_part(path.resolve()))
     package, _, inside = location.partition("/")
-    # Only of a top-level name does find_spec import nothing.
+    # find_spec imports nothing if the name is top-level.
     if inside.endswith(".gguf") and package.isidentifier() and importlib.util.find_spec(package):
         return "package", location
     if _HUB_ID.fullmatch(location):
@@ -140,7 +140,9 @@ TraitFile = Annotated[
 
 
 def _told(file: Path, reading: Reading, *, raw: bool = False) -> None:
-    """What a file is, what became of its parts, and what it cannot say."""
+    """Description of a file: its layout, how its parts were used, and which estimates it does not
+    allow.
+    """
     trait = reading.trait
     terminal.say(
         f"{file} is a trait: {trait.trait}, {trait.n_pairs} contrast pairs, "

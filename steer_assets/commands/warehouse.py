@@ -17,10 +17,10 @@ db = typer.Typer(no_args_is_help=True, help="The DuckDB file.")
 
 
 class QueryCommand(typer.core.TyperCommand):
-    """A command whose argument may begin with a comment of SQL, which looks like an option."""
+    """A command whose argument may start with an SQL comment, which looks like an option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put such an argument behind `--`; an option of ours has no space before its `=`."""
+        """Put such an argument after `--`; in options of this program no space precedes the `=`."""
         if "--" not in args:
             queries = [arg for arg in args if _is_commented(arg)]
             options = [arg for arg in args if not _is_commented(arg)]
@@ -45,7 +45,7 @@ def sql(
 
 
 def _query(query: str | None, file: Path | None) -> str:
-    """The query from the one place where it was given."""
+    """The query from the one source that was given."""
     if file is not None:
         if query is not None:
             raise ValueError("give a query or --file, not both")

@@ -59,9 +59,7 @@ def doses(study: Study) -> Iterable[tuple[Environment, float]]:
 
 
 def with_multi_layer(vectors: pl.DataFrame, study: Study, steer: list[int]) -> pl.DataFrame:
-    """Vector names in tests (vector_id, family, null_space, layer) with multi-layer vectors
-    included.
-    """
+    """Names of vectors in tests: (vector_id, family, null_space, layer), with these vectors."""
     named = vectors.select("vector_id", "family", "null_space", "layer")
     rows = [(m.vector_id, m.family, "", m.layer) for m in multi_vectors(study, steer)]
     return pl.concat([named, pl.DataFrame(rows, schema=named.schema, orient="row")])
