@@ -146,8 +146,7 @@ def _size(paths: tuple[Path, ...]) -> int:
 
 
 def old_runs(instance: dg.DagsterInstance, older_than_days: float) -> list[OldRun]:
-    """Finished runs that ended at least so many days ago, and files of runs that no longer exist.
-    """
+    """Runs that ended at least so many days ago, and files of runs that no longer exist."""
     found = []
     kept = _newest(instance)
     until = time.time() - older_than_days * _DAY_S

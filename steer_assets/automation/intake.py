@@ -77,8 +77,7 @@ def _signature(path: Path) -> tuple[str, float]:
 
 
 def _dropped(folder: Path) -> Iterator[Path]:
-    """Folders and GGUF files; a split file is represented by its first part, even if that is
-    missing.
+    """Folders and GGUF files; a split file is represented by its first part, even if missing.
 
     A folder with one split GGUF and no config represents that file.
     """

@@ -145,8 +145,9 @@ class Logits(Section):
 
 
 class Dose(Section):
-    """Divergence as a function of step length: from unsteered in shares of |h|, around v in
-    multiples of |v|; tolerances (nats) of the equivalence radius.
+    """Divergence by step length: in shares of |h| from unsteered, in multiples of |v| around v.
+
+    The tolerances of the equivalence radius are in nats.
     """
 
     prompts: Count = 4

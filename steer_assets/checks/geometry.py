@@ -78,8 +78,7 @@ def _variances(stored: StageRun, layer: int) -> Iterator[tuple[str, float]]:
 
 @check("covariance_matrices", blocking=True)
 def covariances_are_covariances(stored: StageRun) -> Finding:
-    """Symmetric, positive semidefinite, with trace equal to the sum of the activations' variances.
-    """
+    """Symmetric, positive semidefinite, with the sum of the activations' variances as trace."""
     arrays = read_arrays(
         stored.layout.pair_file("moments", stored.model, stored.trait, ".h5"), "covariance/"
     )

@@ -105,9 +105,7 @@ def _numbers(rows: pl.DataFrame) -> str | None:
 
 @check("protocol_measures", blocking=True)
 def measures_are_whole(stored: StageRun) -> Finding:
-    """Every protocol and block as published and controlled; numbers lie in intervals or have a
-    reason.
-    """
+    """Every protocol and block as published and controlled; intervals hold numbers, or a reason."""
     rows, study = stored.rows("protocol_measures"), stored.study
     if wrong := _numbers(rows):
         return Finding(False, wrong)

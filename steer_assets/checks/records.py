@@ -15,8 +15,7 @@ from steer_assets.storage.lineage import TABLE
 
 @check("equivalence_reports", blocking=True)
 def lineage_is_complete(stored: StageRun) -> Finding:
-    """Traces the verdict back to prompts, model, code and seed, with the versions that were read.
-    """
+    """Traces the verdict back to prompts, model, code and seed, by the versions that were read."""
     report = STAGES["equivalence_reports"]
     walked: set[str] = set()
     ahead = [(report, stored.key)]

@@ -99,8 +99,7 @@ def form_curves_hold(stored: StageRun) -> Finding:
 
 @check("vector_families")
 def null_spaces_are_compared(stored: StageRun) -> Finding:
-    """Every kind of null space with every other at every block; angles and overlaps within bounds.
-    """
+    """Every kind of null space with every other at every block; angles and overlaps in bounds."""
     rows = stored.rows("null_space_angles", compared="kinds")
     if wrong := _angles(rows):
         return Finding(False, wrong)

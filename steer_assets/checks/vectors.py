@@ -36,9 +36,7 @@ def snapshot_is_the_model(stored: StageRun) -> Finding:
 
 @check("vector_families", blocking=True)
 def vectors_are_what_they_are_called(stored: StageRun) -> Finding:
-    """Finite and not zero; orthogonal ones are orthogonal to v, matched ones have its norm; rows
-    agree.
-    """
+    """Finite and not zero; orthogonal to v or of its norm where named so; rows agree."""
     rows, values = read_table(stored)
     norms = np.linalg.norm(values, axis=1)
     for row, vector, norm in zip(rows.iter_rows(named=True), values, norms, strict=True):

@@ -140,9 +140,7 @@ TraitFile = Annotated[
 
 
 def _told(file: Path, reading: Reading, *, raw: bool = False) -> None:
-    """Description of a file: its layout, how its parts were used, and which estimates it does not
-    allow.
-    """
+    """Description of a file: layout, use of its parts, and the estimates that it does not allow."""
     trait = reading.trait
     terminal.say(
         f"{file} is a trait: {trait.trait}, {trait.n_pairs} contrast pairs, "

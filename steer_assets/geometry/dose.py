@@ -21,8 +21,11 @@ KL_FLOOR = 1e-10
 
 @dataclass(frozen=True)
 class Radius:
-    """Largest harmless dose. `reached` is False when no dose exceeded the tolerance; the radius is
-    then the largest dose tried, a lower bound."""
+    """Largest harmless dose.
+
+    `reached` is False if no dose exceeded the tolerance; the radius is then the largest dose tried,
+    a lower bound.
+    """
 
     value: float
     reached: bool

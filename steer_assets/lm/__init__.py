@@ -1,5 +1,4 @@
-"""The language-model engine: load, intervene, capture, decode, differentiate; its API uses numpy.
-"""
+"""The language-model engine: load, intervene, capture, decode, differentiate; numpy interfaces."""
 
 # Submodules are imported on use, because some take seconds.
 __all__ = [

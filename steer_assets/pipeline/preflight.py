@@ -113,9 +113,7 @@ def _needs(encoder: Encoder, study: Study, prompts: pl.DataFrame, trait: str) ->
 def _judge_needs(
     encoder: Encoder, study: Study, tests: pl.DataFrame, trait: str, name: str
 ) -> Iterator[Need]:
-    """Lengths of the questions of a scorer that prompts the model, on generated and on validation
-    texts.
-    """
+    """Token needs of a scorer that prompts the model, on generated and on validation texts."""
     from steer_assets.scoring.labelled import validation_texts
     from steer_assets.scoring.lm_judge import PLACEHOLDER
 

@@ -118,8 +118,9 @@ class StageRun:
         )
 
     def derivative_model(self) -> LanguageModel:
-        """The model for derivatives and their predictions: in float32 where the study's precision
-        is lower, since differences in half precision would be mostly rounding error.
+        """The model for derivatives and their predictions, in float32 or higher.
+
+        A study's precision may be lower, where differences would be mostly rounding error.
         """
         dtype = self.study.numerics.dtype
         return self.language_model("float32" if dtype in _HALF_PRECISION else dtype)

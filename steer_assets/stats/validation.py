@@ -35,9 +35,7 @@ class Estimate:
 
 
 def vector(values: ArrayLike, name: str, *, at_least: int = 2) -> Float[np.ndarray, " n"]:
-    """Finite float64 vector of at least ``at_least`` numbers; raises ValueError with the reason
-    otherwise.
-    """
+    """Finite float64 vector of ``at_least`` numbers or more; raises ValueError otherwise."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(f"{name} must have one axis, not shape {array.shape}")

@@ -55,8 +55,7 @@ def _judged(run: StageRun, voting: list[Scorer]) -> pl.DataFrame:
     sources=scorers.sources,
 )
 def classifier_scores(run: StageRun) -> Produced:
-    """Trait score of every generated text without its prompt; higher is closer to the positive
-    pole.
+    """Trait score of every generated text without its prompt; higher is nearer the positive pole.
 
     Scores are unbounded (logits), which avoids saturation for texts with a strong trait.
     `prompted_scores` scores prompt and text together, for protocols that do so.

@@ -84,9 +84,7 @@ def _compared(a: Fitted, b: Fitted, null_energy: float, **identity: object) -> R
 
 
 def environment_rows(layer: int, fitted: Sequence[Fitted]) -> Iterator[Row]:
-    """Energy of every other environment's activations, centred on their own mean, in each null
-    space.
-    """
+    """Energy of every other environment's centred activations in each null space."""
     from steer_assets.geometry.null_spaces.subspaces import null_energy
 
     for a in fitted:
@@ -100,8 +98,7 @@ def environment_rows(layer: int, fitted: Sequence[Fitted]) -> Iterator[Row]:
 def kind_rows(
     layer: int, fitted: Sequence[Fitted], forms: Mapping[str, np.ndarray]
 ) -> Iterator[Row]:
-    """Energy of every other kind's covariance or output form [d, d] in the null space of each kind.
-    """
+    """Energy of every other kind's covariance or output form [d, d] in each kind's null space."""
     from steer_assets.geometry.null_spaces.stability import form_null_energy
 
     for a in fitted:

@@ -48,9 +48,7 @@ def pair_activations(
 def _captured(
     run: StageRun, ids: list[list[int]], layers: list[int], *, every: bool
 ) -> Iterator[Captured]:
-    """Batches captured at the last token, or at `every` token; stored ones of a killed run are
-    reused.
-    """
+    """Batches captured at the last or at `every` token; those stored by a killed run are reused."""
     from steer_assets.lm.forward.prefix import by_length
     from steer_assets.lm.measurements.capture import Captured, capture
 

@@ -31,8 +31,7 @@ def read_form(run: StageRun, kind: str, at: str, layer: int) -> np.ndarray:
 
 
 def _forms(run: StageRun) -> Forms:
-    """Jacobian Gram and Fisher pullback per prompt: unsteered, and steered at the steered layers.
-    """
+    """Jacobian Gram and Fisher pullback per prompt: unsteered, and steered at steered layers."""
     from steer_assets.geometry.directions import base
     from steer_assets.lm.forward.intervene import Addition
     from steer_assets.lm.measurements import derivatives

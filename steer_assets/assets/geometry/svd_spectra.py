@@ -36,9 +36,7 @@ _SMALLEST = 8
 def _stored_spectrum(
     run: StageRun, layer: int, environment: str, n_samples: int, n_prompts: int | None = None
 ) -> Spectrum:
-    """Spectrum of a stored covariance; `n_prompts` is given if its samples are tokens of that many
-    prompts.
-    """
+    """Spectrum of a stored covariance; `n_prompts` counts prompts if samples are tokens."""
     from steer_assets.geometry.null_spaces.moments import Moments
     from steer_assets.geometry.null_spaces.spectra import covariance_spectrum
 
@@ -58,8 +56,7 @@ def _groups(prompts: pl.DataFrame, rows: np.ndarray) -> np.ndarray:
 
 
 def _n_splits(groups: np.ndarray, n_splits: int) -> int:
-    """Number of splits that leaves enough prompts to fit on; few prompts are held out one by one.
-    """
+    """Number of splits that leaves enough prompts to fit on; at most one per prompt."""
     sizes = np.sort(np.bincount(groups))[::-1]
     splits = min(n_splits, len(sizes))
     largest_fold = sizes[: -(-len(sizes) // splits)].sum()

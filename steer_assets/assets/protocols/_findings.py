@@ -54,8 +54,7 @@ _SAME = {
 
 
 def region(asked: tuple[str, str], study: Study) -> Region:
-    """The range in which the number of (conclusion, quantity) must lie, with the study's margins.
-    """
+    """The range in which the number of (conclusion, quantity) must lie, by the study's margins."""
     margins = study.statistics
     return published_region(
         asked[1], margin_sd=margins.margin_sd, margin_share=margins.margin_efficacy

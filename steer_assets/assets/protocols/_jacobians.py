@@ -121,8 +121,7 @@ def jacobian(run: StageRun, chosen: list[Site], layer: int, *, finite: bool) -> 
 
 
 def _forced(grams: list[np.ndarray], estimator: str) -> float | None:
-    """Null fraction that the number of prompts forces on the averaged Gram (None: no known bound).
-    """
+    """Null fraction that the number of prompts forces on the averaged Gram; None if unknown."""
     from steer_assets.geometry.null_spaces.floors import form_eigenvalues, part_floors
 
     try:

@@ -1,5 +1,4 @@
-"""Comparison of next-token distributions around v, as each protocol makes it: v + v_perp and a
-control.
+"""Next-token distributions around v as each protocol compares them: v + v_perp and a control.
 
 The published test compares v + v_perp with a vector that replaces v and finds the logits of v +
 v_perp closer to those of v; but a replacement of v lies sqrt 2 times as far from v as v + v_perp
@@ -47,8 +46,7 @@ Divergences = dict[tuple[Site, bool], Distances]
 
 
 def control_steps(steps: np.ndarray, replaced: np.ndarray) -> tuple[np.ndarray, float]:
-    """Steps [seeds, d] of the control at the lengths of `steps`, and the mean ratio to its own
-    length.
+    """Steps [seeds, d] of the control at the lengths of `steps`, and the mean ratio of lengths.
 
     steps: from v to v + v_perp; replaced: from v to a vector in place of v [seeds, d].
     """
@@ -57,9 +55,7 @@ def control_steps(steps: np.ndarray, replaced: np.ndarray) -> tuple[np.ndarray, 
 
 
 def divergences(run: StageRun, layer: int) -> Divergences:
-    """Distances of next-token distributions from that of v at every site, in float32 or higher
-    precision.
-    """
+    """Distances of next-token distributions from that of v at every site, at least in float32."""
     found: Divergences = {}
     for site in protocol_sites.sites(run.study):
         (v,), *lengths = (

@@ -1,5 +1,4 @@
-"""The number of each published conclusion that is computed from texts, at any setting of the
-switches.
+"""The number of each published conclusion on texts, at any setting of the switches.
 
 `unmatched_norm`, `no_baseline` and `unsigned_mean_d` need no new texts: this module applies them to
 the comparison of scores; `_protocol_scores` selects the scores.
@@ -93,8 +92,7 @@ class Question:
         return self.data.tables(self.setting, arms, environment)
 
     def estimate(self, strata: list[list[np.ndarray]], statistic: Callable) -> Estimate:
-        """The statistic with its interval; paired and clustered unless the switches turn that off.
-        """
+        """The statistic with its interval; paired and clustered unless switched off."""
         settings = self.data.study.statistics
         try:
             return estimate(

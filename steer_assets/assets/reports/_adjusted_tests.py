@@ -1,5 +1,4 @@
-"""Positions of hypotheses in the order of `stats.verdicts.gatekeeping`, and their adjusted
-p-values.
+"""Positions of hypotheses in the order of `stats.verdicts.gatekeeping`; adjusted p-values.
 
 A block of the order is one margin at one layer; v + v_perp at several blocks, compared with v at
 the same blocks, forms a separate block. The caller passes one protocol and scorer at a time.
@@ -64,9 +63,7 @@ def adjust_efficacies(tests: Sequence[Row], doses: Doses) -> dict[int, float]:
 def adjust_groups(
     tests: Sequence[Row], groups: Sequence[Group], doses: Doses, level: float
 ) -> list[gatekeeping.Adjusted]:
-    """Adjusted p-values of families compared with v, in order; those of the seeds are written in
-    place.
-    """
+    """Adjusted p-values of families compared with v, in order; those of seeds are set in place."""
     blocks: dict[tuple[Any, ...], list[int]] = {}
     for at, group in enumerate(groups):
         key = (group.reference_id, group.named["layer"], group.named["margin_kind"])

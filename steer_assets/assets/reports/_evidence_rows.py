@@ -46,9 +46,7 @@ def _seeds_of(family: dict[str, Any], tests: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counts(tests: pl.DataFrame) -> dict[str, int]:
-    """Numbers of verdicts of single vectors compared with v, pooled, by the margin in standard
-    deviations.
-    """
+    """Numbers of pooled verdicts of single vectors against v, by margin (standard deviations)."""
     counted = tests.filter(
         _AT_HEADLINE
         & (pl.col("comparison") == "against_base")

@@ -13,9 +13,7 @@ from steer_assets.reporting.broken_texts import broken_texts
 
 
 def broken_arms(fluent: pl.DataFrame, settings: Fluency) -> dict[Arm, str]:
-    """Arms whose texts are broken, with the reasons. `fluent`: rows of `fluency` joined to
-    `generations`.
-    """
+    """Arms with broken texts, and the reasons. `fluent`: rows of `fluency` with `generations`."""
     judged = broken_texts(fluent, settings.model_dump()).filter("broken")
     return {
         Arm(row["vector_id"], row["alpha"]): row["reason"] for row in judged.iter_rows(named=True)
@@ -34,9 +32,7 @@ def _why(vector_id: str, alpha: float, broken: dict[Arm, str]) -> str:
 
 
 def guarded(tests: pl.DataFrame, broken: dict[Arm, str]) -> pl.DataFrame:
-    """Tests with the reason added, and `inconclusive` instead of `equivalent` where texts are
-    broken.
-    """
+    """Tests with the reason added; with broken texts, `equivalent` becomes `inconclusive`."""
     verdicts, reasons = [], []
     for row in tests.iter_rows(named=True):
         why = _why(row["vector_id"], row["alpha"], broken) or _why(

@@ -59,9 +59,7 @@ def null_bases(run: StageRun, layer: int) -> Bases:
 def energy_rows(
     run: StageRun, layer: int, bases: Bases, vectors: Mapping[str, np.ndarray]
 ) -> Iterator[Row]:
-    """Rows of `null_energies`: every vector's energy share in each null space, and that of a random
-    vector.
-    """
+    """Rows of `null_energies`: energy shares of vectors, and of a random one, by null space."""
     from steer_assets.geometry.null_spaces.subspaces import energy_share, random_share
 
     for kind, (_, null) in bases.items():
@@ -88,8 +86,7 @@ def energy_rows(
 
 
 def angle_rows(run: StageRun, layer: int, bases: Bases) -> Iterator[Row]:
-    """Rows of `null_space_angles` between the kinds: do low variance and low sensitivity coincide?
-    """
+    """Rows of `null_space_angles` between the kinds: low variance against low sensitivity."""
     path = run.layout.pair_file("moments", run.model, run.trait, ".h5")
     forms = {k: read_form(run, k, "unsteered", layer) for k in bases if k != "covariance"}
     if "covariance" in bases:

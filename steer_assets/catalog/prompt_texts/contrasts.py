@@ -134,9 +134,7 @@ class ContrastInstructions(Strict):
         return self
 
     def prompts(self) -> Iterator[tuple[Said, Said]]:
-        """Both prompts of every pair; the first pairs cover every question, with instructions in
-        turn.
-        """
+        """Both prompts of every pair; the first pairs cover all questions."""
         for turn in range(len(self.instructions)):
             for number, question in enumerate(self.questions):
                 chosen = self.instructions[(number + turn) % len(self.instructions)]

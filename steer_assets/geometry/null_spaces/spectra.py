@@ -82,9 +82,7 @@ def covariance_spectrum(moments: Moments, *, n_prompts: int | None = None) -> Sp
 
 
 def activation_spectrum(x: Float[np.ndarray, "n d"]) -> Spectrum:
-    """`covariance_spectrum` of activations [n, d] in memory. Raises as that does, and as
-    `Moments.update`.
-    """
+    """`covariance_spectrum` of activations [n, d]. Raises as that does, and as `Moments.update`."""
     matrix = as_matrix(x, "activations")
     moments = Moments(matrix.shape[1])
     moments.update(matrix)

@@ -112,8 +112,9 @@ def _log_p(scaled: Float[Tensor, "rows v"], at: Int[Tensor, " rows"]) -> Float[T
 def nucleus(
     logits: Float[Tensor, "rows v"], temperature: float, top_p: float
 ) -> tuple[Int[Tensor, "rows n"], Bool[Tensor, "rows n"]]:
-    """The smallest set of tokens with probability ``top_p``: tokens by descending probability, and
-    whether each is inside; the first always is.
+    """The smallest set of tokens with probability ``top_p``.
+
+    Returns tokens by descending probability, and whether each is inside; the first always is.
 
     A token is in the set while the total of the more likely ones is below ``top_p``.
     """

@@ -1,5 +1,4 @@
-"""The method by which a snapshot's rows are run, recorded by its self-test to avoid repeated
-trials.
+"""The method of running a snapshot's rows, recorded by its self-test to avoid repeated trials.
 
 The record includes the conditions of the trial. If a library, the device or the number type
 differs, or the record cannot be read, the model is tried again.

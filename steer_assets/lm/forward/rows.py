@@ -72,8 +72,7 @@ class _TailLayer(CacheLayerMixin):  # type: ignore[misc]
             self.values = self._moved(self.values, rows)
 
     def _moved(self, buffer: Tensor, rows: Tensor) -> Tensor:
-        """Kept rows first, within the same buffer: allocates nothing and copies only the used part.
-        """
+        """Kept rows first, within the same buffer; allocates nothing, copies only the used part."""
         kept, used = buffer[: len(rows)], self._owner.length
         kept[:, :, :used] = buffer[rows, :, :used]
         return kept

@@ -143,9 +143,7 @@ def _state_at(lm: LanguageModel, prefix: Prefix, last: Tensor, layer: int) -> Te
 
 
 class _HeadProbe:
-    """The unembedding's input, and its output as a leaf with respect to which logits are
-    differentiated.
-    """
+    """The unembedding's input, and its output as the leaf for differentiation of the logits."""
 
     hidden: Tensor
     scores: Tensor
@@ -177,8 +175,7 @@ def _jacobian(final: Tensor, states: list[Tensor], row_chunk: int | None) -> lis
 def _backward(
     final: Tensor, states: list[Tensor], rows: Iterable[Tensor]
 ) -> list[tuple[Tensor, ...]]:
-    """Gradients of ``rows @ final`` with respect to every state, for a matrix of rows or one row.
-    """
+    """Gradients of ``rows @ final`` by every state, for a matrix of rows or one row."""
     return [
         torch.autograd.grad(
             final,

@@ -39,8 +39,7 @@ def log_probabilities(
     batch_tokens: int = 1024,
     on_progress: OnProgress = None,
 ) -> list[Float[np.ndarray, " t"]]:
-    """Log-probability (nats) of every token of each text, given its prompt and the preceding
-    tokens.
+    """Log-probability (nats) of every token of each text, given all tokens before it.
 
     Args:
         lm: the model.

@@ -105,8 +105,7 @@ def prefix_error(lm: LanguageModel, prompts: list[Tokens], n_steps: int) -> floa
 
 
 def hook_error(lm: LanguageModel, prompt: Tokens, layers: Sequence[int]) -> float:
-    """Steering at each of ``layers``: the block by alpha v, lower ones by 0, upper ones as
-    expected.
+    """Error of steering at each of ``layers``: that block, earlier blocks, and the logits.
 
     The expected logits come from a forward without hooks whose block itself adds the vector.
     Infinite if the logits do not change at all.

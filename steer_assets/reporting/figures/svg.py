@@ -23,9 +23,7 @@ _WHITE = "#ffffff"
 
 
 def inline(drawn: Canvas, name: str, alt: str) -> str:
-    """SVG element for embedding in a page. `name` must be unique there; `alt` is the accessible
-    text.
-    """
+    """SVG element for a page, in which `name` must be unique; `alt` is the accessible text."""
     root = _tree(drawn)
     _, _, width, height = root.attrib["viewBox"].split()
     root.attrib = {

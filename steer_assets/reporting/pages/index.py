@@ -1,5 +1,4 @@
-"""Index page over all models and traits: overview of verdicts, a sortable table, stale artifacts.
-"""
+"""Index page over all models and traits: verdicts, a sortable table, stale artifacts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,5 +1,4 @@
-"""Templates: one environment for all pages, which escapes every text and shows control characters.
-"""
+"""Templates: one environment for all pages, which escapes markup and control characters."""
 
 import base64
 import hashlib

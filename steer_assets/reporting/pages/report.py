@@ -87,8 +87,7 @@ def _block(drawn: Figure | Absent) -> _Block:
 
 
 def _switches(evidence: Evidence) -> Markup:
-    """Numbers of every conclusion with each switch off separately, as a table; empty without any.
-    """
+    """Numbers of every conclusion with each switch off separately, as a table; may be empty."""
     rows = switch_rows(evidence).drop("conclusion", "quantity")
     return Markup("" if rows.is_empty() else format_table(rows, "html"))
 

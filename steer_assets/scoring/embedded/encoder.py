@@ -96,8 +96,7 @@ class MiniLMEncoder:
 
     @cached_property
     def sha256(self) -> str:
-        """Fingerprint of everything that determines embeddings: weights, configuration, tokenizer.
-        """
+        """Fingerprint of what determines embeddings: weights, configuration, tokenizer."""
         digest = hashlib.sha256()
         for name in FILES:
             content = hashlib.sha256((self.folder / name).read_bytes()).digest()

@@ -158,9 +158,7 @@ def _share_opposite(effect: float, tau: float) -> float:
 
 
 def _noiseless(means: Float[np.ndarray, " n"], effect: float) -> Heterogeneity:
-    """The limit without sampling noise (greedy decoding), where the observed spread is the true
-    one.
-    """
+    """The limit without sampling noise (greedy decoding): the observed spread is the true one."""
     tau = validation.standard_deviation(means)
     both_signs = bool((means > 0).any() and (means < 0).any())
     return Heterogeneity(

@@ -21,9 +21,7 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Means over ``n`` prompts relative to unsteered texts, and why the arm is broken; "" if it is
-    not.
-    """
+    """Means over ``n`` prompts relative to unsteered texts; the reason, or "" if not broken."""
 
     n: int
     perplexity_ratio: float

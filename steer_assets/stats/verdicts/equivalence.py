@@ -1,5 +1,4 @@
-"""Tests of the mean paired difference: equivalence within a margin (TOST), and difference from zero
-(t).
+"""Equivalence of the mean paired difference within a margin (TOST), and difference from zero (t).
 
 Two one-sided tests (Schuirmann 1987): equivalence is claimed if both
 

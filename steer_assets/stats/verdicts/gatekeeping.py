@@ -147,9 +147,7 @@ def efficacies(
 def in_halves(
     first: Float[np.ndarray, " k"], second: Float[np.ndarray, " l"]
 ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " l"]]:
-    """Holm within two gates that share one level; a gate whose claims are all shown passes its half
-    on.
-    """
+    """Holm within two gates that share one level; a gate shown completely passes on its half."""
     p, q = holm(first), holm(second)
     if not len(p) or not len(q):
         return p, q

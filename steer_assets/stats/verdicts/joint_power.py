@@ -1,5 +1,4 @@
-"""Power of the equivalence test as designed, with its level, noisy margin, skewness guard and
-seeds.
+"""Power of the equivalence test as designed: level, noisy margin, skewness guard, seeds.
 
 A claim on k seeds is shown if 2k one-sided t tests reject: for every seed j those of mean(d_j + c)
 > 0 and mean(c - d_j) > 0, with c the contributions of the margin. They share prompts and margin, so

@@ -49,8 +49,7 @@ def raw_ratio(perpendicular: ArrayLike, base: ArrayLike) -> float:
 
 
 def unpaired(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Unpaired:
-    """Welch's test of two arms with every text counted as independent, including repeats of a
-    prompt.
+    """Welch's test of two arms, with all texts, including repeats of a prompt, as independent.
 
     Args:
         a: scores of one arm, any shape.

@@ -66,8 +66,7 @@ def _schema_hash() -> str:
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create tables and views; recreate them if their SQL has changed, since Parquet is the record.
-    """
+    """Create tables and views; recreate them if their SQL has changed."""
     connection.execute(_BOOKKEEPING)
     if connection.execute("SELECT hash FROM _schema").fetchall() == [(_schema_hash(),)]:
         return

@@ -32,9 +32,7 @@ class _Plain(ast.NodeTransformer):
 
 
 def code_of(node: ast.AST) -> str:
-    """Hash of a syntax tree as text, which is more stable across Python versions; modifies the
-    tree.
-    """
+    """Hash of a syntax tree as text, which is more stable across versions; modifies the tree."""
     return hashlib.sha256(ast.unparse(_Plain().visit(node)).encode()).hexdigest()
 
 

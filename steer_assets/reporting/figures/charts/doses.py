@@ -215,8 +215,7 @@ def _bound(value: float, reached: bool) -> str:
 
 
 def _ends(rows: pl.DataFrame) -> tuple[float, float]:
-    """Limits of the axis shared by all panels; limits of one panel would cut off marks of others.
-    """
+    """Limits of the axis shared by all panels, so that no marks are cut off."""
     marks = pl.concat([rows["measured"], rows["predicted"], pl.Series([1.0])]).clip(_LEAST)
     low, high = extent(marks)
     return low / 1.3, high * 1.9  # room for the arrows

@@ -72,8 +72,7 @@ def covariance(evidence: Evidence) -> Figure | Absent:
 
 
 def _nothing(above_the_edge: dict[int, int]) -> str:
-    """Note on layers where no axis exceeds the noise: there noise leaves the null space undefined.
-    """
+    """Note on layers where no axis exceeds the noise, which leaves the null space undefined."""
     silent = [layer for layer, n in above_the_edge.items() if not n]
     if not silent:
         return ""
