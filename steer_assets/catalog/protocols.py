@@ -74,10 +74,12 @@ class Protocol(_Section):
 class ProtocolTexts(_Section):
     """The prompts, samples and arms of protocols with switches, a part of those of `controlled`.
 
-    prompts: per environment, the first ones of those used for generation. samples: per prompt and
-    arm. seeds: the first ones of v_perp. alphas: doses of v and v + v_perp; the other families are
-    taken at the headline dose. jacobian_prompts: points where derivatives are taken. probes, step:
-    of the finite differences, in units of the residual stream.
+    prompts: per environment, the first ones of those used for generation.
+    samples: per prompt and arm.
+    seeds: the first ones of v_perp.
+    alphas: doses of v and v + v_perp; the other families are taken at the headline dose.
+    jacobian_prompts: points where derivatives are taken.
+    probes, step: of the finite differences, in units of the residual stream.
     """
 
     layers: Annotated[tuple[int | str, ...], Field(min_length=1)] = ("L/2",)

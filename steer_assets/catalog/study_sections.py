@@ -212,10 +212,11 @@ class Scoring(Section):
 class Fluency(Section):
     """Texts whose fluency is measured, and the tolerated loss against unsteered texts.
 
-    samples: the first ones of each prompt and arm. prompts: in round-robin order over environments.
-    perplexity_factor: as a multiple of that of the unsteered text of the same prompt. repetition:
-    above that of the unsteered text, as a share of n-grams. Both must be exceeded with 95 %
-    confidence over at least ten prompts.
+    samples: the first ones of each prompt and arm.
+    prompts: in round-robin order over environments.
+    perplexity_factor: as a multiple of that of the unsteered text of the same prompt.
+    repetition: above that of the unsteered text, as a share of n-grams. Both must be exceeded with
+        95 % confidence over at least ten prompts.
     """
 
     samples: Count = 1

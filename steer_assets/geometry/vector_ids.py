@@ -26,8 +26,8 @@ _SEED = re.compile(r"s(\d+)", re.ASCII)
 class VectorId:
     """The parts of an id; `str` writes it.
 
-    which: the kind of null space, or a name; empty if the family has one vector per seed. seed:
-    None if nothing is drawn, `ALL_SEEDS` for all seeds of a family.
+    which: the kind of null space, or a name; empty if the family has one vector per seed.
+    seed: None if nothing is drawn, `ALL_SEEDS` for all seeds of a family.
     """
 
     layer: int

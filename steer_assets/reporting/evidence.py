@@ -20,10 +20,12 @@ _FRACTION = re.compile(r"(\d*)L(?:/(\d+))?")
 class Evidence:
     """Rows of the warehouse for one model and trait.
 
-    tables: frames by table name, filtered to the partition; one may be empty or missing. study: the
-    whole study as plain values (`Study.model_dump(mode="json")`). poles: names of the positive and
-    of the negative pole. provenance: columns artifact, data_version, code_version, inputs. command:
-    the command that reproduces this report. versions: package name -> version.
+    tables: frames by table name, filtered to the partition; one may be empty or missing.
+    study: the whole study as plain values (`Study.model_dump(mode="json")`).
+    poles: names of the positive and of the negative pole.
+    provenance: columns artifact, data_version, code_version, inputs.
+    command: the command that reproduces this report.
+    versions: package name -> version.
     """
 
     model: str

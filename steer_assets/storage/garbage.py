@@ -157,8 +157,9 @@ def find(
 ) -> list[Waste]:
     """Files that can be removed, by room.
 
-    assets: dimensions of every stage, by name. sources: model sources of the catalog. traits: those
-    of the catalog, whose heads are kept; an outdated head is overwritten.
+    assets: dimensions of every stage, by name.
+    sources: model sources of the catalog.
+    traits: those of the catalog, whose heads are kept; an outdated head is overwritten.
 
     Raises:
         DamagedFileError: a lineage record cannot be read, so its references are unknown.

@@ -25,8 +25,8 @@ Row = dict[str, object]
 class Fitted:
     """A null space: its identity, both bases, and the energy of its own held-out prompts in it.
 
-    own_null_energy: None if too few prompts could be held out. samples: activations [n, d] of the
-    environment, for comparisons between environments.
+    own_null_energy: None if too few prompts could be held out.
+    samples: activations [n, d] of the environment, for comparisons between environments.
     """
 
     kind: str

@@ -116,10 +116,10 @@ def null_spaces(
 ) -> list[NullSpace]:
     """Every estimator's null space of `spectrum`.
 
-    The noise-aware estimators are included where the spectrum has a noise edge. floors: sampling
-    floor by estimator (`floors.part_floors`); estimators not in it have no known floor. If omitted,
-    a covariance of independent samples has `covariance_floor`; for other spectra the floor is
-    unknown.
+    The noise-aware estimators are included where the spectrum has a noise edge.
+    floors: sampling floor by estimator (`floors.part_floors`); estimators not in it have no known
+        floor. If omitted, a covariance of independent samples has `covariance_floor`; for other
+        spectra the floor is unknown.
     """
     independent = spectrum.noise_edge is not None
     if floors is None:

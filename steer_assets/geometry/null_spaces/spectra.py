@@ -61,10 +61,11 @@ def covariance_spectrum(moments: Moments, *, n_prompts: int | None = None) -> Sp
     """Spectrum of the unbiased covariance of `moments`.
 
     Singular values are the square roots of the covariance's eigenvalues, that is, standard
-    deviations along its axes. n_prompts: number of prompts, if the samples are tokens. Tokens of
-    one prompt are not independent samples, so prompts are counted, and the edge of white noise is
-    unknown. Raises `TooFewSamplesError` below 3 samples (one degree of freedom has no noise level
-    to estimate), `DegenerateError` for constant activations.
+    deviations along its axes.
+    n_prompts: number of prompts, if the samples are tokens. Tokens of one prompt are not
+        independent samples, so prompts are counted, and the edge of white noise is unknown. Raises
+        `TooFewSamplesError` below 3 samples (one degree of freedom has no noise level to estimate),
+        `DegenerateError` for constant activations.
     """
     if moments.n < 3:
         raise TooFewSamplesError(f"a spectrum needs at least 3 samples, got {moments.n}")

@@ -17,9 +17,11 @@ from steer_assets.reporting.figures.style import styled
 class Figure:
     """One figure of a report.
 
-    name: file name without suffix, unique in a report. caption: how to read it and what it does not
-    show. alt: text alternative for readers who cannot see it. data: the plotted numbers, one row
-    per mark. draw: returns the drawing, for other formats.
+    name: file name without suffix, unique in a report.
+    caption: how to read it and what it does not show.
+    alt: text alternative for readers who cannot see it.
+    data: the plotted numbers, one row per mark.
+    draw: returns the drawing, for other formats.
     """
 
     name: str

@@ -48,7 +48,8 @@ class Grounds:
     reference_significant: whether v itself has a significant effect over unsteered there.
     reference_least: the smallest size of v's own effect that its interval allows; 0 where the
         interval holds zero, infinite where nothing is compared with v.
-    scorer_auroc_low: lower end of the AUROC interval of the scorer. alpha: level of the tests.
+    scorer_auroc_low: lower end of the AUROC interval of the scorer.
+    alpha: level of the tests.
     auroc_floor: lower limit for the scorer's interval.
 
     Raises:
