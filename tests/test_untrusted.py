@@ -1,4 +1,4 @@
-"""Nothing that is read can run: no pickle, no code of a model, no YAML that builds objects."""
+"""No input can execute code: no pickle, no code of a model, no YAML that builds objects."""
 
 from __future__ import annotations
 

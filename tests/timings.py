@@ -1,8 +1,7 @@
 """Where the processor time of a test run went: the ten slowest tests, and a line per room.
 
-Processor seconds of the process and of the children that it waited for, not time on the clock: a
-busy machine, or a test beside another, does not change them. What a shared fixture costs is counted
-for the first test that asks for it.
+Processor seconds of the process and of its awaited children, not wall-clock time, so that other
+load does not change them. A shared fixture counts for the first test that uses it.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def table(
 ) -> None:
     """Print a table for a paper: Markdown, LaTeX (booktabs), CSV or HTML.
 
-    Numbers have three digits and their intervals beside them; CSV and JSON keep them exactly.
+    Numbers have three digits and are followed by their intervals; CSV and JSON are exact.
     """
     from steer_assets.reporting.tables.formats import FORMATS, folded, format_table
     from steer_assets.reporting.tables.paper import PAPER_TABLES

@@ -187,7 +187,7 @@ def _write(
 
 @vectors.command("list")
 def list_vectors(model: Model, trait: Trait, json: Json = False) -> None:
-    """Vectors that you brought, by block."""
+    """Vectors that you imported, by block."""
     from steer_assets.pipeline import external_vectors
 
     layout = Layout(data_folder())

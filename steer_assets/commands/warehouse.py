@@ -40,7 +40,7 @@ def sql(
     file: Annotated[Path | None, typer.Option(help="A file with one SQL query.")] = None,
     json: Json = False,
 ) -> None:
-    """Ask the database one question; it may read files of the data folder too, and nothing else."""
+    """Run one SQL query on the database; it can also read files of the data folder."""
     terminal.show(sandboxed_sql.ask(Layout(data_folder()), _query(query, file)), as_json=json)
 
 
@@ -94,7 +94,7 @@ def sync() -> None:
 
 @db.command("rebuild")
 def rebuild() -> None:
-    """Make the DuckDB file anew from Parquet."""
+    """Build the DuckDB file again from Parquet."""
     from steer_assets import assets  # noqa: F401 - registers the stages
     from steer_assets.pipeline import freshness
 

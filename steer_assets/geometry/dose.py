@@ -40,7 +40,7 @@ def predicted_radius(
 ) -> Radius:
     """Dose along `direction` at which half the Fisher form reaches `tolerance` nats.
 
-    The dose is a length, whatever the length of `direction`. `largest` is the dose beyond which the
+    The dose is a length, independent of that of `direction`. `largest` is the dose beyond which the
     prediction is not evaluated (for example the largest one tried): along a null direction the form
     is zero and predicts no finite radius, so `largest` is returned with `reached` False. Raises
     `ShapeError`, `NotFiniteError`, `DegenerateError` (zero direction), `GeometryError` (tolerance

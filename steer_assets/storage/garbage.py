@@ -2,7 +2,7 @@
 
 The newest lineage record of every artifact decides: the files it names are kept, as are the figures
 of report pages. Only files whose names follow this program's patterns are considered, links are
-neither followed nor removed, and recently changed files are left alone because a run may not have
+neither followed nor removed, and recently changed files are kept because a run may not have
 written its record yet. Heads of scorers have no record: one is kept for every trait of the catalog.
 The user's own folders (catalog, external vectors, watched folder) are not searched.
 """

@@ -1,4 +1,4 @@
-"""Trait files of the field through the stages: what is stored, what the model is shown."""
+"""Trait files of published layouts through the stages: stored rows and rendered prompts."""
 
 from __future__ import annotations
 

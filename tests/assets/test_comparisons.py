@@ -1,4 +1,4 @@
-"""Which arms are compared with which, on scores whose answer is known."""
+"""Comparisons between arms, on scores with known results."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""What the geometry stages store, against plain NumPy over the same tiny model."""
+"""Results of the geometry stages against plain NumPy over the same tiny model."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a model cannot do is answered before the first stage, with the numbers."""
+"""A study that a model does not support is rejected before the first stage, with the numbers."""
 
 from __future__ import annotations
 

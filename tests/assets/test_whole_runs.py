@@ -1,4 +1,4 @@
-"""Models and traits that some stage cannot measure are run whole: no verdict is kept back."""
+"""Models and traits that some stage cannot measure are run completely and get their verdicts."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Damaged files are named before anything is computed from them, and remade by the next run."""
+"""Damaged files are reported before any use, and made again by the next run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Want of space and lost services: said, and the next run carries on."""
+"""Full disks and lost services are reported, and the next run continues."""
 
 from __future__ import annotations
 

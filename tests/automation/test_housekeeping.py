@@ -1,4 +1,4 @@
-"""`steer gc` takes what nothing refers to, and nothing else."""
+"""`steer gc` removes exactly the unreferenced files."""
 
 from __future__ import annotations
 

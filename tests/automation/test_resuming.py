@@ -1,4 +1,4 @@
-"""Long stages go on from what is finished."""
+"""Long stages resume from finished pieces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`steer sql` against questions that want more than an answer."""
+"""`steer sql` against malicious queries."""
 
 from __future__ import annotations
 

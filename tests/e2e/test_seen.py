@@ -1,4 +1,4 @@
-"""What people see of a real run: the UI, figures made again, a notebook, the cookbook."""
+"""User-visible results of a real run: the UI, exported figures, a notebook, the cookbook."""
 
 import resource
 import subprocess

@@ -1,4 +1,4 @@
-"""What is out of date, and why, when one thing changes: by the real stages, nothing computed."""
+"""Outdated artifacts and their reasons after a single change, by the real stages."""
 
 from __future__ import annotations
 

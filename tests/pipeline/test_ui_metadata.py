@@ -1,4 +1,4 @@
-"""What the UI shows of a materialisation."""
+"""UI metadata of a materialisation."""
 
 import base64
 import logging

@@ -1,4 +1,4 @@
-"""One bootstrap for paired and unpaired readings, against what is known elsewhere."""
+"""One bootstrap for paired and unpaired analyses, against independent results."""
 
 import numpy as np
 import pytest

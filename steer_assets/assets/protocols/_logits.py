@@ -137,7 +137,7 @@ def reduction(run: StageRun, found: Divergences, setting: Setting) -> Measured:
 
 
 def _ratio(run: StageRun, above: np.ndarray, below: np.ndarray, purpose: str) -> Measured:
-    """Ratio of the means over prompts and seeds, paired by prompt, with an expected value of 0."""
+    """Ratio of the means over prompts and seeds, paired by prompt; `by_itself` is 0."""
 
     def share(arms: list[np.ndarray]) -> np.ndarray:
         return np.asarray(arms[0].mean(axis=(1, 2)) / arms[1].mean(axis=(1, 2)))

@@ -3,10 +3,10 @@
 The model's own transformers forward runs, in the first of three ways that reproduces a plain
 forward over the whole sequence when tried on the model:
 
-``shared``  attention and cache are ours, and prefixes are held once per prompt: plain attention.
+``shared``  this package's attention and cache, prefixes stored once per prompt: plain attention.
 ``states``  the model's own cache, copied for every row: state-space, recurrent and hybrid models,
-            shared keys and values, attention that adds what ours does not know.
-``whole``   no cache, every step runs the whole sequence: anything that is causal.
+            shared keys and values, attention with terms that the package's does not have.
+``whole``   no cache, every step runs the whole sequence: any causal model.
 
 The first and the last support derivatives.
 """
