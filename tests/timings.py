@@ -64,7 +64,7 @@ class Timings:
         self.totals.append(output.get("processor_seconds", 0.0))
 
     def by_room(self) -> dict[str, float]:
-        """Seconds per room, the dearest first; what belongs to no test stands last."""
+        """Seconds per room, in descending order; time outside of tests comes last."""
         rooms: Counter[str] = Counter()
         for nodeid, seconds in self.seconds.items():
             rooms[room(nodeid)] += seconds

@@ -100,7 +100,7 @@ def test_mlflow_out_of_reach_costs_nothing_but_the_record(
     assert versions(finished) == before
 
 
-#: Nobody else may even read while the process lives.
+#: No other process can read the database while this one runs.
 LOCK = (
     "import sqlite3, sys\n"
     "held = sqlite3.connect(sys.argv[1], isolation_level=None)\n"

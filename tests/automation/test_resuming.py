@@ -19,7 +19,7 @@ pytestmark = pytest.mark.faults
 
 
 class _Stop(Exception):
-    """Stands for whatever ends a run in the middle."""
+    """Represents any error that ends a run halfway."""
 
 
 @dataclass

@@ -164,7 +164,7 @@ def _flip(path: Path) -> None:
 
 def _truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
-    os.utime(path, (0, 0))  # its size tells, whatever its time says
+    os.utime(path, (0, 0))  # its size differs, although its time does not
 
 
 @pytest.mark.parametrize(

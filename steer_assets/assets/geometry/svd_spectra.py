@@ -203,12 +203,12 @@ def svd_spectra(run: StageRun) -> Produced:
 
     A singular value is the standard deviation of activations along an axis. Each null fraction is
     stored with the sampling floor that the number of prompts gives any model, and with the energy
-    of held-out prompts in the null space (1 is no better than a random subspace). The estimator
-    `noise_edge` does not apply to all tokens, since tokens of a prompt are dependent. The pooled
-    spectrum, of all neutral prompts, has a bootstrap band over prompts and a curve of effective
-    dimension against prompts; every environment's null space is compared with every other's. HDF5
-    datasets `basis/<layer>` are [d, d], columns in descending order, for the pooled samples; none
-    of fewer than three neutral prompts.
+    of held-out prompts in the null space (1 is no better than a random subspace). For all tokens
+    there is no noise edge, since tokens of a prompt are dependent. The pooled spectrum, of all
+    neutral prompts, has a bootstrap band over prompts and a curve of effective dimension against
+    prompts; every environment's null space is compared with every other's. HDF5 datasets
+    `basis/<layer>` are [d, d], columns in descending order, for the pooled samples; none of fewer
+    than three neutral prompts.
     """
     layers = []
     for layer in run.all_layers():

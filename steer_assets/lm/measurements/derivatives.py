@@ -65,9 +65,8 @@ def prompt_forms(
 ) -> Iterator[PromptForms]:
     """Jacobian Gram and Fisher pullback of each prompt at ``layers``, steered by ``arm``.
 
-    ``row_chunk`` bounds the number of simultaneous backward rows (memory). At a steered layer the
-    derivative is with respect to the state after the addition. Raises PrecisionError for a model in
-    less than float32.
+    ``row_chunk`` bounds the number of backward rows (memory). At a steered layer the derivative is
+    by the state after the addition. Raises PrecisionError for a model in less than float32.
     """
     if lm.torch_dtype.itemsize < 4:
         raise PrecisionError(
@@ -128,8 +127,7 @@ def differentiate(
         logits = start_rows(lm, prefix, lm.tensor([0]), 1).step(last)[0]
         (slope,) = torch.autograd.grad(logits.sum(), head.scores)
     final = head.hidden.reshape(-1)
-    # every backward row contains the whole prompt
-    if row_chunk is None and not shares_prefixes(lm):
+    if row_chunk is None and not shares_prefixes(lm):  # every row contains the whole prompt
         row_chunk = max(8, len(final) // len(prompt))
     found = _jacobian(final, [states[layer] for layer in layers], row_chunk)
     return Point(dict(zip(layers, found, strict=True)), logits.detach(), slope.reshape(-1))
@@ -220,9 +218,8 @@ class _Unembedding:
     def _centred(self, slope: Float[Tensor, " v"], p: Float[Tensor, " v"]) -> Float[Tensor, "d d"]:
         """sum_i p_i (a_i - m)(a_i - m)': rows centred in float64, products in the model's dtype.
 
-        Rows are first taken relative to that of the likeliest token. Its own difference is then
-        exactly zero, and its distance from the mean is as small as the other tokens' share, to full
-        precision.
+        Rows are first taken relative to the likeliest token's. Its difference is then exactly zero,
+        and its distance from the mean as small as the other tokens' share, to full precision.
         """
         top = int(p.argmax())
         origin = self._weight[top].double() * slope[top]
