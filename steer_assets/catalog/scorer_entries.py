@@ -24,7 +24,7 @@ class TraitUse(BaseModel):
 
 
 class ScorerEntry(BaseModel):
-    """One scorer of the catalog. `minilm` needs no entry by trait: it has labelled texts."""
+    """One scorer of the catalog. `minilm` needs no traits, as it is fitted to labelled texts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

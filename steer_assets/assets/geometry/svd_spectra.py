@@ -56,7 +56,7 @@ def _groups(prompts: pl.DataFrame, rows: np.ndarray) -> np.ndarray:
 
 
 def _n_splits(groups: np.ndarray, n_splits: int) -> int:
-    """Number of splits that leaves enough prompts to fit on; at most one per prompt."""
+    """Number of splits that leaves enough prompts to fit on; with few prompts, one per prompt."""
     sizes = np.sort(np.bincount(groups))[::-1]
     splits = min(n_splits, len(sizes))
     largest_fold = sizes[: -(-len(sizes) // splits)].sum()
