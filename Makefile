@@ -1,4 +1,4 @@
-# Two commands to begin with: `make demo` and `make ui`. Everything lives in .venv and data/.
+# Two commands to begin with: `make demo` and `make ui`. All files are in .venv and data/.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 VENV := .venv
@@ -42,14 +42,14 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 
-# Two processes of one thread each, the run on real weights first in one of them. Two with as many
-# threads as cores have been seen not to end: likely, their threads wait for one another.
+# Two processes of one thread each; the run on real weights comes first in one of them. Two processes
+# with as many threads as cores have been observed to hang, probably because of thread contention.
 BESIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 
 tests: setup
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not faults" $(BESIDE)
 
-# Real weights stay out, and so do whole runs: `make e2e` and `make test` have them.
+# Without real weights and whole runs, which `make e2e` and `make test` include.
 unit: setup  ## unit tests, of one room with ROOM=stats (a folder of tests/)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not faults" $(BESIDE) $(if $(ROOM),tests/$(ROOM))
 
@@ -60,12 +60,12 @@ faults: setup  ## kills, damage, contention, the daemon; simulations and block k
 	HF_HUB_OFFLINE=1 STEER_TEST_FULL=1 $(BIN)/python -m pytest -s -m "faults or not slow" tests/automation tests/storage/test_writers.py tests/storage/test_syncing.py::test_killed_in_the_middle_the_next_sync_carries_on tests/commands/test_fuzz.py
 	HF_HUB_OFFLINE=1 STEER_TEST_FULL=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "faults or not slow" $(BESIDE) tests/assets tests/geometry tests/lm tests/stats tests/storage
 
-# In an environment of its own; strict: a package that could not be looked up is no clean one.
+# In a separate environment. Strict: a package that could not be looked up counts as a failure.
 audit: setup  ## known vulnerabilities of the pinned packages; needs the network
 	test -x $(VENV)/audit/bin/pip-audit || ($(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit)
 	$(VENV)/audit/bin/pip-audit --requirement .constraints.txt --no-deps --disable-pip --strict --progress-spinner off
 
-# In an environment of its own: the site needs the sources alone, no dependency of theirs.
+# In a separate environment: the site needs only the sources, not their dependencies.
 docs:  ## the documentation site, into build/site
 	test -x $(VENV)/docs/bin/mkdocs || ($(PYTHON) -m venv $(VENV)/docs && $(VENV)/docs/bin/pip install --quiet --disable-pip-version-check mkdocs-material==9.8.2 'mkdocstrings[python]==1.0.8')
 	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --quiet --config-file docs/mkdocs.yml
@@ -76,7 +76,7 @@ ui: setup  ## Dagster (webserver and daemon) on 127.0.0.1:3000
 mlflow: setup  ## MLflow on 127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(DATA)/mlflow.db --host 127.0.0.1 --port $(MLFLOW_PORT)
 
-# The two packages go into .venv; Chromium is the system's (or CHROMIUM=/path/to/it).
+# The two packages are installed into .venv; Chromium is the system's (or CHROMIUM=/path/to/it).
 pages: setup  ## report and index in a real browser: widths, colours, contrast; needs node, Chromium
 	mkdir -p $(VENV)/pages
 	test -d $(VENV)/pages/node_modules/axe-core || npm install --prefix $(VENV)/pages --no-fund --no-audit --silent playwright-core@1.65.1 axe-core@4.14.1

@@ -18,9 +18,9 @@ __all__ = ["open_warehouse"]
 def open_warehouse(folder: str | Path | None = None) -> Results:
     """The results in a data folder; by default `STEER_DATA_DIR`, or `data/` of the repository.
 
-    `open_warehouse()["v_model_trait_summary"]` is a polars frame; see `steer_assets.notebook`.
+    `open_warehouse()["v_model_trait_summary"]` returns a polars frame; see `steer_assets.notebook`.
     """
-    # Loaded here, so that importing the package costs nothing.
+    # Imported lazily to keep `import steer_assets` cheap.
     from steer_assets import notebook
 
     return notebook.open_warehouse(folder)

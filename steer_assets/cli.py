@@ -1,11 +1,11 @@
-"""`steer`: the data product from a terminal. Errors are one sentence and an exit code."""
+"""The `steer` command. An expected error prints one sentence and sets the exit code."""
 
 import os
 import sys
 import traceback
 
-# Quiet and offline by default: weights come from installed packages or local folders, and the
-# libraries underneath have progress bars and notices of their own.
+# Quiet and offline by default: weights come from installed packages or local folders, and progress
+# bars and notices of the libraries would mix with the command's own output.
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -52,10 +52,10 @@ app.add_typer(catalogue.traits, name="traits")
 app.add_typer(vectors.vectors, name="vectors")
 app.add_typer(warehouse.db, name="db")
 
-#: Wrong input, by the user's hand: exit 2. ValueError covers the errors of the catalog, of keys and
-#: of the libraries, which all say what is wrong and what to do.
+#: Invalid input, exit code 2. ValueError covers the errors of the catalog, of keys and of the
+#: libraries; their messages name the problem and the remedy.
 _INPUT_ERRORS = (ValueError, FileNotFoundError, duckdb.Error)
-#: The world is not as it should be: exit 1.
+#: Invalid state of the data folder or the system, exit code 1.
 _STATE_ERRORS = (DamagedFileError, WarehouseBusyError, WarehouseDamagedError, RuntimeError, OSError)
 
 
@@ -65,7 +65,7 @@ def _sentence(error: BaseException) -> str:
 
 
 def _logged() -> str:
-    """Put the traceback where it can be found, if that can be done; say where."""
+    """Write the traceback to a log file if possible; return a sentence that names the file."""
     log = data_folder() / "steer-error.log"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)

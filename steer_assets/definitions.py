@@ -1,4 +1,4 @@
-"""What Dagster loads: `workspace.yaml` and `dagster dev -m` name this module."""
+"""The Dagster definitions; `workspace.yaml` and `dagster dev -m` load this module."""
 
 from steer_assets.automation.code_location import defs
 

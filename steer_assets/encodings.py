@@ -1,13 +1,13 @@
-"""Text of files that people bring: UTF-8, with or without a byte-order mark, or UTF-16 with one.
+"""Decoding of user files: UTF-8 with or without a byte-order mark, or UTF-16 with one.
 
 Excel writes "CSV UTF-8" with a byte-order mark and "Unicode text" as UTF-16; Windows editors and
-PowerShell do either. A file without a mark is UTF-8.
+PowerShell write either. A file without a mark is read as UTF-8.
 """
 
 import codecs
 from collections.abc import Iterable, Iterator
 
-# The mark of little-endian UTF-32 begins with that of UTF-16.
+# UTF-32 comes first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -18,7 +18,7 @@ _MARKS = (
 
 
 def encoding_of(beginning: bytes) -> str:
-    """The codec that the byte-order mark names; UTF-8 where there is none. Its text has no mark."""
+    """The codec that the byte-order mark names, or UTF-8. The codec removes the mark."""
     return next((codec for mark, codec in _MARKS if beginning.startswith(mark)), "utf-8")
 
 
@@ -28,7 +28,7 @@ def decoded(content: bytes, errors: str = "strict") -> str:
 
 
 def decoded_lines(stream: Iterable[bytes]) -> Iterator[str]:
-    """Lines of a stream of bytes, as they come, without their ends; raises UnicodeDecodeError."""
+    """Lines of a byte stream, one at a time, without line ends; raises UnicodeDecodeError."""
     decoder: codecs.IncrementalDecoder | None = None
     rest = ""
     for part in stream:

@@ -1,10 +1,10 @@
-"""The results from Python: tables as polars frames, vectors by id, activations read as needed.
+"""Python access to the results: tables as polars frames, vectors by id, activations on demand.
 
     import steer_assets
     results = steer_assets.open_warehouse()
     results.figure("forest", "smollm2-135m-instruct", "formality")
 
-Nothing is held open between two questions: runs carry on meanwhile, and files may be remade.
+No file or database stays open between two calls, so runs can continue and replace files.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def open_warehouse(folder: str | Path | None = None) -> Results:
 
 
 class Results(Mapping[str, pl.DataFrame]):
-    """Tables and views by name, each read when it is asked for.
+    """Tables and views by name, each read on access.
 
-    `results["steering_vectors"]` is a whole table, `results.table(name, trait=...)` a part of it.
+    `results["steering_vectors"]` is a whole table, `results.table(name, trait=...)` selects rows.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -74,10 +74,10 @@ class Results(Mapping[str, pl.DataFrame]):
         return name in tuple(self)
 
     def table(self, name: str, *, model: str = "", trait: str = "") -> pl.DataFrame:
-        """Rows of a table or view, of one model or trait where they are named.
+        """Rows of a table or view, filtered by model or trait where given.
 
         Raises:
-            UnknownNameError: there is no such table; names the nearest ones.
+            UnknownNameError: there is no such table; the message names the nearest ones.
         """
         if name not in self:
             raise UnknownNameError("table", name, self)
@@ -86,7 +86,7 @@ class Results(Mapping[str, pl.DataFrame]):
         return self.sql(f'FROM "{name}"' + " WHERE " * bool(wanted) + " AND ".join(wanted))
 
     def sql(self, query: str) -> pl.DataFrame:
-        """The answer to one SQL question.
+        """The result of one SQL query.
 
         Raises:
             WarehouseBusyError: another process holds the database open for writing.
@@ -106,7 +106,7 @@ class Results(Mapping[str, pl.DataFrame]):
         return tensors.read_vectors(self._there(path, model, trait))
 
     def activations(self, model: str, trait: str) -> Activations:
-        """Residual stream at the last prompt token, by layer; read when it is sliced.
+        """Residual stream at the last prompt token, by layer; values are read on slicing.
 
         Raises:
             FileNotFoundError: none were cached for this model and trait.
@@ -115,13 +115,14 @@ class Results(Mapping[str, pl.DataFrame]):
         return Activations(self._there(path, model, trait))
 
     def figure(self, name: str, model: str, trait: str) -> Figure:
-        """A figure of a report, drawn from the stored rows; a notebook shows it.
+        """A figure of a report, drawn from the stored rows; notebooks display it inline.
 
-        `.data` is what is drawn, `.caption` how to read it, `.draw()` the matplotlib figure.
+        `.data` holds the plotted rows, `.caption` explains the figure, `.draw()` returns the
+        matplotlib figure.
 
         Raises:
-            UnknownNameError: there is no such figure; names the nearest ones.
-            LookupError: it has nothing to show; says why.
+            UnknownNameError: there is no such figure; the message names the nearest ones.
+            LookupError: there are no rows to plot; the message says why.
         """
         from steer_assets import assets  # noqa: F401 - registers the stages
         from steer_assets.pipeline.report_evidence import stored
@@ -147,7 +148,7 @@ class Results(Mapping[str, pl.DataFrame]):
 
 
 class Activations(Mapping[int, "LazyArray"]):
-    """Arrays [prompts, hidden size] by layer, and which prompt each row belongs to."""
+    """Arrays [prompts, hidden size] by layer, and the prompt id of each row."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -172,9 +173,9 @@ class Activations(Mapping[int, "LazyArray"]):
 
 
 class LazyArray:
-    """One array of a file: shape and type at once, values when it is sliced.
+    """One array of a file: shape and type are known at once, values are read on slicing.
 
-    The file is open only while a slice is read; its checksums are compared then.
+    The file is open only during a read, which also verifies its checksums.
     """
 
     def __init__(self, path: Path, name: str) -> None:

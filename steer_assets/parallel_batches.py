@@ -1,8 +1,8 @@
-"""Work side by side in threads, a share of the cores each.
+"""Parallel execution of batches in threads, each with an equal share of the cores.
 
-A step of decoding, or the encoding of a few sentences, is hundreds of small operations, and after
-each of them every core waits for the slowest; some do not split over cores at all. Two batches of
-half the size, one core each, wait for nobody.
+A decoding step, or the encoding of a few sentences, consists of hundreds of small operations; each
+ends with a barrier at which all cores wait for the slowest, and some operations do not parallelise
+at all. Two batches of half the size on one core each avoid these barriers.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Found = TypeVar("Found")
 
 
 def side_by_side(runs: Sequence[Callable[[], Found]], n_lanes: int | None = None) -> list[Found]:
-    """What every run gives, in order; the first error is raised when all have ended.
+    """Results of all runs in order; the first error is raised after all runs have ended.
 
     Args:
-        runs: functions without arguments, safe to run at the same time.
-        n_lanes: how many run at once, each on an equal share of torch's threads, whose number a
-            result may depend on in its last bits; None runs all at once. One lane is the calling
-            thread with all cores.
+        runs: functions without arguments that are safe to run concurrently.
+        n_lanes: how many run at once, each on an equal share of torch's threads; the number of
+            threads may change the last bits of a result. None runs all at once; with one lane the
+            calling thread runs everything on all cores.
     """
     n_lanes = len(runs) if n_lanes is None else n_lanes
     if n_lanes < 2:
@@ -34,10 +34,10 @@ def side_by_side(runs: Sequence[Callable[[], Found]], n_lanes: int | None = None
     share = max(1, n_threads // n_lanes)
     try:
         waiting = [_pool(n_lanes).submit(_with_threads, share, run) for run in runs]
-        wait(waiting)  # an error does not leave the others running
+        wait(waiting)  # after an error, wait for the other runs to end
         return [done.result() for done in waiting]
     finally:
-        torch.set_num_threads(n_threads)  # what a thread sets holds for threads to come, too
+        torch.set_num_threads(n_threads)  # torch's thread count is process-wide: restore it
 
 
 def _with_threads(n: int, run: Callable[[], Found]) -> Found:
@@ -47,8 +47,9 @@ def _with_threads(n: int, run: Callable[[], Found]) -> Found:
 
 @cache
 def _pool(n: int) -> ThreadPoolExecutor:
-    """Threads that stay: each new one would have a heap of its own, which is never given back."""
+    """Threads are reused because the allocator gives each new thread a heap it never returns."""
     return ThreadPoolExecutor(n, "lane")
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not pass a fork
+# a forked child inherits no threads: it needs a new pool
+os.register_at_fork(after_in_child=_pool.cache_clear)

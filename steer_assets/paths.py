@@ -1,4 +1,4 @@
-"""Where things are: the repository's SQL and catalog, and the data folder."""
+"""Locations of the repository's SQL and catalog, and of the data folder."""
 
 import os
 from pathlib import Path

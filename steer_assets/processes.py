@@ -1,9 +1,9 @@
-"""Which process wrote something, and whether it still runs.
+"""Identification of the process that wrote a file, and whether it still runs.
 
-A process is named by its number, its start (seconds after boot, which no change of the clock moves
-and which tells it from a later process of the same number) and its host: ``4711:998.77@node-3``.
-Only processes of this host can be looked up. What another host's process has written counts as in
-use until it is `FOREIGN_S` old.
+A process is identified by its number, its start time and its host: ``4711:998.77@node-3``. The
+start time, in seconds after boot, is unaffected by clock changes and distinguishes a process from a
+later one with the same number. Only processes of this host can be looked up; files written by
+another host's process count as in use until they are `FOREIGN_S` old.
 """
 
 import os
@@ -12,23 +12,23 @@ import socket
 import time
 from pathlib import Path
 
-#: No run takes a week; what another host wrote before that is left over.
+#: Longer than any run: older files of another host are left over.
 FOREIGN_S = 7 * 86_400.0
-#: The start is a difference of two readings, one of which has whole seconds.
+#: Tolerance in seconds: the start is a difference of two readings, one of them in whole seconds.
 _SAME_START_S = 1.5
-# A library may put a file of its own beside the temporary one, as DuckDB does its `.wal`.
+# A library may add its own suffix to a temporary file, as DuckDB does with `.wal`.
 _TEMPORARY = re.compile(
     r"\.(?P<name>.+)\.(?P<tag>(?P<pid>\d{1,9})(?:@[\w-][\w.-]*)?)\.tmp(?:\.\w+)?"
 )
 
 
 def host() -> str:
-    """The name of this host, without what a file name must not hold."""
+    """The name of this host, without characters that are not allowed in file names."""
     return re.sub(r"[^\w.-]", "_", socket.gethostname()) or "localhost"
 
 
 def own_tag() -> str:
-    """Names this process, as in `4711:998.77@node-3`."""
+    """The tag of this process, as in `4711:998.77@node-3`."""
     import psutil
 
     started = psutil.Process().create_time() - psutil.boot_time()
@@ -36,11 +36,11 @@ def own_tag() -> str:
 
 
 def is_alive(tag: str, *, written: float) -> bool:
-    """Whether the process that `tag` names still runs, as far as can be known.
+    """Whether the process named by `tag` still runs, as far as this host can determine.
 
     Args:
-        tag: of `own_tag`; without a start or a host, of whatever process has the number here.
-        written: when it last wrote, seconds since the epoch; decides for a process of another host.
+        tag: as from `own_tag`; without start or host, any process with this number counts.
+        written: last write, in seconds since the epoch; decides for a process of another host.
     """
     process, _, home = tag.partition("@")
     if home and home != host():
@@ -65,23 +65,23 @@ def _runs(pid: int, started: str) -> bool:
 
 
 def temporary_beside(target: Path) -> Path:
-    """A name in the folder of `target` that says which process writes under it."""
+    """A temporary path in the folder of `target` whose name identifies this process."""
     return target.with_name(f".{target.name}.{os.getpid()}@{host()}.tmp")
 
 
 def temporary_of(path: Path) -> str | None:
-    """The name of the file that a temporary one is to become; None for any other file."""
+    """The final name of a temporary file; None for any other file."""
     match = _TEMPORARY.fullmatch(path.name)
     return match and match["name"]
 
 
 def is_left_over(path: Path) -> bool:
-    """Whether a path is a temporary one of a process that is gone."""
+    """Whether a path is a temporary file of a process that no longer runs."""
     match = _TEMPORARY.fullmatch(path.name)
     if match is None:
         return False
     try:
         written = path.lstat().st_mtime
-    except FileNotFoundError:  # renamed meanwhile, by a process that was alive
+    except FileNotFoundError:  # renamed in the meantime, so its process was alive
         return False
     return not is_alive(match["tag"], written=written)

@@ -1,4 +1,4 @@
-"""Fixtures shared by the rooms of the platform, and what runs beside what."""
+"""Fixtures shared by the rooms of the platform, and the distribution of tests over processes."""
 
 import shutil
 from pathlib import Path
@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    """Tests that share something costly stay in one process; others go by file."""
+    """Tests that share a costly fixture stay in one process; others are grouped by file."""
     if "/e2e/" in item.nodeid:
         return "real weights"
     if "original" in getattr(item, "fixturenames", ()):
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    """Parts of every table, not loaded: written once, to be copied; nobody changes them."""
+    """Parts of every table, not loaded: written once, to be copied and not changed."""
     layout = Layout(tmp_path_factory.mktemp("parts"))
     synthetic.write_warehouse(layout)
     return layout

@@ -1,4 +1,4 @@
-"""A finished run of the tiny study, made once per test session and copied for who changes it."""
+"""A finished run of the tiny study, made once per session and copied for tests that change it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEY = {"model": MODEL, "trait": TRAIT}
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Threads wait for one another longer than a tiny model computes."""
+    """With several threads, barriers take longer than the computation of a tiny model."""
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -88,7 +88,7 @@ def _own_artifacts(copy: World, original: World) -> None:
 
 @contextmanager
 def copy_of(original: World, root: Path) -> Iterator[World]:
-    """A copy of a finished world at `root`, lived in for the time of the block."""
+    """A copy of a finished world at `root`, with its environment set within the block."""
     world = World(shutil.copytree(original.root, root))
     _own_artifacts(world, original)
     with living_in(world), few_figures():

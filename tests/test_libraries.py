@@ -1,4 +1,4 @@
-"""What a library offers is said in its `__all__`, and there for who imports it."""
+"""`__all__` of a library lists its public names, and all of them can be imported."""
 
 import importlib
 import pkgutil

@@ -1,4 +1,4 @@
-"""Work side by side: threads are shared, given back, and survive errors and forks."""
+"""Parallel batches: threads are shared, restored, and survive errors and forks."""
 
 from __future__ import annotations
 

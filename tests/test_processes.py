@@ -1,4 +1,4 @@
-"""Who is alive: by number and start on this host, by age on another."""
+"""Liveness of processes: by number and start on this host, by age on another."""
 
 import os
 import signal

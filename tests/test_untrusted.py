@@ -1,4 +1,4 @@
-"""Nothing that is read can run: no pickle, no code of a model, no YAML that builds objects."""
+"""No input can execute code: no pickle, no code of a model, no YAML that builds objects."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _dictionaries(tree: ast.AST) -> dict[str, dict[str, ast.expr]]:
 
 
 def problems(source: str) -> Iterator[str]:
-    """What could run something, with its line."""
+    """Calls that could execute code, with their lines."""
     tree = ast.parse(source)
     named = _dictionaries(tree)
     for node in ast.walk(tree):

@@ -1,8 +1,7 @@
 """Where the processor time of a test run went: the ten slowest tests, and a line per room.
 
-Processor seconds of the process and of the children that it waited for, not time on the clock: a
-busy machine, or a test beside another, does not change them. What a shared fixture costs is counted
-for the first test that asks for it.
+Processor seconds of the process and of its awaited children, not wall-clock time, so that other
+load does not change them. A shared fixture counts for the first test that uses it.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ class Timings:
         self.totals.append(output.get("processor_seconds", 0.0))
 
     def by_room(self) -> dict[str, float]:
-        """Seconds per room, the dearest first; what belongs to no test stands last."""
+        """Seconds per room, in descending order; time outside of tests comes last."""
         rooms: Counter[str] = Counter()
         for nodeid, seconds in self.seconds.items():
             rooms[room(nodeid)] += seconds

@@ -1,6 +1,6 @@
 """A random llama of 32 dimensions, and a study that runs the whole graph on it in seconds.
 
-Its tokenizer spells bytes, so that every prompt of the catalog gives other tokens.
+Its tokenizer encodes bytes, so that every prompt of the catalog has different tokens.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def few_figures(name: str = "null_fraction") -> Iterator[None]:
 
 @contextmanager
 def living_in(world: World) -> Iterator[World]:
-    """The environment of `world`, for the time of the block."""
+    """The environment of `world`, set within the block."""
     before = {name: os.environ.get(name) for name in world.environment}
     os.environ.update(world.environment)
     try:

@@ -1,4 +1,4 @@
--- Does the finding hold for other random v_perp? Intervals over prompts and seeds together, beside those over prompts alone.
+-- Does the finding hold for other random v_perp? Intervals over prompts and seeds together, and over prompts only.
 SELECT c.model, c.trait, c.scorer, c.layer, c.comparison, c.family, c.alpha, c.n_prompts, c.n_seeds,
        round(c.effect, 3) AS effect, round(c.ci_low, 3) AS low, round(c.ci_high, 3) AS high,
        round(t.ci_low, 3) AS low_prompts_only, round(t.ci_high, 3) AS high_prompts_only

@@ -1,4 +1,4 @@
--- Does v + v_perp act like v on every kind of prompt, with every seed? With few prompts a row by itself decides little.
+-- Does v + v_perp act like v on every kind of prompt, with every seed? Rows with few prompts have little power.
 SELECT model, trait, scorer, layer, environment, n_seeds, n_inside, round(rms_effect, 2) AS rms_sd,
        round(rms_upper, 2) AS at_most, verdict, n_prompts_needed
 FROM family_tests

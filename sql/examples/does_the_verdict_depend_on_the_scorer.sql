@@ -1,4 +1,4 @@
--- Does the verdict depend on who scored the texts?
+-- Does the verdict depend on the scorer?
 SELECT model, trait, layer, count(DISTINCT verdict) AS n_verdicts,
        string_agg(scorer || ': ' || verdict, ', ' ORDER BY scorer) AS verdicts
 FROM equivalence_reports

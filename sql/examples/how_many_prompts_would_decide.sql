@@ -1,4 +1,4 @@
--- What stayed open, and how many prompts would show all seeds equivalent with 80 % power if there were no difference?
+-- Which comparisons are undecided, and how many prompts would show all seeds equivalent with 80 % power under no difference?
 SELECT model, trait, scorer, layer, alpha, family, null_space, n_seeds, n_inside, n_prompts_needed,
        round(power, 2) AS power, round(rms_effect, 2) AS rms_sd
 FROM family_tests

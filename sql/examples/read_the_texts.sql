@@ -1,4 +1,4 @@
--- The same prompt and sample unsteered, under v, and under v + v_perp, with scores: read before you believe a number.
+-- The same prompt and sample unsteered, under v, and under v + v_perp, with scores.
 WITH scored AS (
     SELECT g.*, round(c.score, 2) AS score
     FROM generations AS g

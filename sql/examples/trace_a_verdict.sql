@@ -2,7 +2,7 @@
 WITH RECURSIVE verdict AS (
     SELECT max_by(partition, created_at) AS partition FROM v_lineage WHERE asset_key = 'equivalence_reports'
 ),
--- All that it can have been made from: artifacts of its model and trait, of its model, of its trait.
+-- All possible inputs: artifacts of its model and trait, of its model, of its trait.
 near AS MATERIALIZED (
     SELECT l.asset_key, l.partition, l.input_asset_key, l.input_partition, l.input_data_version
     FROM v_lineage AS l

@@ -1,4 +1,4 @@
--- What was made in the last seven days, did its content change, and which of its inputs had changed?
+-- What was made in the last seven days, did its content change, and which of its inputs changed?
 WITH made AS (
     SELECT asset_key, partition, created_at, any_value(data_version) AS data_version, any_value(study) AS study,
            map_from_entries(list(DISTINCT (input_asset_key || ' ' || input_partition, input_data_version))) AS inputs

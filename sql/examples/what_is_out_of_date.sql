@@ -1,2 +1,2 @@
--- What would be made anew, and why?
+-- Which artifacts are out of date, and why?
 SELECT * FROM v_stale_artifacts;

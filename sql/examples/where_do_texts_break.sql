@@ -1,4 +1,4 @@
--- At which layers and doses do texts stop being language? Medians under the unsteered model, beside unsteered texts.
+-- At which layers and doses do texts lose fluency? Medians under the unsteered model, and those of unsteered texts.
 WITH arms AS (
     SELECT g.model, g.trait, g.vector_id, g.alpha, count(*) AS n_texts, median(f.perplexity) AS perplexity,
            avg(f.repetition) AS repetition

@@ -1,11 +1,11 @@
--- One row per materialisation, stored file and input. Rows are kept: the newest created_at is the current one.
+-- One row per materialisation, stored file and input. Rows are never deleted: those with the newest created_at are current.
 CREATE TABLE artifact_lineage (
     asset_key          VARCHAR NOT NULL,
     partition          VARCHAR NOT NULL,   -- model|trait, model, trait, or all
     model              VARCHAR NOT NULL,   -- '' where the asset has no model
     trait              VARCHAR NOT NULL,
     data_version       VARCHAR NOT NULL,   -- hash of the content
-    input_asset_key    VARCHAR NOT NULL,   -- an asset, or catalog/..., study/..., code for what comes from outside
+    input_asset_key    VARCHAR NOT NULL,   -- an asset, or catalog/..., study/..., code for sources outside the graph
     input_partition    VARCHAR NOT NULL,
     input_data_version VARCHAR NOT NULL,
     study              VARCHAR NOT NULL,

@@ -1,4 +1,4 @@
--- Spectra of the averaged Jacobian Gram and of the Fisher pullback: how far the output moves per unit step.
+-- Spectra of the averaged Jacobian Gram and of the Fisher pullback: change of the output per unit step.
 CREATE TABLE behavioral_spectra (
     model          VARCHAR NOT NULL,
     trait          VARCHAR NOT NULL,

@@ -4,7 +4,7 @@ CREATE TABLE covariance_matrices (
     trait            VARCHAR NOT NULL,
     layer            INTEGER NOT NULL,
     environment      VARCHAR NOT NULL,   -- pooled (all neutral prompts), contrast, one environment; all_tokens, ...
-    n_samples        INTEGER NOT NULL,   -- prompts; of all_tokens, tokens, which are no independent samples
+    n_samples        INTEGER NOT NULL,   -- prompts; for all_tokens, tokens, which are not independent
     trace            DOUBLE  NOT NULL,   -- total variance
     max_eigenvalue   DOUBLE  NOT NULL,
     condition_number DOUBLE  NOT NULL,   -- of the non-zero part: largest over smallest positive eigenvalue

@@ -1,4 +1,4 @@
--- Effects that are to hold for other prompts and for other seeds of v_perp: intervals over both.
+-- Effects with intervals that generalise over both prompts and seeds of v_perp.
 CREATE TABLE crossed_intervals (
     model             VARCHAR NOT NULL,
     trait             VARCHAR NOT NULL,

@@ -1,5 +1,5 @@
--- What every artifact that there is now was made from: of artifact_lineage the newest materialisation, one row per
--- input. Filled by sync, so that a walk from a verdict back to prompts and weights need not sort years of history.
+-- Inputs of every current artifact: the newest materialisation in artifact_lineage, one row per
+-- input. Filled by sync, so that tracing a verdict back to prompts and weights does not sort years of history.
 CREATE TABLE current_lineage (
     asset_key          VARCHAR NOT NULL,
     partition          VARCHAR NOT NULL,

@@ -1,11 +1,11 @@
--- Divergence of the next token against the length of a step, prompt by prompt: from the unsteered model along every
+-- Divergence of the next token by step length and prompt: from the unsteered model along every
 -- vector in shares of |h|, and from v along null, range and random directions v + c v_perp, in multiples of |v|.
 CREATE TABLE dose_response (
     model         VARCHAR NOT NULL,
     trait         VARCHAR NOT NULL,
     layer         INTEGER NOT NULL,
     reference_id  VARCHAR NOT NULL,   -- where steps start: none, or the layer's base vector
-    vector_id     VARCHAR NOT NULL,   -- steps go along it; around v along what it adds to v (orthogonal: along itself)
+    vector_id     VARCHAR NOT NULL,   -- direction of the steps; around v, the part it adds to v (orthogonal: itself)
     family        VARCHAR NOT NULL,
     null_space    VARCHAR NOT NULL,
     step_norm     DOUBLE  NOT NULL,   -- |e|, units of the residual stream

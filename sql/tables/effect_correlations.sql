@@ -1,4 +1,4 @@
--- Do v and another vector move the same prompts? Correlation over prompts beside the most that noise allows.
+-- Do v and another vector affect the same prompts? Correlation over prompts, and the largest that noise allows.
 CREATE TABLE effect_correlations (
     model             VARCHAR NOT NULL,
     trait             VARCHAR NOT NULL,

@@ -1,4 +1,4 @@
--- Rank by every estimator against the number of prompts used (nested subsets): does it saturate? See v_saturation.
+-- Rank by every estimator by the number of prompts used (nested subsets). See v_saturation.
 CREATE TABLE effective_dimension (
     model          VARCHAR NOT NULL,
     trait          VARCHAR NOT NULL,
@@ -8,7 +8,7 @@ CREATE TABLE effective_dimension (
     n_prompts      INTEGER NOT NULL,
     value          DOUBLE  NOT NULL,   -- rank before rounding up
     null_fraction  DOUBLE  NOT NULL,
-    sampling_floor DOUBLE,             -- of so many prompts; null: no bound is known
+    sampling_floor DOUBLE,             -- for this number of prompts; null: no bound is known
     run_id         VARCHAR NOT NULL,
     code_version   VARCHAR NOT NULL
 );

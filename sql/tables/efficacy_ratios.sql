@@ -1,4 +1,4 @@
--- Effect of each vector over unsteered as a share of v's own; only where v's effect bounds the ratio.
+-- Effect of each vector over unsteered as a share of v's own; only where v's effect is significant, which bounds the ratio.
 CREATE TABLE efficacy_ratios (
     model             VARCHAR NOT NULL,
     trait             VARCHAR NOT NULL,

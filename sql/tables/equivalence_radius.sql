@@ -9,7 +9,7 @@ CREATE TABLE equivalence_radius (
     null_space        VARCHAR NOT NULL,
     n_prompts         INTEGER NOT NULL,
     tolerance         DOUBLE  NOT NULL,   -- nats
-    predicted_radius  DOUBLE  NOT NULL,   -- by the Fisher form at the reference; the largest step where not reached
+    predicted_radius  DOUBLE  NOT NULL,   -- by the Fisher form at the reference; the largest step if not reached
     predicted_reached BOOLEAN NOT NULL,   -- false: no step tried is predicted to exceed the tolerance
     measured_radius   DOUBLE  NOT NULL,
     measured_reached  BOOLEAN NOT NULL,   -- false: the radius is a lower bound

@@ -1,4 +1,4 @@
--- One row per protocol, scorer and layer: does v + v_perp act like v there, and how far can that be trusted?
+-- One row per protocol, scorer and layer: does v + v_perp act like v there, and how reliable is the evidence?
 CREATE TABLE equivalence_reports (
     model                 VARCHAR NOT NULL,
     trait                 VARCHAR NOT NULL,

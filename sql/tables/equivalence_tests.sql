@@ -8,15 +8,15 @@ CREATE TABLE equivalence_tests (
     vector_id              VARCHAR NOT NULL,
     reference_id           VARCHAR NOT NULL,
     family                 VARCHAR NOT NULL,
-    null_space             VARCHAR NOT NULL,   -- with family, layer, alpha and environment it leads to family_tests
-    layer                  INTEGER NOT NULL,   -- of arms that steer several blocks: the middle one
+    null_space             VARCHAR NOT NULL,   -- joins family_tests with family, layer, alpha and environment
+    layer                  INTEGER NOT NULL,   -- for arms that steer several blocks, the middle one
     alpha                  DOUBLE  NOT NULL,
     environment            VARCHAR NOT NULL,   -- an environment, or pooled
     margin_kind            VARCHAR NOT NULL,   -- sd: standard deviations of the unsteered texts; efficacy: share of v's own effect
     n_prompts              INTEGER NOT NULL,
     n_pairs                INTEGER NOT NULL,   -- prompts x samples
     effect                 DOUBLE  NOT NULL,   -- mean paired difference, in units of the score
-    unit_sd                DOUBLE  NOT NULL,   -- standard deviation of one unsteered text's score, what d is measured in
+    unit_sd                DOUBLE  NOT NULL,   -- standard deviation of one unsteered text's score, the unit of d
     cohens_d               DOUBLE  NOT NULL,   -- effect / unit_sd
     hedges_g               DOUBLE  NOT NULL,
     ci_low                 DOUBLE  NOT NULL,
@@ -26,10 +26,10 @@ CREATE TABLE equivalence_tests (
     margin                 DOUBLE  NOT NULL,   -- in units of the score
     p_difference           DOUBLE  NOT NULL,
     p_equivalence          DOUBLE  NOT NULL,   -- two one-sided tests
-    p_difference_adjusted  DOUBLE  NOT NULL,   -- in the gatekept order: headline, its seeds, doses, environments, other families
-    p_equivalence_adjusted DOUBLE  NOT NULL,   -- against v: that of all seeds of the family, which are shown together or not at all
-    power                  DOUBLE  NOT NULL,   -- of that claim at its adjusted level, if there were no difference
-    n_prompts_needed       INTEGER NOT NULL,   -- for 80 % of that power; 2147483647: none would do
+    p_difference_adjusted  DOUBLE  NOT NULL,   -- in gatekeeping order: headline, its seeds, doses, environments, other families
+    p_equivalence_adjusted DOUBLE  NOT NULL,   -- against v, that of the family: the claim holds for all seeds or for none
+    power                  DOUBLE  NOT NULL,   -- of that claim at its adjusted level, under no difference
+    n_prompts_needed       INTEGER NOT NULL,   -- for 80 % of that power; 2147483647: no number is enough
     verdict                VARCHAR NOT NULL,   -- equivalent, different, inconclusive, untestable; descriptive: the signed mean over seeds
     reason                 VARCHAR NOT NULL,
     run_id                 VARCHAR NOT NULL,

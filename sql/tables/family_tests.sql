@@ -1,10 +1,10 @@
--- Families of vectors that differ in their seed only, against v: a claim on a family is one on every seed of it.
+-- Families of vectors that differ only in seed, against v: a claim on a family is a claim on every seed.
 CREATE TABLE family_tests (
     model                  VARCHAR NOT NULL,
     trait                  VARCHAR NOT NULL,
     protocol               VARCHAR NOT NULL,
     scorer                 VARCHAR NOT NULL,
-    family                 VARCHAR NOT NULL,   -- a vector that a user brought is a family by itself: external.NAME
+    family                 VARCHAR NOT NULL,   -- a user-supplied vector is a family of one: external.NAME
     null_space             VARCHAR NOT NULL,
     layer                  INTEGER NOT NULL,
     alpha                  DOUBLE  NOT NULL,
@@ -15,14 +15,14 @@ CREATE TABLE family_tests (
     share_inside           DOUBLE  NOT NULL,
     share_low              DOUBLE  NOT NULL,   -- Clopper-Pearson over seeds
     share_high             DOUBLE  NOT NULL,
-    rms_effect             DOUBLE,             -- root mean square over seeds, less its noise, in standard deviations; null: no prompts in common
+    rms_effect             DOUBLE,             -- root mean square over seeds, minus sampling noise, in standard deviations; null: no prompts in common
     rms_upper              DOUBLE,             -- its upper bound, bootstrap over prompts; null: no prompts in common
     p_equivalence          DOUBLE  NOT NULL,   -- the largest of the seeds (intersection-union)
     p_difference           DOUBLE  NOT NULL,   -- the smallest of the seeds, Holm-adjusted over them
-    p_equivalence_adjusted DOUBLE  NOT NULL,   -- in the gatekept order of the block
+    p_equivalence_adjusted DOUBLE  NOT NULL,   -- in the gatekeeping order of the block
     p_difference_adjusted  DOUBLE  NOT NULL,
-    power                  DOUBLE  NOT NULL,   -- to show all seeds equivalent at the adjusted level, if there were no difference
-    n_prompts_needed       INTEGER NOT NULL,   -- for 80 % of that power; 2147483647: none would do
+    power                  DOUBLE  NOT NULL,   -- to show all seeds equivalent at the adjusted level, under no difference
+    n_prompts_needed       INTEGER NOT NULL,   -- for 80 % of that power; 2147483647: no number is enough
     verdict                VARCHAR NOT NULL,   -- equivalent, different, inconclusive, untestable
     reason                 VARCHAR NOT NULL,
     run_id                 VARCHAR NOT NULL,

@@ -1,4 +1,4 @@
--- Is a text still language? Two broken texts score alike on any trait.
+-- Fluency of each text; two broken texts have equal scores on any trait.
 CREATE TABLE fluency (
     model         VARCHAR NOT NULL,
     trait         VARCHAR NOT NULL,

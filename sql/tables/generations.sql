@@ -1,6 +1,6 @@
--- Steered texts, without their prompts. Log-probabilities (nats) are those where the tokens were
--- drawn from: under the arm's model at the study's temperature, within its top_p and normalised
--- there; at temperature 0, under the arm's model itself.
+-- Steered texts, without their prompts. Log-probabilities (nats) are those of the distribution the tokens were
+-- sampled from: the arm's model at the study's temperature, restricted to its top_p and renormalised
+-- there; at temperature 0, the arm's model itself.
 CREATE TABLE generations (
     model         VARCHAR NOT NULL,
     trait         VARCHAR NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE generations (
     text          VARCHAR NOT NULL,
     n_tokens      INTEGER NOT NULL,
     finish_reason VARCHAR NOT NULL,   -- stop, length
-    token_ids     INTEGER[] NOT NULL, -- with the stop token where there is one
+    token_ids     INTEGER[] NOT NULL, -- with the stop token if there is one
     log_probability             DOUBLE  NOT NULL,  -- of all tokens
     least_token_log_probability DOUBLE  NOT NULL,  -- of the least likely one
     least_token                 INTEGER NOT NULL,  -- its place in token_ids, from 0

@@ -1,4 +1,4 @@
--- Does a vector help some prompts and hurt others? Spread of the true effect over prompts, beyond sampling noise.
+-- Heterogeneity: spread of the true effect over prompts, beyond sampling noise.
 CREATE TABLE heterogeneity (
     model             VARCHAR NOT NULL,
     trait             VARCHAR NOT NULL,
@@ -15,7 +15,7 @@ CREATE TABLE heterogeneity (
     tau               DOUBLE  NOT NULL,   -- standard deviation of the true effect over prompts
     tau_low           DOUBLE  NOT NULL,
     tau_high          DOUBLE  NOT NULL,
-    share_of_variance DOUBLE  NOT NULL,   -- of the spread seen between prompts
+    share_of_variance DOUBLE  NOT NULL,   -- of the observed variance between prompts
     p                 DOUBLE  NOT NULL,   -- is there any such spread?
     p_crossover       DOUBLE  NOT NULL,   -- do effects of both signs exist?
     share_opposite    DOUBLE  NOT NULL,   -- prompts whose effect has the other sign, if normal

@@ -1,4 +1,4 @@
--- The verdicts of all partitions that exist, with the covariance and Fisher null spaces beside each other.
+-- The verdicts of all partitions, with the covariance and Fisher null spaces.
 CREATE TABLE identifiability_summary (
     model                     VARCHAR NOT NULL,
     trait                     VARCHAR NOT NULL,

@@ -1,4 +1,4 @@
--- `scorer_validation` of scorers that ask the language model itself, and so differ from model to model.
+-- `scorer_validation` of scorers that prompt the language model itself, and therefore depend on the model.
 CREATE TABLE judge_validation (
     model        VARCHAR NOT NULL,
     trait        VARCHAR NOT NULL,

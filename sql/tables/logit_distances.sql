@@ -15,7 +15,7 @@ CREATE TABLE logit_distances (
     top10_overlap  DOUBLE  NOT NULL,   -- share
     predicted_kl   DOUBLE  NOT NULL,   -- half e'Ge, G the prompt's own Fisher form at the reference, nats
     displacement   DOUBLE  NOT NULL,   -- length of the step from the reference, in units of |v|
-    displacement_floor DOUBLE,         -- l2 that this length gives alone: of random vectors per unit length; null: without them
+    displacement_floor DOUBLE,         -- l2 expected from this length: that of random vectors per unit length; null: without them
     run_id         VARCHAR NOT NULL,
     code_version   VARCHAR NOT NULL
 );

@@ -1,5 +1,5 @@
--- How much of each vector lies in each null space, beside what a random vector has there: the null space is fitted on
--- neutral prompts, never on those that v is made of.
+-- Energy share of each vector in each null space, and that of a random vector: the null space is fitted on
+-- neutral prompts, never on those from which v is computed.
 CREATE TABLE null_energies (
     model                 VARCHAR NOT NULL,
     trait                 VARCHAR NOT NULL,
@@ -14,7 +14,7 @@ CREATE TABLE null_energies (
     random_mean           DOUBLE  NOT NULL,   -- of an isotropic random vector: null_dim / ambient_dim
     random_low            DOUBLE  NOT NULL,   -- quantiles of its law, Beta(null_dim/2, (ambient_dim - null_dim)/2)
     random_high           DOUBLE  NOT NULL,
-    share_of_random_below DOUBLE  NOT NULL,   -- random vectors with no more energy there: small where the vector avoids it
+    share_of_random_below DOUBLE  NOT NULL,   -- share of random vectors with at most this energy: small if the vector avoids the null space
     run_id                VARCHAR NOT NULL,
     code_version          VARCHAR NOT NULL
 );

@@ -1,6 +1,6 @@
 -- Does a null space persist? Each null space against another environment's (prompt distribution), and against the null
 -- spaces of other kinds at the same layer. Angles are between the leading subspaces: null spaces of more than half of all
--- dimensions intersect whatever the model, and their non-zero angles are those of their complements.
+-- dimensions intersect for any model, and their non-zero angles are those of their complements.
 CREATE TABLE null_space_angles (
     model            VARCHAR NOT NULL,
     trait            VARCHAR NOT NULL,

@@ -1,4 +1,4 @@
--- Rank and null fraction by every estimator, never without the floor that the sample size alone gives.
+-- Rank and null fraction by every estimator, with the floor that the sample size gives any model.
 CREATE TABLE null_spaces (
     model               VARCHAR NOT NULL,
     trait               VARCHAR NOT NULL,
@@ -13,9 +13,9 @@ CREATE TABLE null_spaces (
     rank                INTEGER NOT NULL,
     null_dim            INTEGER NOT NULL,
     null_fraction       DOUBLE  NOT NULL,
-    sampling_floor      DOUBLE,             -- null fraction that so few prompts give any model; null: no bound is known
-    heldout_null_energy DOUBLE,             -- 1: it holds as much of a new prompt as a random one; null: too few prompts
-    n_samples           INTEGER NOT NULL,   -- prompts, of all tokens as well
+    sampling_floor      DOUBLE,             -- null fraction that this number of prompts gives any model; null: no bound is known
+    heldout_null_energy DOUBLE,             -- 1: as much energy of new prompts as in a random subspace; null: too few prompts
+    n_samples           INTEGER NOT NULL,   -- prompts, also for all tokens
     run_id              VARCHAR NOT NULL,
     code_version        VARCHAR NOT NULL
 );

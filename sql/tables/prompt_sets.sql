@@ -8,8 +8,8 @@ CREATE TABLE prompt_sets (
     polarity     VARCHAR NOT NULL,   -- positive, negative, neutral
     text         VARCHAR NOT NULL,
     turns        VARCHAR NOT NULL,   -- JSON list of {role, content}; '' for one user turn, and for raw text
-    raw          BOOLEAN NOT NULL,   -- the text has its chat markup; no template is put around it
-    sha256       VARCHAR NOT NULL,   -- of the text; of text, turns and raw where there is more
+    raw          BOOLEAN NOT NULL,   -- the text already has chat markup; no template is applied
+    sha256       VARCHAR NOT NULL,   -- of the text; of text, turns and raw if there are any
     run_id       VARCHAR NOT NULL,
     code_version VARCHAR NOT NULL
 );

@@ -1,4 +1,4 @@
--- Scores of prompt and text together, as `prompt_included` asks; `classifier_scores` is of texts alone.
+-- Scores of prompt and text together, for the switch `prompt_included`; `classifier_scores` has the scores of texts only.
 CREATE TABLE prompted_scores (
     model         VARCHAR NOT NULL,
     trait         VARCHAR NOT NULL,

@@ -1,4 +1,4 @@
--- Each published conclusion as a number: as published, with each switch off alone, and controlled.
+-- Each published conclusion as a number: as published, with each switch off separately, and controlled.
 CREATE TABLE protocol_comparison (
     model        VARCHAR NOT NULL,
     trait        VARCHAR NOT NULL,
@@ -7,12 +7,12 @@ CREATE TABLE protocol_comparison (
     layer        INTEGER NOT NULL,
     conclusion   VARCHAR NOT NULL,
     quantity     VARCHAR NOT NULL,   -- d: standard deviations; shares: of v's effect, of dimensions, of v's KL
-    setting      VARCHAR NOT NULL,   -- as_published, without (one switch off alone), controlled
+    setting      VARCHAR NOT NULL,   -- as_published, without (one switch off), controlled
     switch       VARCHAR NOT NULL,   -- the one that is off, or empty
     value        DOUBLE  NOT NULL,
     low          DOUBLE  NOT NULL,
     high         DOUBLE  NOT NULL,
-    by_itself    DOUBLE,             -- what the method gives where there is nothing to find; null: no bound is known
+    by_itself    DOUBLE,             -- value that the method gives under no effect; null: no bound is known
     n_prompts    INTEGER NOT NULL,
     finding      VARCHAR NOT NULL,   -- holds, fails, undecided, untestable
     run_id       VARCHAR NOT NULL,

@@ -6,13 +6,13 @@ CREATE TABLE protocol_measures (
     layer        INTEGER NOT NULL,
     conclusion   VARCHAR NOT NULL,
     quantity     VARCHAR NOT NULL,
-    setting      VARCHAR NOT NULL,   -- as_published, without (one switch off alone), controlled
+    setting      VARCHAR NOT NULL,   -- as_published, without (one switch off), controlled
     switch       VARCHAR NOT NULL,   -- the one that is off, or empty
     value        DOUBLE,             -- null: could not be measured
     low          DOUBLE,             -- null: could not be measured
     high         DOUBLE,             -- null: could not be measured
-    by_itself    DOUBLE,             -- what the method gives any model; null: no bound is known
-    n_prompts    INTEGER NOT NULL,   -- that the trait has for it
+    by_itself    DOUBLE,             -- value that the method gives any model; null: no bound is known
+    n_prompts    INTEGER NOT NULL,   -- number of prompts of the trait for it
     reason       VARCHAR NOT NULL,   -- why there is no number, or empty
     run_id       VARCHAR NOT NULL,
     code_version VARCHAR NOT NULL

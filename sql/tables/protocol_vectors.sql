@@ -1,4 +1,4 @@
--- Vectors as protocols with switches read them, to be added at `layer`.
+-- Vectors from the sites of protocols with switches, to be added at `layer`.
 CREATE TABLE protocol_vectors (
     model         VARCHAR NOT NULL,
     trait         VARCHAR NOT NULL,

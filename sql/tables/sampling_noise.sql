@@ -1,4 +1,4 @@
--- What common random numbers are worth: noise variance of paired over independent differences within prompts.
+-- Gain of common random numbers: noise variance of paired over independent differences within prompts.
 CREATE TABLE sampling_noise (
     model             VARCHAR NOT NULL,
     trait             VARCHAR NOT NULL,
@@ -11,7 +11,7 @@ CREATE TABLE sampling_noise (
     layer             INTEGER NOT NULL,
     alpha             DOUBLE  NOT NULL,
     n_prompts         INTEGER NOT NULL,
-    ratio             DOUBLE  NOT NULL,   -- 1: nothing; 0.1: a tenth of the samples gives the same noise
+    ratio             DOUBLE  NOT NULL,   -- 1: no gain; 0.1: a tenth of the samples gives the same noise
     low               DOUBLE  NOT NULL,
     high              DOUBLE  NOT NULL,
     paired_variance   DOUBLE  NOT NULL,

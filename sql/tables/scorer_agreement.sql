@@ -1,4 +1,4 @@
--- Do the scorers that vote agree? Rank correlation over texts, and of the effects of v over prompts.
+-- Agreement of the scorers: rank correlation over texts, and of the effects of v over prompts.
 CREATE TABLE scorer_agreement (
     model        VARCHAR NOT NULL,
     trait        VARCHAR NOT NULL,

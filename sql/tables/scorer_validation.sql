@@ -1,4 +1,4 @@
--- How well a scorer separates the poles of a trait on labelled texts of topics it was not fitted on.
+-- AUROC of a scorer for the poles of a trait, on labelled texts of held-out topics.
 CREATE TABLE scorer_validation (
     trait        VARCHAR NOT NULL,
     scorer       VARCHAR NOT NULL,

@@ -1,4 +1,4 @@
--- Bootstrap band of the pooled covariance's spectrum over prompts (both prompts of a pair are drawn together). Honest for
+-- Bootstrap band of the pooled covariance's spectrum over prompts (both prompts of a pair are drawn together). Valid for
 -- leading values; trailing ones are biased low when dimensions are comparable with samples.
 CREATE TABLE spectrum_bands (
     model          VARCHAR NOT NULL,

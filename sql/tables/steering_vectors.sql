@@ -1,4 +1,4 @@
--- Every vector used, its norm and how much of it lies in each null space.
+-- Every vector used, its norm and its energy share in each null space.
 CREATE TABLE steering_vectors (
     model                  VARCHAR NOT NULL,
     trait                  VARCHAR NOT NULL,

@@ -8,7 +8,7 @@ CREATE TABLE svd_spectra (
     singular_value      DOUBLE  NOT NULL,
     explained_variance  DOUBLE  NOT NULL,   -- share of the total
     cumulative_variance DOUBLE  NOT NULL,
-    noise_edge          DOUBLE,             -- Marchenko-Pastur edge, in the unit of singular_value; null: of all tokens, which depend on one another
+    noise_edge          DOUBLE,             -- Marchenko-Pastur edge, in the unit of singular_value; null: for all tokens, which are dependent
     run_id              VARCHAR NOT NULL,
     code_version        VARCHAR NOT NULL
 );

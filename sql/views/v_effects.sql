@@ -1,4 +1,4 @@
--- Every pooled comparison with both margins in one row: the effect, its interval, both in standard deviations of the unsteered texts, too, and the verdicts.
+-- Every pooled comparison with both margins in one row: effect and interval, also in standard deviations of the unsteered texts, and the verdicts.
 CREATE VIEW v_effects AS
 SELECT
     model, trait, protocol, scorer, comparison, vector_id, reference_id, family, layer, alpha,

@@ -1,4 +1,4 @@
--- Up to which share of |h| does the second-order law predict the measured KL, and where does it break? Per arm both are
+-- Up to which share of |h| does the second-order approximation predict the measured KL? Per arm both are
 -- averaged over prompts; the medians are over arms whose step lies above the next smaller bound.
 CREATE VIEW v_kl_prediction AS
 WITH arms AS (
@@ -19,7 +19,7 @@ SELECT
     count(log_ratio) AS n_arms,
     count(*) - count(log_ratio) AS n_below_rounding, -- no divergence to compare: under 1e-10 nats
     median(abs(log_ratio)) AS median_abs_log_ratio,
-    median(log_ratio) AS median_log_ratio,           -- above 0: less moved than was predicted
+    median(log_ratio) AS median_log_ratio,           -- above 0: less than predicted
     avg((abs(log_ratio) < 0.1)::INTEGER) AS share_within_a_tenth,
     coalesce(median(abs(log_ratio)) < 0.1, true) AS holds
 FROM graded

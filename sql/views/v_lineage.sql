@@ -1,4 +1,4 @@
--- The current artifacts and what each was made from: one row per artifact and input.
+-- The current artifacts and their inputs: one row per artifact and input.
 CREATE VIEW v_lineage AS
 SELECT
     asset_key, partition, data_version,

@@ -1,4 +1,4 @@
--- Covariance, Jacobian and Fisher null fractions side by side, all of neutral prompts, each with the floor that so few
+-- Covariance, Jacobian and Fisher null fractions, all for neutral prompts, each with the floor that the number of
 -- prompts force on any model (NULL: no bound is known), the energy that held-out prompts have in it (1: no better than a
 -- random subspace), and the growth of its rank over the last doubling of prompts (0: settled, 1: counts prompts).
 CREATE VIEW v_null_space AS

@@ -1,5 +1,5 @@
--- How well a null space carries over: to other prompt distributions (covariance), and between activation variance and
--- behaviour (kinds). `own_null_energy` is the yardstick: held-out prompts of its own.
+-- Generalisation of a null space: to other prompt distributions (covariance), and between activation variance and
+-- behaviour (kinds). The baseline is `own_null_energy`, that of its own held-out prompts.
 CREATE VIEW v_null_space_stability AS
 SELECT
     model, trait, layer, compared, kind, environment, other_kind, other_environment, rank, other_rank,

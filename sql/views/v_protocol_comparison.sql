@@ -1,5 +1,5 @@
--- Which published conclusions survive: the number as published, controlled, and with each switch off alone, one row
--- per switch that touches it; NULL where a study has no texts for it. `decides` marks switches that alone change it.
+-- Which published conclusions survive: the number as published, controlled, and with each switch off separately, one row
+-- per switch that touches it; NULL where a study has no texts for it. `decides` marks switches that change it.
 CREATE VIEW v_protocol_comparison AS
 WITH numbers AS (SELECT * FROM protocol_comparison),
 findings AS (

@@ -1,4 +1,4 @@
--- Growth of each rank over the last doubling of prompts: 0 has settled; 1 grows with the prompts, as noise does.
+-- Growth of each rank over the last doubling of prompts: 0: settled; 1: proportional to the number of prompts, as for noise.
 CREATE VIEW v_saturation AS
 WITH steps AS (
     SELECT *,

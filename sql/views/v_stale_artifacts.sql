@@ -1,4 +1,4 @@
--- What is out of date, and why: an input changed (prompts, code, a setting of the study, another asset), or a file
+-- Artifacts that are out of date, with the reasons: an input changed (prompts, code, a setting of the study, another asset), or a file
 -- is missing or damaged. `expected_inputs` is refreshed by every `steer run` and `steer db sync`.
 CREATE VIEW v_stale_artifacts AS
 WITH changed AS (

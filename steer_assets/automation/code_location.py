@@ -1,4 +1,4 @@
-"""Everything Dagster sees; assembled here and nowhere else."""
+"""The Dagster definitions, assembled in this module only."""
 
 import dagster as dg
 

@@ -1,8 +1,8 @@
-"""What nothing refers to any more: files, tracked pages of runs that are gone, old Dagster runs.
+"""Removal of unreferenced files, of tracking pages of deleted runs, and of old Dagster runs.
 
-Dagster has settings for how long ticks are kept, but none for runs and their events. Old runs are
-removed here, except for those that the newest materialisation of a partition comes from: the UI
-goes on showing every partition, and automation sees no change.
+Dagster has retention settings for ticks, but none for runs and their events. Old runs are removed
+here, except those that made the newest materialisation of a partition, so the UI still shows every
+partition and automation conditions do not change.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DAY_S = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class OldRun:
-    """A finished Dagster run that no partition's newest materialisation comes from."""
+    """A finished Dagster run that made no partition's newest materialisation."""
 
     run_id: str
     files: tuple[Path, ...]
@@ -44,7 +44,7 @@ class OldRun:
 
 
 def _busy(instance: dg.DagsterInstance) -> garbage.Busy:
-    """Paths that a run in progress may be working on: all that carry the name of its partition."""
+    """Paths that a run in progress may use: all that contain the name of its partition."""
     waiting = [status for status in dg.DagsterRunStatus if status not in _FINISHED]
     names: set[str] = set()
     everything = False
@@ -72,10 +72,10 @@ _FINISHED = (
 
 
 def _sources() -> list[Path]:
-    """Local places that the catalog takes models from.
+    """Local model sources of the catalog.
 
     Raises:
-        CatalogError: a model's file cannot be read, so that nobody knows what it points at.
+        CatalogError: a model's file cannot be read, so its source is unknown.
     """
     sources = [catalog.model_entry(name).source for name in catalog.model_names()]
     return [
@@ -87,12 +87,13 @@ def _sources() -> list[Path]:
 
 
 def files(layout: Layout, instance: dg.DagsterInstance) -> list[Waste]:
-    """Files of the data folder that nothing refers to and nobody works on.
+    """Files of the data folder that are neither referenced nor in use by a run.
 
     Raises:
-        DamagedFileError, CatalogError: what they refer to is not known.
+        DamagedFileError, CatalogError: a lineage record or catalog file is unreadable, so its
+        references are unknown.
     """
-    close_orphaned_runs(instance)  # a dead run works on nothing
+    close_orphaned_runs(instance)  # so that dead runs do not mark files as in use
     dimensions = {stage.name: stage.dimensions for stage in STAGES.values()}
     traits = catalog.trait_keys()
     found = garbage.find(layout, dimensions, _sources(), _busy(instance), traits)
@@ -114,7 +115,7 @@ def _untracked(layout: Layout) -> Iterator[Waste]:
 
 
 def _newest(instance: dg.DagsterInstance) -> set[str]:
-    """Runs that the newest materialisation of any partition comes from."""
+    """Runs that made the newest materialisation of any partition."""
     storage, kept = instance.event_log_storage, set()
     for stage in STAGES.values():
         key = dg.AssetKey(stage.name)
@@ -145,7 +146,7 @@ def _size(paths: tuple[Path, ...]) -> int:
 
 
 def old_runs(instance: dg.DagsterInstance, older_than_days: float) -> list[OldRun]:
-    """Finished runs that ended so many days ago, and files of runs that are no run any more."""
+    """Runs that ended at least so many days ago, and files of runs that no longer exist."""
     found = []
     kept = _newest(instance)
     until = time.time() - older_than_days * _DAY_S

@@ -1,7 +1,8 @@
-"""Models that appear: files of the catalog, and what lies in the watched folder.
+"""Detection of new models: catalog files, and models dropped into the watched folder.
 
-Each is validated by itself; one that fails is told once with its reason, waits until it changes,
-and holds up nobody else. What passes in the watched folder gets a file in the user's catalog.
+Each model is validated separately. A failing model is reported once with the reason, is ignored
+until its files change, and does not block the others. A model in the watched folder that passes
+gets a file in the user's catalog.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from steer_assets.storage.files.atomic import write_text
 from steer_assets.storage.files.hashing import hash_json
 from steer_assets.storage.slugs import InvalidKeyError, validate_slug
 
-#: A failing entry that changed less than this long ago may still be being copied.
+#: A failing entry that changed less than this many seconds ago may still be being copied.
 _SETTLE_S = 5.0
 _Seen = dict[str, tuple[str, str]]
 
 
 @dataclass(slots=True)
 class Intake:
-    """Keys of all usable models, new complaints, and the state for the next look."""
+    """Keys of all usable models, new complaints, and the state for the next pass."""
 
     usable: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
@@ -53,7 +54,7 @@ def key_of(path: Path) -> str:
     """The model key for a dropped folder or file.
 
     Raises:
-        InvalidKeyError: nothing usable is left of its name.
+        InvalidKeyError: its name contains no usable characters.
     """
     name = whole_stem(path) if path.suffix == ".gguf" else path.name
     slug = re.sub(r"[^a-z0-9._-]+", "-", name.lower())
@@ -61,7 +62,7 @@ def key_of(path: Path) -> str:
 
 
 def _signature(path: Path) -> tuple[str, float]:
-    """What changes with names, sizes and times, and the newest time."""
+    """Names, sizes and times of files as one value, and the newest time."""
     files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else parts_of(path)
     facts = []
     newest = 0.0
@@ -76,9 +77,9 @@ def _signature(path: Path) -> tuple[str, float]:
 
 
 def _dropped(folder: Path) -> Iterator[Path]:
-    """Folders, and GGUF files by the first part of each that is split, whether or not it is there.
+    """Folders and GGUF files; a split file is represented by its first part, even if missing.
 
-    A folder that holds one split GGUF and no config stands for that file.
+    A folder with one split GGUF and no config represents that file.
     """
     seen: set[Path] = set()
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -91,7 +92,7 @@ def _dropped(folder: Path) -> Iterator[Path]:
 
 
 def _enter(path: Path) -> str:
-    """Write a catalog file for a dropped model that nobody has entered yet; return its key."""
+    """Write a catalog file for a dropped model that has none yet; return its key."""
     key = key_of(path)
     if key in catalog.model_names():
         location = catalog.model_entry(key).source.location
@@ -109,7 +110,7 @@ def _enter(path: Path) -> str:
 
 @cache
 def _checked(path: Path, signature: str) -> None:
-    """Remembers what has passed; what failed is looked at again."""
+    """Caches models that passed; failures are checked again."""
     check_local(path)
 
 
@@ -128,7 +129,7 @@ def _check_entry(key: str) -> None:
 
 
 def _source_signature(key: str) -> str:
-    """Changes when the catalog file or what it points at does."""
+    """Signature of the catalog file and of its source."""
     path = catalog.model_path(key)
     signature, _ = _signature(path)
     try:
@@ -139,7 +140,7 @@ def _source_signature(key: str) -> str:
 
 
 def retired_mark(key: str) -> Path:
-    """Where a retired model is remembered, with the signatures of the files it came from."""
+    """The file that marks a retired model, with the signatures of its source files."""
     return catalog.user_catalog() / "retired" / f"{validate_slug(key, 'model')}.json"
 
 
@@ -151,14 +152,15 @@ def _is_retired(key: str, signature: str) -> bool:
 
 
 def welcome_back(key: str) -> None:
-    """Forget that a model was retired."""
+    """Remove the mark of a retired model."""
     retired_mark(key).unlink(missing_ok=True)
 
 
 def signatures_of(key: str) -> list[str]:
-    """Signatures of what would bring a model back: its catalog file, and dropped files."""
+    """Signatures whose change reinstates a model: its catalog file, and dropped files."""
     found = []
-    with contextlib.suppress(CatalogError):  # unknown, or defined twice: no one signature
+    # unknown or defined twice: there is no single signature
+    with contextlib.suppress(CatalogError):
         found.append(_source_signature(key))
     for path in _dropped(watched_folder()):
         try:
@@ -177,9 +179,9 @@ def _told(cursor: str | None) -> _Seen:
 
 
 def look(cursor: str | None) -> Intake:
-    """Look once at the watched folder and the catalog; `cursor` is that of the last look.
+    """One pass over the watched folder and the catalog; `cursor` is the state of the previous pass.
 
-    An entry that has been judged is judged again only when its files change.
+    An entry that was checked is checked again only when its files change.
     """
     before, now = _told(cursor), {}
     intake = Intake()
@@ -187,14 +189,14 @@ def look(cursor: str | None) -> Intake:
     def judge(name: str, signature: str, problem: str) -> None:
         now[name] = (signature, problem)
         if problem and before.get(name, ("", ""))[1] != problem:
-            # A name or a file may hold what steers the terminal that the log is shown in.
+            # File names and content may include terminal control sequences.
             intake.told.append(plain(f"{name}: {problem}"))
 
     for path in _dropped(watched_folder()):
         name = f"incoming/{path.name}"
         signature, newest = _signature(path)
         if before.get(name) == (signature, ""):
-            now[name] = (signature, "")  # taken in, and unchanged since
+            now[name] = (signature, "")  # accepted, and unchanged since
             continue
         try:
             if not _is_retired(key_of(path), signature) and (key := _enter(path)):

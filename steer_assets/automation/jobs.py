@@ -1,4 +1,4 @@
-"""Jobs a person expects: one per partition definition, since a job cannot mix them, and parts."""
+"""Jobs: one per partition definition, since a job cannot mix them, and one per group."""
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -8,7 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 from steer_assets.assets import STAGES
 
 _PAIR = ("model", "trait")
-#: Jobs by the dimensions of the stages they hold: a whole partition through.
+#: Jobs by the dimensions of their stages: all stages of a partition.
 JOB_NAMES: dict[tuple[str, ...], str] = {
     ("model",): "model_job",
     ("trait",): "trait_job",
@@ -21,7 +21,7 @@ _DESCRIPTIONS = {
     "pair_job": "One partition through: all evidence for one model and trait.",
     "summary_job": "The verdicts of all partitions that exist.",
 }
-#: Parts of a partition, by group.
+#: Jobs for some stages of a partition, by group.
 _PARTS = {
     "geometry_job": (("geometry",), "Geometry only: activations, covariances and spectra."),
     "evidence_job": (("evidence",), "Evidence only: steered texts and their scores."),

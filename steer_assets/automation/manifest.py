@@ -1,8 +1,7 @@
-"""Whether a model folder or GGUF file can be used, read from its headers; nothing is executed.
+"""Validation of a model folder or GGUF file from its headers, without executing code.
 
-Config, architecture, weights format, sizes, and checksums where a `SHA256SUMS` file lies beside
-the weights. A file that is still being copied is recognised by its headers: they promise more
-bytes than there are.
+Config, architecture, weights format, sizes, and checksums if a `SHA256SUMS` file is present. A file
+that is still being copied is recognised by its headers, which declare more bytes than the file has.
 """
 
 import hashlib
@@ -30,12 +29,12 @@ CHECKSUMS = "SHA256SUMS"
 
 
 class ManifestError(ValueError):
-    """A model that cannot be used: what is wrong, and with which file."""
+    """A model that cannot be used; the message names the problem and the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What the headers say: kind of source, architecture, bytes, and a hash of all headers."""
+    """Header information: kind of source, architecture, bytes, and a hash of all headers."""
 
     kind: str
     architecture: str
@@ -90,7 +89,7 @@ def _spans(path: Path, header: dict[str, Any]) -> Iterator[tuple[int, int]]:
 
 
 def _check_safetensors(path: Path) -> bytes:
-    """The header of a safetensors file whose tensors fill it to the last byte."""
+    """The header of a safetensors file; its tensors must fill the file exactly."""
     size = path.stat().st_size
     with path.open("rb") as file:
         raw = file.read(8)
@@ -168,7 +167,7 @@ def check_model_folder(folder: Path) -> Manifest:
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     total = 0
     for path in sorted(folder.glob("*.safetensors")):
-        if not path.is_file():  # reading a pipe would hold up all other models
+        if not path.is_file():  # reading from a pipe would block the checks of all other models
             raise ManifestError(f"{path.name} is no file")
         digest.update(path.name.encode())
         digest.update(_check_safetensors(path))
@@ -178,10 +177,10 @@ def check_model_folder(folder: Path) -> Manifest:
 
 
 def check_gguf(path: Path) -> Manifest:
-    """Manifest of a GGUF file of a language model, with all parts where it is split.
+    """Manifest of a GGUF file of a language model, including all parts of a split file.
 
     Raises:
-        ManifestError: it is not GGUF, cut short, or holds no tensors.
+        ManifestError: it is not GGUF, is truncated, or has no tensors.
     """
     try:
         parts = parts_of(first_part(path))
@@ -195,7 +194,7 @@ def check_gguf(path: Path) -> Manifest:
 
 
 def _check_part(path: Path) -> tuple[str, str]:
-    """Architecture (empty in all parts but the first), and tensors, a line each."""
+    """Architecture (empty except in the first part), and a description of each tensor."""
     with path.open("rb") as file:
         head = file.read(24)
     if len(head) < 24 or head[:4] != b"GGUF":
@@ -209,14 +208,14 @@ def _check_part(path: Path) -> tuple[str, str]:
         field = reader.get_field("general.architecture")
         architecture = str(field.contents()) if field is not None else ""
         names = "\n".join(f"{t.name} {t.tensor_type} {list(t.shape)}" for t in reader.tensors)
-    except Exception as error:  # a damaged file makes the reader fail in any way it likes
+    except Exception as error:  # the reader raises arbitrary exceptions on a damaged file
         why = str(error) or type(error).__name__
         raise ManifestError(f"{path.name} is damaged or cut short: {why[:200]}") from error
     return architecture, names
 
 
 def check_local(path: Path) -> Manifest:
-    """Manifest of a folder or a GGUF file, whichever `path` is.
+    """Manifest of the folder or GGUF file at `path`.
 
     Raises:
         ManifestError: it is neither, or cannot be used.

@@ -1,4 +1,4 @@
-"""What has to run to bring stored partitions up to date, each under the study that made it."""
+"""Runs needed to bring stored partitions up to date, each under its own study."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def selection(
     *,
     force: bool = False,
 ) -> list[str]:
-    """Stages to run: those out of date, and those downstream of them in the same partition."""
+    """Stages to run: outdated ones, and those downstream of them in the same partition."""
     chosen: list[str] = []
     for stage in stages_of(dimensions):
         downstream = any(name in chosen for name in stage.needs)
@@ -46,9 +46,10 @@ def selection(
 def stored_partitions(
     layout: Layout, dimensions: tuple[str, ...]
 ) -> Iterator[tuple[PartitionKey, Study]]:
-    """Partitions of which anything is stored, with the study of their furthest stage.
+    """Partitions with stored results, with the study of their furthest stage.
 
-    A partition whose study is gone from the catalog is left out: nobody can say what it should be.
+    A partition whose study is no longer in the catalog is left out, because its expected inputs are
+    undefined.
     """
     found: dict[tuple[str, ...], tuple[PartitionKey, str]] = {}
     for stage in stages_of(dimensions):
@@ -63,7 +64,7 @@ def stored_partitions(
 
 
 def due(layout: Layout, dimensions: tuple[str, ...]) -> Iterator[Due]:
-    """Stored partitions that are out of date, or that an out-of-date partition lies upstream of."""
+    """Stored partitions that are out of date, or upstream of a partition that is."""
     for key, study in stored_partitions(layout, dimensions):
         try:
             stages = selection(layout, dimensions, key, study)
@@ -72,7 +73,7 @@ def due(layout: Layout, dimensions: tuple[str, ...]) -> Iterator[Due]:
                 for stage in stages_of(dimensions)
             )
         except CatalogError:
-            continue  # its trait or model is gone from the catalog
+            continue  # its trait or model is no longer in the catalog
         if behind and not stages:
             stages = [stage.name for stage in stages_of(dimensions)]
         if stages:

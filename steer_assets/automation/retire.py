@@ -1,4 +1,4 @@
-"""A model taken out again: partition, runs, files, rows and lineage together."""
+"""Removal of a model: partition, runs, files, rows and lineage together."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ _ROOMS = (
 
 
 class ModelInUseError(RuntimeError):
-    """A run is working on the model."""
+    """A run is using the model."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Retired:
 
 
 def _is_of_models(run: dg.DagsterRun) -> bool:
-    """Whether the one partition value of a run is a model, and not a trait of the same name."""
+    """Whether the only partition value of a run is a model, not a trait of the same name."""
     if run.asset_selection:
         stages = [STAGES.get(key.to_user_string()) for key in run.asset_selection]
         return all(stage is not None and "model" in stage.dimensions for stage in stages)
@@ -63,7 +63,7 @@ def _runs_of(instance: dg.DagsterInstance, model: str) -> list[dg.DagsterRun]:
 
 
 def _folders(layout: Layout, model: str) -> list[Path]:
-    """Everything that is stored under the model's name, in every room."""
+    """All folders under the model's name, in every room."""
     found = [layout.root / room / model for room in _ROOMS]
     for top in ("tables", "partial"):
         found += sorted((layout.root / top).rglob(f"model={model}"))
@@ -71,13 +71,13 @@ def _folders(layout: Layout, model: str) -> list[Path]:
 
 
 def retire(layout: Layout, instance: dg.DagsterInstance, model: str) -> Retired:
-    """Remove a model and everything made from it; what others were made from stays.
+    """Remove a model and everything made from it; results of other models stay.
 
-    A file of the user's catalog goes too; a built-in one, and a model that still lies in the
-    watched folder, are remembered as retired until they change or somebody runs them by name.
+    A file of the user's catalog is removed too. A built-in model, and one that is still in the
+    watched folder, are marked as retired until their files change or a user runs them by name.
 
     Raises:
-        ModelInUseError: a run is working on it.
+        ModelInUseError: a run is using it.
         UnknownNameError: nothing of that name exists.
     """
     validate_slug(model, "model")
@@ -94,7 +94,7 @@ def retire(layout: Layout, instance: dg.DagsterInstance, model: str) -> Retired:
         _leave_catalog(model)
     instance.delete_dynamic_partition(partitions.MODEL_PARTITIONS_NAME, model)
     retired = Retired(n_runs=len(runs))
-    # The lineage goes first: an artifact without its record counts as never made.
+    # Lineage first: if this is interrupted, artifacts without a record count as never made.
     for folder in sorted(folders, key=lambda path: "asset_key=" not in path.as_posix()):
         shutil.rmtree(folder)
         retired.paths.append(layout.relative(folder))
@@ -111,7 +111,7 @@ def retire(layout: Layout, instance: dg.DagsterInstance, model: str) -> Retired:
 
 
 def _summarise(layout: Layout, instance: dg.DagsterInstance) -> None:
-    """Make the summary of what is left, or remove it with the last report."""
+    """Make the summary of the remaining reports, or remove it with the last report."""
     summary = STAGES["identifiability_summary"]
     record = freshness.record_of(layout, summary, {})
     if record is None:
@@ -131,7 +131,7 @@ def _summarise(layout: Layout, instance: dg.DagsterInstance) -> None:
 
 
 def _remember(model: str) -> None:
-    """Keep the sensor from taking the same files in again."""
+    """Mark the model, so that the sensor does not add the same files again."""
     signatures = intake.signatures_of(model)
     if signatures:
         write_text(intake.retired_mark(model), json.dumps(signatures))

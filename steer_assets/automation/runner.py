@@ -1,7 +1,6 @@
-"""Materialise partitions from a terminal: the same jobs that the UI runs, in this process.
+"""Materialisation from a terminal: the jobs of the UI, executed in this process.
 
-Only what is missing or out of date is run. A partition whose stages are all up to date starts no
-run at all.
+Only missing or outdated stages are run. A partition whose stages are all up to date starts no run.
 """
 
 import logging
@@ -30,22 +29,22 @@ from steer_assets.resources.tracking import sweep_orphans
 from steer_assets.storage.database import syncing, warehouse
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 
-#: Stages whose results say whether a study can be made of a pair.
+#: Stages whose results decide whether a model supports a study.
 _INPUTS = ("model_snapshot", "prompt_sets")
 _Partition = tuple[tuple[str, ...], PartitionKey]
 
 
 class RecordsLockedError(RuntimeError):
-    """Dagster's own record of runs and events cannot be written."""
+    """Dagster's storage of runs and events is locked."""
 
 
 class MaterialisationError(RuntimeError):
-    """A stage failed; the message says which, of what partition, and why."""
+    """A stage failed; the message names the stage, the partition and the cause."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """Stages that were made and that were up to date, as (stage, partition)."""
+    """Stages that were made and stages that were up to date, as (stage, partition)."""
 
     made: list[tuple[str, str]] = field(default_factory=list)
     fresh: list[tuple[str, str]] = field(default_factory=list)
@@ -54,19 +53,19 @@ class Outcome:
 
 @contextmanager
 def instance() -> Iterator[dg.DagsterInstance]:
-    """The instance of `DAGSTER_HOME`, by default the repository's.
+    """The instance of `DAGSTER_HOME`, by default that of the repository.
 
     Raises:
-        RecordsLockedError: another process locks its SQLite files and does not let go.
-        ValueError: `DAGSTER_HOME` is no absolute path.
+        RecordsLockedError: another process locks its SQLite files for longer than the timeout.
+        ValueError: `DAGSTER_HOME` is not an absolute path.
     """
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(REPOSITORY / "dagster_home")))
     if not home.is_absolute():
         raise ValueError(f"DAGSTER_HOME is {home}: an absolute path is expected")
     home.mkdir(parents=True, exist_ok=True)
     try:
-        # Two processes that make the same SQLite files both stamp their version, and Dagster then
-        # refuses to open them ever again.
+        # Two processes that create the SQLite files at the same time both write a schema version,
+        # after which Dagster can no longer open them.
         with FileLock(home / ".opening.lock"):
             opened = dg.DagsterInstance.get()
         with opened as found:
@@ -92,12 +91,12 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
 
 
 def _sentence(error: SerializableErrorInfo | None) -> str:
-    """What the stage itself raised: not Dagster's wrapping, nor the causes beneath it."""
+    """The stage's own exception, without Dagster's wrapper and without its causes."""
     while error is not None and error.cause and (error.cls_name or "").startswith("Dagster"):
         error = error.cause
     if error is None:
         return "unknown error"
-    # Dagster writes the class with its module before the text; ours say all in the text.
+    # Dagster prefixes the message with the qualified class name, which repeats the message.
     return re.sub(r"^steer_assets\.[\w.]+: ", "", error.message.strip())
 
 
@@ -109,7 +108,7 @@ def run_job(
     selection: list[str],
     force: bool,
 ) -> list[str]:
-    """Run the chosen stages; return the names of those that were made anew."""
+    """Run the chosen stages; return the names of those that were made again."""
     from steer_assets.automation.code_location import defs
 
     run_id = str(uuid.uuid4())
@@ -148,7 +147,7 @@ def _bring(
     outcome: Outcome,
     which: tuple[bool, ...] = (True, False),
 ) -> None:
-    """Bring one partition up to date, and add what was done to `outcome`.
+    """Bring one partition up to date and add the result to `outcome`.
 
     which: True for `_INPUTS`, False for all other stages.
     """
@@ -162,9 +161,9 @@ def _bring(
 
 
 def _require_possible(layout: Layout, pairs: list[_Partition], study: Study, force: bool) -> None:
-    """Raise MaterialisationError for the first pair that the study cannot be made of.
+    """Raise MaterialisationError for the first pair whose model does not support the study.
 
-    All pairs are asked before the first is begun, which may take hours.
+    All pairs are checked before the first is started, because a pair may take hours.
     """
     for dimensions, key in pairs:
         asks = refresh.selection(layout, dimensions, key, study, force=force)
@@ -178,8 +177,8 @@ def materialise(
     """Bring every pair of `models` x `traits`, and the summary, up to date.
 
     Raises:
-        MaterialisationError: a stage failed, or a model cannot do what the study asks; what was
-            finished before stays.
+        MaterialisationError: a stage failed, or a model does not support the study; earlier results
+            are kept.
     """
     outcome = Outcome()
     single: list[_Partition] = [
@@ -192,7 +191,7 @@ def materialise(
         for trait in traits
     ]
     with instance() as found:
-        close_orphaned_runs(found)  # a dead run must not hold the language model's slot
+        close_orphaned_runs(found)  # a dead run must not occupy the language model's slot
         sweep_orphans(logging.getLogger(__name__))
         known = set(found.get_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME))
         if new := [model for model in models if model not in known]:
@@ -208,6 +207,6 @@ def materialise(
             _bring(found, layout, dimensions, key, study, force, outcome)
     try:
         outcome.synced = syncing.sync(layout, expected_inputs=freshness.expected_frame(layout))
-    except warehouse.WarehouseDamagedError as error:  # results are safe in Parquet
+    except warehouse.WarehouseDamagedError as error:  # the results are complete in Parquet
         outcome.synced = syncing.SyncResult(deferred=str(error))
     return outcome

@@ -1,7 +1,7 @@
-"""Schedules: off until somebody switches them on in the UI.
+"""Schedules, which are off until they are enabled in the UI.
 
 A job cannot mix partition definitions, so the nightly refresh is one schedule per definition, an
-hour apart, in the order of the graph. Nothing that is up to date is run.
+hour apart, in the order of the graph. Stages that are up to date are not run.
 """
 
 from collections.abc import Iterator

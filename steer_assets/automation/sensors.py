@@ -1,4 +1,4 @@
-"""Sensors: what appears becomes a partition, and partitions are run through to the summary."""
+"""Sensors: new models become partitions, and partitions are materialised through to the summary."""
 
 import dagster as dg
 
@@ -36,7 +36,8 @@ def new_models(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     return dg.SensorResult(dynamic_partitions_requests=requests, cursor=found.cursor)
 
 
-#: Evaluates the conditions of all assets; a run per partition, so that each is seen by itself.
+#: Evaluates the conditions of all assets; one run per partition, so that each appears separately in
+#: the UI.
 automation = dg.AutomationConditionSensorDefinition(
     name="automation",
     target=dg.AssetSelection.all(),

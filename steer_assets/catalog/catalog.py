@@ -1,7 +1,7 @@
-"""The catalog: what can be asked for. Built-in files, and the user's own beside the data.
+"""The catalog of models, traits, scorers and studies: built-in files, and the user's own.
 
 `<data>/catalog/{models,traits,studies}` is searched after the built-in folders, so that adding a
-model or a trait never means editing the installed package. `STEER_CATALOG_DIR` moves it.
+model or a trait does not require editing the installed package. `STEER_CATALOG_DIR` moves it.
 """
 
 import os
@@ -28,7 +28,7 @@ def user_catalog() -> Path:
 
 
 def _files(room: str) -> dict[str, list[Path]]:
-    """Files by the name they define, whether or not they can be used.
+    """Files by the name they define, usable or not.
 
     A trait may also be CSV, JSON lines or published JSON, where one file may define several.
     """
@@ -43,7 +43,7 @@ def _files(room: str) -> dict[str, list[Path]]:
 
 
 def _only(name: str, paths: list[Path]) -> Path:
-    """The one file of a name that is a key; raises CatalogError for two, or for another name."""
+    """The single file of a name; raises CatalogError for two, or for an invalid name."""
     first, *others = paths
     try:
         validate_slug(name, "file name" if name == first.stem else "name")
@@ -62,7 +62,7 @@ def _file(room: str, what: str, name: str) -> Path:
 
 
 def keys(room: str) -> list[str]:
-    """Names in a folder of the catalog; raises CatalogError for one that is no key, or repeated."""
+    """Names in a folder of the catalog; raises CatalogError for an invalid or repeated name."""
     files = _files(room)
     for name, paths in files.items():
         _only(name, paths)
@@ -79,7 +79,7 @@ def model_keys() -> list[str]:
 
 
 def model_names() -> list[str]:
-    """Names of all model files, including those that cannot be used: one must not hide others."""
+    """Names of all model files, including unusable ones, which must not hide the others."""
     return list(_files("models"))
 
 
@@ -129,7 +129,7 @@ def study(name: str) -> Study:
 
 
 def labelled_path(trait_name: str) -> Path:
-    """JSON lines of labelled texts of a trait; the user's file, if there is one, goes first."""
+    """JSON lines of labelled texts of a trait; the user's file takes precedence."""
     name = f"{trait_name}.jsonl"
     candidates = [user_catalog() / "labelled" / name, CATALOG / "labelled" / name]
     for path in candidates:

@@ -1,15 +1,15 @@
-"""Errors of the catalog: one sentence that names file, line, field and what was expected."""
+"""Errors of the catalog: one sentence with file, line, field and what was expected."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class CatalogError(ValueError):
-    """A catalog file or key that cannot be used; nothing has been written."""
+    """A catalog file or key that cannot be used; raised before anything is written."""
 
 
 class UnknownNameError(CatalogError):
-    """A model, trait, study or vector that nobody has defined."""
+    """An undefined model, trait, study or vector."""
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)

@@ -1,4 +1,4 @@
-"""Layers as a study names them: integers, or fractions of the number of blocks L."""
+"""Layers in a study: integers, or fractions of the number of blocks L."""
 
 import re
 from fractions import Fraction
@@ -7,7 +7,7 @@ _FRACTION = re.compile(r"(?P<numerator>\d*)L(?:/(?P<denominator>[1-9]\d*))?")
 
 
 def check_layer(name: int | str) -> int | str:
-    """Return `name` if it is an integer or reads like `L/2` or `2L/3`; raise ValueError if not."""
+    """Return `name` if it is an integer or of the form `L/2` or `2L/3`; else raise ValueError."""
     if isinstance(name, int):
         if name < 0:
             raise ValueError(f"layer {name} is negative; blocks are numbered from 0")
@@ -21,7 +21,7 @@ def resolve_layer(name: int | str, n_layers: int) -> int:
     """`L/2` of 30 blocks is block 15.
 
     Raises:
-        ValueError: the block does not exist; names both numbers.
+        ValueError: the block does not exist; the message has both numbers.
     """
     check_layer(name)
     layer = name if isinstance(name, int) else None

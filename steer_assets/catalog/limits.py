@@ -1,6 +1,6 @@
-"""What a trait of so few prompts cannot estimate, and what its prompts are likely not meant to say.
+"""Estimates that need more prompts than a trait has, and chat markup that is probably unintended.
 
-The numbers are those of statistics, not of a study: a study may use fewer prompts than there are.
+The thresholds are statistical, not those of a study: a study may use fewer prompts than exist.
 """
 
 import re
@@ -12,15 +12,16 @@ from steer_assets.catalog.prompt_texts.sentences import Location
 from steer_assets.catalog.prompts import Prompt
 from steer_assets.catalog.traits import ENVIRONMENTS, Trait
 
-#: Pairs of which a probe, halves of v and held-out null spaces can be made.
+#: Fewest pairs for a probe, halves of v and held-out null spaces.
 _PAIRS_HALVED = 4
-#: Test prompts of a spectrum, of an interval, of bootstrap intervals.
+#: Fewest test prompts for a spectrum, an interval, and bootstrap intervals.
 _SPECTRUM, _INTERVAL, _BOOTSTRAP = 3, 2, 10
-#: Two one-sided tests at 0.05 have power 0.8 where margin / standard error is z(0.95) + z(0.9)
-#: (Schuirmann 1987); scores of two arms that correlate 0.5 differ by one SD from prompt to prompt.
+#: Two one-sided tests at 0.05 have power 0.8 if margin / standard error is z(0.95) + z(0.9)
+#: (Schuirmann 1987); the difference of two arms whose scores correlate 0.5 has a standard deviation
+#: of one SD over prompts.
 _STANDARD_ERRORS = 1.645 + 1.282
 _MARGIN = 0.2
-#: Marks of the chat templates in use.
+#: Markers of common chat templates.
 MARKUP = re.compile(
     r"<\|[a-z_]{2,40}\|>|</?s>|<(?:start|end)_of_turn>|<bos>|\[/?INST\]|<</?SYS>>|<｜[^｜\n]{1,40}｜>",
     re.IGNORECASE,
@@ -28,7 +29,7 @@ MARKUP = re.compile(
 
 
 def limits(trait: Trait) -> Iterator[str]:
-    """Sentences on estimates that will be missing, or say little, for want of prompts."""
+    """Sentences on estimates that are impossible or imprecise with this number of prompts."""
     n_pairs = trait.n_pairs
     if n_pairs < _PAIRS_HALVED:
         yield (
@@ -54,7 +55,7 @@ def limits(trait: Trait) -> Iterator[str]:
 
 
 def counted(n: int) -> str:
-    """A number of test prompts in words."""
+    """A number of test prompts as text."""
     return f"{n} test prompt{'s' if n != 1 else ''}"
 
 
@@ -65,7 +66,7 @@ def _few(n: int) -> str:
 
 
 def templated(reading: Reading) -> list[tuple[Location, str]]:
-    """Places of prompts that hold chat markup and are not declared raw, with the markup."""
+    """Locations of prompts with chat markup that are not declared raw, with the markup."""
     found: dict[Location, str] = {}
     for place, prompt in _places(reading.trait):
         if not prompt.raw and (markup := MARKUP.search(prompt.text)):

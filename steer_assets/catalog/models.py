@@ -1,4 +1,4 @@
-"""Models: where the weights come from. The key becomes the partition of the dimension `model`."""
+"""Models: sources of weights. The key becomes the partition of the dimension `model`."""
 
 from typing import Annotated, Literal
 

@@ -1,10 +1,10 @@
-"""What a prompt may be: a text, several turns, or raw text that already has its chat markup.
+"""Forms of a prompt: a text, several turns, or raw text that already has its chat markup.
 
-- A plain **text** is one user turn; the model's chat template is put around it.
+- A plain **text** is one user turn, rendered with the model's chat template.
 - **Turns** are a list of `{role, content}`: an optional `system` turn first, then `user` and
-  `assistant` turns in alternation, the first by the user. Where the last is the assistant's, it is
-  an answer begun: the prompt ends with its last token.
-- `{raw: text}` is taken as it is: no template is put around it.
+  `assistant` turns in alternation, the first by the user. If the last turn is the assistant's, it
+  is the start of an answer: the prompt ends with its last token.
+- `{raw: text}` is used unchanged, without a template.
 """
 
 import json
@@ -16,18 +16,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
-#: Forms of a prompt as pydantic's error locations tag them; no field can be called so.
+#: Tags of the forms of a prompt in pydantic's error locations; no field can have such a name.
 _TEXT, _TURNS, _RAW = "<text>", "<turns>", "<raw>"
 
 
 class Strict(BaseModel):
-    """Nothing unknown is let through, and nothing changes."""
+    """Base class: unknown fields are errors, and instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Turn(Strict):
-    """What one side of a conversation says."""
+    """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
     content: Text
@@ -65,7 +65,7 @@ Said = Annotated[
 
 
 def readable(said: Said) -> str:
-    """A prompt as a person reads it, and distinct from every other one of its form."""
+    """A prompt as readable text, distinct from every other prompt of its form."""
     if isinstance(said, str):
         return said
     if isinstance(said, Raw):
@@ -74,20 +74,20 @@ def readable(said: Said) -> str:
 
 
 def with_answer(question: str, answer: str, system: str = "") -> tuple[Turn, ...]:
-    """A question, and the answer that the assistant begins."""
+    """A question, and the start of the assistant's answer."""
     turns = [Turn(role="system", content=system)] if system else []
     return (*turns, Turn(role="user", content=question), Turn(role="assistant", content=answer))
 
 
 def checksum(text: str, turns: str, raw: bool) -> str:
-    """SHA-256 of all that a row of `prompt_sets` says of a prompt."""
+    """SHA-256 of all columns of `prompt_sets` that define a prompt."""
     content = json.dumps([text, turns, raw]) if turns or raw else text
     return sha256(content.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt as it goes into the `prompt_sets` table."""
+    """One prompt as stored in the `prompt_sets` table."""
 
     prompt_id: str
     environment: str
@@ -98,7 +98,7 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """The prompt as a person reads it."""
+        """The prompt as readable text."""
         return readable(self.said)
 
     @property
@@ -111,5 +111,5 @@ class Prompt:
 
     @property
     def raw(self) -> bool:
-        """Whether the text is taken as it is, with no template around it."""
+        """Whether the text is used unchanged, without a template."""
         return isinstance(self.said, Raw)

@@ -2,7 +2,8 @@
 
 A protocol is a name and the switches that are on. `controlled` has none; `reference` has all ten.
 Every protocol with switches is compared with `controlled`, and with itself with each of its
-switches off alone. Its texts are few: only the arms that the published conclusions rest on.
+switches off separately. It generates few texts: only for the arms on which the published
+conclusions depend.
 """
 
 from typing import Annotated, Literal
@@ -25,14 +26,14 @@ Switch = Literal[
     "replaced_control",
 ]
 SWITCHES: tuple[Switch, ...] = Switch.__args__  # type: ignore[attr-defined]
-#: Switches that change which texts are sampled; the others change how the same texts are read.
+#: Switches that change which texts are sampled; the others change how texts are evaluated.
 GENERATION_SWITCHES: tuple[Switch, ...] = (
     "layer_offset",
     "no_chat_template",
     "independent_sampling",
 )
 CONTROLLED = "controlled"
-#: Labels that the published experiment told apart by a substring of the first one.
+#: Labels that the published experiment distinguished by a substring of the first one.
 SUBSTRING_LABELS = {
     "formality": ("formal", "informal"),
     "agreeableness": ("agreeable", "disagreeable"),
@@ -71,11 +72,13 @@ class Protocol(_Section):
 
 
 class ProtocolTexts(_Section):
-    """What protocols with switches are run on: a part of what `controlled` is run on.
+    """The prompts, samples and arms of protocols with switches, a part of those of `controlled`.
 
-    prompts: of each environment, from the top of those that texts are generated from. samples: per
-    prompt and arm. seeds: of v_perp, the first ones. alphas: doses of v and v + v_perp; the other
-    families are taken at the headline dose. jacobian_prompts: points where derivatives are taken.
+    prompts: per environment, the first ones of those used for generation.
+    samples: per prompt and arm.
+    seeds: the first ones of v_perp.
+    alphas: doses of v and v + v_perp; the other families are taken at the headline dose.
+    jacobian_prompts: points where derivatives are taken.
     probes, step: of the finite differences, in units of the residual stream.
     """
 
@@ -97,7 +100,7 @@ class ProtocolTexts(_Section):
 
 
 def variants(protocol: Protocol) -> dict[str, tuple[Switch, ...]]:
-    """Sets of texts that a protocol needs: its own, and with each generation switch off alone."""
+    """Text sets that a protocol needs: its own, and one with each generation switch off."""
     off = [s for s in GENERATION_SWITCHES if s in protocol.switches]
     without = {
         f"{protocol.name}-minus-{s}": tuple(o for o in protocol.switches if o != s) for s in off
@@ -106,10 +109,10 @@ def variants(protocol: Protocol) -> dict[str, tuple[Switch, ...]]:
 
 
 def texts_of(protocol: Protocol, on: frozenset[Switch]) -> str:
-    """Name of the set of texts by which `on`, a subset of the protocol's switches, is read.
+    """Name of the text set for `on`, a subset of the protocol's switches.
 
     Raises:
-        ValueError: two switches of generation are off, for which no texts are made.
+        ValueError: two generation switches are off, and no such texts are made.
     """
     if not on:
         return CONTROLLED

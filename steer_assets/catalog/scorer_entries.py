@@ -1,4 +1,4 @@
-"""Scorers: what may vote on a trait. A scorer says itself which traits it can score, and how."""
+"""Scorers of the catalog. Each entry lists the traits it can score, and how."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ class TraitUse(BaseModel):
 
 
 class ScorerEntry(BaseModel):
-    """One scorer of the catalog. `minilm` needs no entry by trait: it is fitted on its texts."""
+    """One scorer of the catalog. `minilm` needs no traits, as it is fitted to labelled texts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,15 +42,15 @@ class ScorerEntry(BaseModel):
 
     @property
     def folder(self) -> Path:
-        """Where its weights would lie if `model_id` were a folder."""
+        """The folder of its weights, if `model_id` is a folder."""
         return Path(self.model_id or "")
 
     @property
     def drifts(self) -> bool:
-        """Whether it names a hub model whose weights may be replaced under the same name."""
+        """Whether it uses a hub model whose weights may change under the same name."""
         pinned = re.fullmatch(r"[0-9a-f]{40}", self.revision or "")
         return self.model_id is not None and not pinned and not self.folder.is_dir()
 
     def use(self, trait: str) -> TraitUse | None:
-        """How it scores `trait`; None where it cannot."""
+        """Its settings for `trait`; None if it cannot score it."""
         return TraitUse() if self.kind == "minilm" else self.traits.get(trait)

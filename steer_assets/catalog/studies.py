@@ -1,8 +1,8 @@
 """Studies: every scientific setting, in one versioned file.
 
-Nothing scientific is configured anywhere else: backfills from the UI cannot carry configuration,
-and a result must be traceable to the settings that made it. Each asset names the sections it reads;
-changing a section makes stale exactly the assets that read it.
+All scientific settings are here, because backfills from the UI cannot carry configuration and a
+result must be traceable to the settings that made it. Each asset names the sections it reads;
+changing a section makes exactly the assets that read it stale.
 """
 
 from typing import Annotated, Any
@@ -82,11 +82,11 @@ class Study(Section):
 
     @property
     def switched_protocols(self) -> tuple[Protocol, ...]:
-        """Protocols with switches: those that are compared with `controlled`."""
+        """Protocols with switches, which are compared with `controlled`."""
         return tuple(protocol for protocol in self.protocols if protocol.switches)
 
     def settings(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """The values of dotted setting names, JSON-like: what an asset's freshness depends on."""
+        """Values of dotted setting names, JSON-like; an asset's freshness depends on them."""
         everything = self.model_dump(mode="json")
         chosen: dict[str, Any] = {}
         for name in names:
@@ -98,7 +98,7 @@ class Study(Section):
 
 
 def _within(texts: ProtocolTexts, study: Study) -> None:
-    """Protocols are compared on a part of what `controlled` is run on."""
+    """Protocols with switches use a subset of the prompts and arms of `controlled`."""
     for environment, n in texts.prompts.items():
         if n > study.prompts.test[environment]:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The sections of a study file, each checked by itself; `studies` puts them together."""
+"""The sections of a study file, validated separately; `studies` combines them."""
 
 import datetime
 from itertools import pairwise
@@ -47,29 +47,29 @@ Estimator = Literal[
 
 
 class Section(BaseModel):
-    """What a section has in common: nothing unknown is let through, and nothing changes."""
+    """Base class of sections: unknown fields are errors, and instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Numerics(Section):
-    """Where and in what precision the language model runs."""
+    """Device and precision of the language model."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
 
 
 class LayerChoice(Section):
-    """Blocks that are steered, and blocks whose null spaces are measured besides."""
+    """Blocks that are steered, and further blocks whose null spaces are measured."""
 
     steer: Layers
     geometry: Layers
 
 
 class PromptChoice(Section):
-    """How many prompts of each kind are used, from the top of the catalog's lists.
+    """Number of prompts of each kind, taken from the top of the catalog's lists.
 
-    date: the day that chat templates which write today's date are shown.
+    date: the date given to chat templates that print today's date.
     """
 
     contrast_pairs: Annotated[int, Field(ge=4)]
@@ -87,10 +87,10 @@ class PromptChoice(Section):
 
 
 class Spectra(Section):
-    """Null-space measurement; `estimator` is the one by which vectors are split, per kind.
+    """Null-space measurement; `estimator` selects, per kind, the rank by which vectors are split.
 
-    resamples: bootstrap resamples of prompts behind a spectrum's band; all_tokens: whether moments
-    are taken over all prompt tokens as well as over last ones.
+    resamples: bootstrap resamples of prompts for a spectrum's band; all_tokens: whether moments are
+    taken over all prompt tokens as well as over last ones.
     """
 
     heldout_splits: Annotated[int, Field(ge=2)] = 5
@@ -118,7 +118,7 @@ class Behaviour(Section):
 
 
 class Vectors(Section):
-    """Which families of vectors are built, and with which seeds."""
+    """Families of vectors to build, and their seeds."""
 
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
     orthogonal_seeds: Seeds = (0,)
@@ -145,8 +145,10 @@ class Logits(Section):
 
 
 class Dose(Section):
-    """Divergence against the length of a step: from unsteered as shares of |h|, around v as
-    multiples of |v|; tolerances (nats) of the equivalence radius."""
+    """Divergence by step length: in shares of |h| from unsteered, in multiples of |v| around v.
+
+    The tolerances of the equivalence radius are in nats.
+    """
 
     prompts: Count = 4
     relative_steps: Alphas = (0.01, 0.02, 0.05, 0.1, 0.2)
@@ -173,7 +175,7 @@ class Arms(Section):
 class MultiLayer(Section):
     """Arms that add v, and v + v_perp, at every steered block at once.
 
-    seeds: of v_perp, the first ones.
+    seeds: the first ones of v_perp.
     """
 
     alphas: Alphas = (1.0,)
@@ -182,7 +184,7 @@ class MultiLayer(Section):
 
 
 class Generation(Section):
-    """Sampling of steered texts. The unsteered arm is always there."""
+    """Sampling of steered texts. The unsteered arm is always included."""
 
     samples: Count
     max_new_tokens: Count
@@ -194,7 +196,7 @@ class Generation(Section):
 
 
 class Scoring(Section):
-    """Scorers that vote, and the AUROC under which a scorer may not be believed."""
+    """The scorers, and the AUROC below which a scorer's comparisons are untestable."""
 
     scorers: Annotated[tuple[str, ...], Field(min_length=1)]
     auroc_floor: Share = 0.7
@@ -208,12 +210,13 @@ class Scoring(Section):
 
 
 class Fluency(Section):
-    """Texts whose fluency is measured, and how far an arm may fall behind unsteered texts.
+    """Texts whose fluency is measured, and the tolerated loss against unsteered texts.
 
-    samples: of each prompt and arm, the first ones. prompts: environments take turns.
-    perplexity_factor: times that of the unsteered text of the same prompt.
-    repetition: above that of the unsteered text, as a share of n-grams.
-    Both must be exceeded with 95 % confidence over at least ten prompts.
+    samples: the first ones of each prompt and arm.
+    prompts: in round-robin order over environments.
+    perplexity_factor: as a multiple of that of the unsteered text of the same prompt.
+    repetition: above that of the unsteered text, as a share of n-grams. Both must be exceeded with
+        95 % confidence over at least ten prompts.
     """
 
     samples: Count = 1

@@ -1,4 +1,4 @@
-"""Traits from files: our YAML, tables, JSON lines, and layouts of the field.
+"""Traits from files: this package's YAML, tables, JSON lines, and published layouts.
 
 | file | layout |
 | --- | --- |
@@ -35,14 +35,14 @@ def names(path: Path) -> list[str]:
     try:
         return objects.names(json.loads(yaml_files.read_text(path))) or [path.stem]
     except (ValueError, RecursionError):
-        return [path.stem]  # reading it says what is wrong with it
+        return [path.stem]  # `read` reports the error in the file
 
 
 def read(path: Path, name: str) -> Trait:
     """The trait `name` of a file of any of the layouts.
 
     Raises:
-        CatalogError: the file cannot be read, or does not fit; names line and field.
+        CatalogError: the file cannot be read or is invalid; the message has line and field.
     """
     if path.suffix == ".yaml":
         return yaml_files.read(path, Trait, key_field="trait")
@@ -50,12 +50,12 @@ def read(path: Path, name: str) -> Trait:
 
 
 def reading(path: Path, name: str, *, key: str = "") -> Reading:
-    """As `read`, with what became of the file's parts and where they stand.
+    """As `read`, with notes on how the file was interpreted and the lines of its parts.
 
-    key: what the trait is called instead.
+    key: replaces the trait's name.
 
     Raises:
-        CatalogError: the file cannot be read, or does not fit; names line and field.
+        CatalogError: the file cannot be read or is invalid; the message has line and field.
     """
     found = _reading(path, name)
     if key in ("", name):

@@ -23,9 +23,9 @@ class Poles(Strict):
 
 
 class TestPrompts(Strict):
-    """Prompts that ask for neither pole, by environment."""
+    """Prompts that request neither pole, by environment."""
 
-    __test__ = False  # pytest would take the name for a test class
+    __test__ = False  # pytest would collect it as a test class
 
     in_distribution: Annotated[tuple[Said, ...], Field(min_length=1)]
     topic_shift: tuple[Said, ...] = ()
@@ -55,9 +55,9 @@ class _WithContrast(Strict):
         return validate_slug(trait, "trait")
 
     def pairs(self, role: str) -> Iterator[Prompt]:
-        """Both prompts of every contrast pair, positive first, each of its context's environment.
+        """Both prompts of every contrast pair, positive first, with the environment of its context.
 
-        Pairs that are not made from contexts are in distribution.
+        Pairs without contexts are in distribution.
         """
         environments: Iterator[Environment] = repeat("in_distribution")
         if isinstance(self.contrast, Contrast):
@@ -76,10 +76,10 @@ class _WithContrast(Strict):
 
 
 class Trait(_WithContrast):
-    """A trait to be studied: one partition of the graph.
+    """A trait under study: one partition of the graph.
 
-    evaluation: a prompt by which a language model may rate answers, as the file brought it; no
-    scorer reads it.
+    evaluation: a prompt for rating answers with a language model, kept from the file; no scorer
+    reads it.
     """
 
     test: TestPrompts
@@ -94,4 +94,4 @@ class Trait(_WithContrast):
 
 
 class ControlTrait(_WithContrast):
-    """A direction that has nothing to do with any trait; it is no partition."""
+    """A direction unrelated to any trait; it has no partition."""

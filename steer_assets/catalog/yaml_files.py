@@ -1,7 +1,7 @@
-"""YAML into validated models, with errors that point at a line.
+"""YAML into validated models, with line numbers in error messages.
 
-The nodes that the value is built from give the line of every field, so that a
-pydantic error location becomes `file:line: field: what was expected`.
+The parse nodes give the line of every field, so that a pydantic error location becomes `file:line:
+field: what was expected`.
 """
 
 import stat
@@ -18,11 +18,11 @@ from steer_assets.encodings import decoded
 from steer_assets.storage.files.file_stamp import Stamp, stamp
 
 Model = TypeVar("Model", bound=BaseModel)
-#: The largest file of this kind that ships has 33 kB, and a larger one takes seconds per MB.
+#: The largest built-in file of this kind has 33 kB; parsing takes seconds per MB.
 MOST_YAML = 1 << 19
-#: Rows and JSON are read a thousand times faster.
+#: Limit for rows and JSON, which parse a thousand times faster.
 _MOST_BYTES = 16 << 20
-#: Numbers and dates; base 60, which YAML has, takes a time that grows with the square.
+#: Longest number or date: YAML's base-60 integers take quadratic time.
 _LONGEST_NUMBER = 100
 _QUOTES = "text that looks like one needs quotes"
 _NO_ALIAS = "names are not looked up: write out what it stands for, or put the text in quotes"
@@ -45,10 +45,10 @@ def _line(node: yaml.Node | None, location: Location) -> int:
 
 
 def lines_of(text: str, root: Location) -> LineOf:
-    """Line of every place below `root` of a valid JSON text, which is read as YAML; 1 if it is not.
+    """Line of every location below `root` of a valid JSON text, parsed as YAML; 1 if that fails.
 
-    YAML has no tabs for indentation; JSON has no meaning for any blank outside of strings, and a
-    tab inside a string must be escaped.
+    YAML forbids tabs for indentation. In JSON, blanks outside strings have no meaning and a tab
+    inside a string must be escaped, so tabs can be replaced.
     """
 
     @cache
@@ -64,11 +64,11 @@ def lines_of(text: str, root: Location) -> LineOf:
 
 
 class _Refused(yaml.MarkedYAMLError):
-    """What YAML allows, and a file of the catalog does not."""
+    """Valid YAML that a file of the catalog must not contain."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses, with a line, what a few bytes can make large, and what hides a part of the file."""
+    """Rejects, with a line number, constructs that expand a small file or hide part of it."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -95,7 +95,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _load(text: str, path: Path) -> tuple[yaml.Node | None, object]:
-    """The nodes of a YAML text, which know their lines, and its value."""
+    """The nodes of a YAML text, which have line numbers, and its value."""
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -109,19 +109,21 @@ def _load(text: str, path: Path) -> tuple[yaml.Node | None, object]:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
         what = "" if isinstance(error, _Refused) else "not valid YAML: "
         raise CatalogError(f"{path}:{line}: {what}{error.problem}") from error
-    except (ValueError, RecursionError) as error:  # e.g. an impossible date, or bottomless nesting
+    # for example an impossible date, or unlimited nesting
+    except (ValueError, RecursionError) as error:
         raise CatalogError(f"{path}:1: not valid YAML: {error}") from error
 
 
 def read_text(path: Path, most: int = _MOST_BYTES) -> str:
-    """The text of a file; CatalogError where it cannot be read, is too large or no text.
+    """The text of a file; raises CatalogError if it cannot be read, is too large or is not text.
 
     UTF-8, with or without a byte-order mark, or UTF-16 with one.
     """
     try:
         status = path.stat()
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            raise CatalogError(f"{path}: cannot be read: it is no file")  # a pipe would block
+            # reading a pipe would block
+            raise CatalogError(f"{path}: cannot be read: it is no file")
         if status.st_size > most:
             raise CatalogError(f"{path}: {status.st_size} bytes; expected {most} at most")
         content = path.read_bytes()
@@ -132,22 +134,22 @@ def read_text(path: Path, most: int = _MOST_BYTES) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise CatalogError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from error
-    if (zero := text.find("\0")) >= 0:  # as in UTF-16 that has lost its byte-order mark
+    if (zero := text.find("\0")) >= 0:  # for example UTF-16 without its byte-order mark
         line = text.count("\n", 0, zero) + 1
         raise CatalogError(f"{path}:{line}: holds zero bytes; save the file as UTF-8")
     return text
 
 
 def read(path: Path, model: type[Model], *, key_field: str) -> Model:
-    """Read and validate one YAML file, named after the value of its field `key_field`.
+    """Read and validate one YAML file, whose name must equal its field `key_field`.
 
     Raises:
-        CatalogError: the file cannot be read, is not YAML, does not fit, or has another name.
+        CatalogError: the file cannot be read, is not YAML, is invalid, or has another name.
     """
     try:
         mark = stamp(path)
     except OSError:
-        mark = None  # reading it says what is wrong with it
+        mark = None  # reading it reports the error
     if mark is None:
         return _read(path, model, key_field)
     entry: Model = _remembered(path, model, key_field, mark)

@@ -1,11 +1,12 @@
-"""Asset checks: what must hold of stored artifacts, one module per group."""
+"""Asset checks: invariants of stored artifacts, one module per group."""
 
 import warnings
 
 import dagster as dg
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", dg.PreviewWarning)  # checks with partitions are new in Dagster
+    # partitioned checks are a preview feature of Dagster
+    warnings.simplefilter("ignore", dg.PreviewWarning)
     from steer_assets.checks import (
         evidence,
         families,

@@ -17,7 +17,7 @@ from steer_assets.scoring.scorer import ScorerUnavailable
 def no_text_is_missing(stored: StageRun) -> Finding:
     """As many texts as arms x prompts x samples in every protocol, each once.
 
-    Arms share their noise, except where `independent_sampling` is on.
+    Arms use common random numbers, except under `independent_sampling`.
     """
     rows, expected = stored.rows("generations"), expected_texts(stored)
     found = dict(rows.group_by("protocol").len().iter_rows())
@@ -61,7 +61,7 @@ def _unscored(scores: pl.DataFrame, texts: pl.DataFrame, scorer: str) -> str | N
 
 @check("classifier_scores", blocking=True)
 def every_text_is_scored(stored: StageRun) -> Finding:
-    """One score per text and scorer that can be had, and not the same one for all."""
+    """One score per text and available scorer, and not the same score for all texts."""
     rows, texts = stored.rows("classifier_scores"), stored.rows("generations")
     prompted = stored.rows("prompted_scores")
     switched = texts.filter(pl.col("protocol") != CONTROLLED)
@@ -82,7 +82,7 @@ def every_text_is_scored(stored: StageRun) -> Finding:
 
 
 def _trusted(rows: pl.DataFrame, floor: float) -> Finding:
-    """Whether AUROCs lie in their intervals, and these above the floor."""
+    """Whether AUROCs lie in their intervals, and the intervals above the floor."""
     words = []
     passed = True
     for row in rows.iter_rows(named=True):
@@ -104,16 +104,16 @@ def _trusted(rows: pl.DataFrame, floor: float) -> Finding:
 def scorers_can_tell(stored: StageRun) -> Finding:
     """The AUROC's interval holds its estimate and lies above the study's floor.
 
-    Below the floor nothing by that scorer can be tested; the verdicts say so themselves.
+    Below the floor every comparison by that scorer is untestable, which its verdicts state.
     """
     return _trusted(stored.rows("scorer_validation"), stored.study.scoring.auroc_floor)
 
 
 @check("scorer_validation")
 def labels_count_for_their_pole(stored: StageRun) -> Finding:
-    """Every label of a classifier has its weight by exact name, and none is the wrong way round.
+    """Every label of a classifier has its weight by exact name, with the correct sign.
 
-    A map with its signs swapped shows in an AUROC below one half, whatever the labels are called.
+    A map with its signs swapped gives an AUROC below one half, regardless of the label names.
     """
     rows = stored.rows("scorer_validation")
     for name, high in rows.select("scorer", "auroc_high").iter_rows():
@@ -132,7 +132,7 @@ def labels_count_for_their_pole(stored: StageRun) -> Finding:
 
 @check("classifier_scores")
 def judges_can_tell(stored: StageRun) -> Finding:
-    """The same of scorers that ask the language model, which differ from model to model."""
+    """The same for scorers that prompt the language model, which depend on the model."""
     return _trusted(stored.rows("judge_validation"), stored.study.scoring.auroc_floor)
 
 
@@ -190,7 +190,7 @@ def intervals_hold_their_estimates(stored: StageRun) -> Finding:
 
 @check("equivalence_reports")
 def floors_are_in_the_report(stored: StageRun) -> Finding:
-    """The page shows the sampling floor beside null fractions, and every layer has its row."""
+    """The page shows the sampling floor with null fractions, and has a row for every layer."""
     reports = stored.rows("equivalence_reports")
     if set(reports["layer"]) != set(stored.steer_layers()):
         return Finding(False, f"rows for blocks {sorted(set(reports['layer']))} only")
@@ -202,7 +202,7 @@ def floors_are_in_the_report(stored: StageRun) -> Finding:
 
 @check("identifiability_summary")
 def summary_has_every_report(stored: StageRun) -> Finding:
-    """The summary holds every model and trait that has a report, and nothing else."""
+    """The summary has exactly the models and traits that have a report."""
     have = set(stored.rows("identifiability_summary").select("model", "trait").iter_rows())
     made = {
         (key["model"], key["trait"])

@@ -1,4 +1,4 @@
-"""Checks of claims on families of vectors that differ in their seed."""
+"""Checks of claims on families of vectors that differ only in seed."""
 
 import polars as pl
 
@@ -8,7 +8,7 @@ from steer_assets.pipeline.stage import StageRun
 
 @check("equivalence_reports", blocking=True)
 def headlines_rest_on_families(stored: StageRun) -> Finding:
-    """Every claim on a family is one on its seeds: none is equivalent beside a seed that is not."""
+    """Claims on a family hold for its seeds: it is equivalent only if every seed is."""
     families = stored.rows("family_tests")
     keys = ["protocol", "scorer", "family", "null_space", "layer", "alpha", "environment"]
     keys.append("margin_kind")

@@ -1,4 +1,4 @@
-"""Checks of activations, covariances and spectra: against numpy, from the stored files."""
+"""Checks of activations, covariances and spectra, recomputed with numpy from the stored files."""
 
 from collections.abc import Iterator
 
@@ -58,9 +58,9 @@ def activations_are_whole(stored: StageRun) -> Finding:
 
 
 def _variances(stored: StageRun, layer: int) -> Iterator[tuple[str, float]]:
-    """What the trace of each covariance must be, from the activations and not from their moments.
+    """The expected trace of each covariance, computed from activations instead of moments.
 
-    Of all tokens only the moments of two halves are kept: those are put together by hand.
+    For all tokens only the moments of two halves are stored; these are merged here independently.
     """
     prompts, activations = read_activations(stored, layer)
     for environment, rows in samples(prompts).items():
@@ -78,7 +78,7 @@ def _variances(stored: StageRun, layer: int) -> Iterator[tuple[str, float]]:
 
 @check("covariance_matrices", blocking=True)
 def covariances_are_covariances(stored: StageRun) -> Finding:
-    """Symmetric, positive semidefinite, and of the trace that the activations' variances sum to."""
+    """Symmetric, positive semidefinite, with the sum of the activations' variances as trace."""
     arrays = read_arrays(
         stored.layout.pair_file("moments", stored.model, stored.trait, ".h5"), "covariance/"
     )
@@ -110,7 +110,7 @@ def covariances_are_covariances(stored: StageRun) -> Finding:
 
 
 def _ordered(values: np.ndarray) -> str | None:
-    """What is wrong with singular values in the order of their index, or None."""
+    """The problem with singular values in the order of their index, or None."""
     if (values < 0).any():
         return f"holds the negative value {values.min():.3g}"
     if (np.diff(values) > 1e-12 * max(float(values.max()), 1e-300)).any():
@@ -147,7 +147,7 @@ def spectra_keep_the_energy(stored: StageRun) -> Finding:
 
 
 def _floor_of(stored: StageRun, row: dict[str, object], d: int) -> float | None:
-    """What the floor of a covariance's null fraction must be."""
+    """The expected floor of a covariance's null fraction."""
     from steer_assets.geometry.null_spaces.floors import part_floors
     from steer_assets.geometry.null_spaces.ranks import covariance_floor
 
@@ -159,7 +159,7 @@ def _floor_of(stored: StageRun, row: dict[str, object], d: int) -> float | None:
 
 @check("svd_spectra", blocking=True)
 def floors_are_shown(stored: StageRun) -> Finding:
-    """Every null fraction stands beside the floor that so few prompts give any model."""
+    """Every null fraction is stored with the floor that the number of prompts gives any model."""
     rows = stored.rows("null_spaces", kind="covariance")
     for row in rows.iter_rows(named=True):
         shown, floor = row["sampling_floor"], _floor_of(stored, row, row["ambient_dim"])
@@ -180,9 +180,9 @@ def floors_are_shown(stored: StageRun) -> Finding:
 
 @check("behavioral_spectra", blocking=True)
 def floors_of_forms_are_shown(stored: StageRun) -> Finding:
-    """Every null fraction of an averaged form stands on the floor that its prompts force.
+    """Every null fraction of an averaged form is at least the floor that its prompts force.
 
-    A floor is NULL where no bound is known; it is never 0 because nobody looked.
+    A floor is NULL where no bound is known; 0 is never used for an unknown floor.
     """
     from steer_assets.geometry.null_spaces.floors import ADDITIVE
 

@@ -1,7 +1,7 @@
-"""What a check is: a function from a stored partition to a finding in words.
+"""Asset checks as functions from a stored partition to a finding.
 
-Blocking checks stop the later stages of their run, and automation waits until they pass. A file
-that cannot be read is a finding too.
+Blocking checks stop the later stages of their run, and automation does not continue until they
+pass. A file that cannot be read also fails the check.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Whether it holds, what was found in words, and the numbers behind."""
+    """Whether the check passed, a sentence on what was found, and the numbers behind it."""
 
     passed: bool
     words: str
@@ -36,7 +36,7 @@ Look = Callable[[StageRun], Finding]
 
 
 def _study(record: Record, active: Study) -> Study:
-    """The study that made the artifact: it says how many rows there should be."""
+    """The study that made the artifact, which determines the expected number of rows."""
     try:
         return catalog.study(record.study)
     except CatalogError:
@@ -44,7 +44,7 @@ def _study(record: Record, active: Study) -> Study:
 
 
 def carry_out(look: Look, stored: StageRun) -> Finding:
-    """What a check finds; a file that cannot be read is a finding."""
+    """The finding of a check; a file that cannot be read fails it."""
     try:
         return look(stored)
     except (DamagedFileError, FileNotFoundError) as error:
@@ -52,7 +52,7 @@ def carry_out(look: Look, stored: StageRun) -> Finding:
 
 
 def look_at(look: Look, context: dg.AssetCheckExecutionContext, stage_name: str) -> Finding:
-    """Carry out one check on the partition of the run."""
+    """Run one check on the partition of the Dagster run."""
     stage, resources = STAGES[stage_name], context.resources
     step = context.op_execution_context
     key = partitions.partition_of(step, stage.dimensions)
@@ -68,14 +68,14 @@ def look_at(look: Look, context: dg.AssetCheckExecutionContext, stage_name: str)
     return carry_out(look, stored)
 
 
-#: Every check by stage and name, without Dagster around it.
+#: Every check by stage and name, as a plain function.
 LOOKS: dict[tuple[str, str], Look] = {}
 
 
 def check(
     stage: str, *, blocking: bool = False, language_model: bool = False
 ) -> Callable[[Look], dg.AssetChecksDefinition]:
-    """Make a function an asset check of `stage`; its docstring is what the UI says of it."""
+    """Make a function an asset check of `stage`; its docstring is the description in the UI."""
 
     def register(look: Look) -> dg.AssetChecksDefinition:
         LOOKS[stage, look.__name__] = look

@@ -16,7 +16,7 @@ def prompts_are_unique(stored: StageRun) -> Finding:
     """No id, no test prompt and no pair of a role twice; prompts match their checksums."""
     rows = stored.rows("prompt_sets")
     twice = rows.filter(pl.col("prompt_id").is_duplicated())["prompt_id"].unique().to_list()
-    # Pairs may share one of their prompts: every positive one beside the same neutral one, say.
+    # Pairs may share a prompt, for example one neutral prompt with every positive one.
     unit = pl.when(pl.col("pair_id") == "").then("prompt_id").otherwise("pair_id").alias("unit")
     asked = rows.group_by("role", unit, maintain_order=True).agg(
         pl.col("text").str.join("\n", ignore_nulls=False)
@@ -63,7 +63,7 @@ def prompts_are_paired(stored: StageRun) -> Finding:
 
 @check("prompt_sets")
 def prompts_say_different_things(stored: StageRun) -> Finding:
-    """No test prompt says nearly what another says, and none are a series from one template."""
+    """No test prompt is a near-duplicate of another, and none form a series from one template."""
     rows = stored.rows("prompt_sets").filter(pl.col("role") == "test")
     ids, texts = rows["prompt_id"].to_list(), rows["text"].to_list()
     words = [trait_files.own_words(text) for text in texts]

@@ -1,4 +1,4 @@
-"""Checks of the protocols: their vectors, their numbers, and what is concluded from them."""
+"""Checks of the protocols: their vectors, numbers and conclusions."""
 
 import hashlib
 
@@ -23,7 +23,7 @@ def _protocol_layers(stored: StageRun) -> list[int]:
 
 
 def expected_texts(stored: StageRun) -> dict[str, int]:
-    """How many texts each protocol, and each variant of one, has: arms x prompts x samples."""
+    """Expected number of texts of each protocol and variant: arms x prompts x samples."""
     study, table = stored.study, stored.rows("prompt_sets")
     vectors = stored.rows("steering_vectors").filter(pl.col("family") != NONE_ID)
     arms = arms_by_environment(
@@ -86,7 +86,7 @@ def protocol_vectors_are_what_they_are_called(stored: StageRun) -> Finding:
 
 
 def _numbers(rows: pl.DataFrame) -> str | None:
-    """What is wrong with numbers and their intervals, or None."""
+    """The problem with numbers and their intervals, or None."""
     inside = pl.col("value").is_between(
         pl.col("low") - 1e-9 * (1 + pl.col("value").abs()),
         pl.col("high") + 1e-9 * (1 + pl.col("value").abs()),
@@ -105,7 +105,7 @@ def _numbers(rows: pl.DataFrame) -> str | None:
 
 @check("protocol_measures", blocking=True)
 def measures_are_whole(stored: StageRun) -> Finding:
-    """Every protocol and block as published and controlled; numbers in intervals, or why not."""
+    """Every protocol and block as published and controlled; intervals hold numbers, or a reason."""
     rows, study = stored.rows("protocol_measures"), stored.study
     if wrong := _numbers(rows):
         return Finding(False, wrong)
@@ -127,7 +127,7 @@ def measures_are_whole(stored: StageRun) -> Finding:
 
 @check("protocol_comparison", blocking=True)
 def every_conclusion_is_answered(stored: StageRun) -> Finding:
-    """A sentence for each published conclusion, and no finding without a number behind it."""
+    """A sentence for each published conclusion, and a number behind every finding."""
     findings, rows = stored.rows("protocol_findings"), stored.rows("protocol_comparison")
     if wrong := _numbers(rows):
         return Finding(False, wrong)

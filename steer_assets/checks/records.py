@@ -1,4 +1,4 @@
-"""Checks of lineage, of the warehouse, and of results computed more than once."""
+"""Checks of lineage, of the warehouse, and of repeated computations."""
 
 import dagster as dg
 import polars as pl
@@ -15,7 +15,7 @@ from steer_assets.storage.lineage import TABLE
 
 @check("equivalence_reports", blocking=True)
 def lineage_is_complete(stored: StageRun) -> Finding:
-    """From the verdict back to prompts, model, code and seed, with the versions that were read."""
+    """Traces the verdict back to prompts, model, code and seed, by the versions that were read."""
     report = STAGES["equivalence_reports"]
     walked: set[str] = set()
     ahead = [(report, stored.key)]
@@ -48,7 +48,7 @@ def lineage_is_complete(stored: StageRun) -> Finding:
 
 @check("equivalence_reports")
 def warehouse_equals_parquet(stored: StageRun) -> Finding:
-    """What DuckDB answers for this partition is what Parquet holds, row by row."""
+    """The rows of this partition in DuckDB equal those in Parquet."""
     compared = n_rows = 0
     try:
         for part in stored.layout.parts():
@@ -103,7 +103,7 @@ def _again(stored: StageRun, stage: str) -> Finding:
 def _reproducible(stage: str) -> dg.AssetChecksDefinition:
     @check(stage)
     def computed_again_the_same(stored: StageRun) -> Finding:
-        """Whenever this was computed again from the same inputs, the content was the same."""
+        """All computations from the same inputs gave the same content."""
         return _again(stored, stage)
 
     return computed_again_the_same

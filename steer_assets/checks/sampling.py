@@ -1,20 +1,20 @@
-"""Checks of how texts were sampled."""
+"""Checks of the sampling of texts."""
 
 import polars as pl
 
 from steer_assets.checks.harness import Finding, check
 from steer_assets.pipeline.stage import StageRun
 
-#: Nats. Of the tokens of a vocabulary V, those below are drawn at most V e^-25 of the time: once in
-#: 400,000 steps with V = 152k even if all the others were.
+#: Nats. For a vocabulary of V tokens, tokens below this are drawn with probability at most V e^-25:
+#: once in 400,000 steps with V = 152k even if all the other tokens were below it.
 _LEAST_LOG_PROBABILITY = -25.0
 
 
 @check("generations", blocking=True)
 def no_token_is_impossible(stored: StageRun) -> Finding:
-    """No token of a text has a log-probability under -25 nats where it was drawn from.
+    """No token has a log-probability under -25 nats in the distribution it was sampled from.
 
-    Sampling as it should be writes none in any study; a fault of the noise or of a cache does.
+    Correct sampling produces none in any study; an error in the random numbers or in a cache does.
     """
     rows = stored.rows("generations")
     below = rows.filter(pl.col("least_token_log_probability") < _LEAST_LOG_PROBABILITY)

@@ -1,4 +1,4 @@
-"""Checks of what says how far a null space can be believed."""
+"""Checks of the evidence on the reliability of null spaces."""
 
 import numpy as np
 import polars as pl
@@ -8,12 +8,12 @@ from steer_assets.assets.geometry.covariance_matrices import POOLED, samples
 from steer_assets.checks.harness import Finding, check
 from steer_assets.pipeline.stage import StageRun
 
-#: Rounding of an arc cosine near zero.
+#: Rounding error of an arc cosine near zero.
 _ANGLE_SLACK = 1e-6
 
 
 def _angles(rows: pl.DataFrame) -> str | None:
-    """What is wrong with rows of `null_space_angles`, or None."""
+    """The problem with rows of `null_space_angles`, or None."""
     angles = rows.select("smallest_angle", "median_angle", "largest_angle").to_numpy()
     if (np.diff(angles, axis=1) < -_ANGLE_SLACK).any():
         return "the median of the angles is not between the smallest and the largest"
@@ -32,10 +32,10 @@ def _angles(rows: pl.DataFrame) -> str | None:
 
 
 def _dimensions(rows: pl.DataFrame) -> str | None:
-    """What is wrong with rows of `effective_dimension`, or None."""
+    """The problem with rows of `effective_dimension`, or None."""
     from steer_assets.geometry.null_spaces.ranks import NOISE_EDGES
 
-    # Where a noise-aware estimator finds nothing it claims no null space: no floor applies.
+    # If a noise-aware estimator finds no signal it claims no null space, and no floor applies.
     claimed = rows.filter(~pl.col("estimator").is_in(list(NOISE_EDGES)) | (pl.col("value") > 0))
     below = pl.col("null_fraction") < pl.col("sampling_floor") - 1e-9
     if len(claimed.filter(below)) or not rows["null_fraction"].is_between(0, 1).all():
@@ -51,7 +51,7 @@ def _dimensions(rows: pl.DataFrame) -> str | None:
 
 @check("svd_spectra")
 def bands_and_curves_hold(stored: StageRun) -> Finding:
-    """Bands are of the stored spectra, in order; curves end at all prompts, above their floors."""
+    """Bands contain the stored spectra, in order; curves end at all prompts, above their floors."""
     bands = stored.rows("spectrum_bands")
     if not bands.select(pl.col("low").is_between(0, pl.col("high")).all()).item():
         return Finding(False, "a band has its lower end above its upper one, or below zero")
@@ -75,7 +75,7 @@ def bands_and_curves_hold(stored: StageRun) -> Finding:
     last = curves["n_prompts"].to_numpy().max()
     if last != len(groups[POOLED]):
         return Finding(False, f"curves end at {last} of {len(groups[POOLED])} prompts")
-    if len(groups) > 2:  # two environments besides the pooled one can be compared
+    if len(groups) > 2:  # comparisons need two environments besides the pooled one
         angles = stored.rows("null_space_angles", compared="environments")
         if wrong := _angles(angles):
             return Finding(False, wrong)
@@ -84,7 +84,7 @@ def bands_and_curves_hold(stored: StageRun) -> Finding:
 
 @check("behavioral_spectra")
 def form_curves_hold(stored: StageRun) -> Finding:
-    """Ranks of forms over ever more prompts: ascending, none below zero, ending at all prompts."""
+    """Ranks of forms by number of prompts: ascending, none below zero, ending at all prompts."""
     points = 0
     for kind in ("jacobian", "fisher"):
         curves = stored.rows("effective_dimension", kind=kind)

@@ -1,4 +1,4 @@
-"""Checks of the model, its vectors, and of the hook that adds them."""
+"""Checks of the model, its vectors, and the hook that adds them."""
 
 import numpy as np
 import polars as pl
@@ -9,14 +9,14 @@ from steer_assets.geometry.vector_ids import NONE_ID
 from steer_assets.pipeline.design import prompt_selection
 from steer_assets.pipeline.stage import StageRun
 
-#: Families of the base vector's norm.
+#: Families with the norm of the base vector.
 _NORM_OF_V = ("pca", "logistic", "orthogonal", "base_plus_orthogonal_matched", "negated", "random")
 _EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
 @check("model_snapshot", blocking=True)
 def snapshot_is_the_model(stored: StageRun) -> Finding:
-    """The weights and the tokenizer on disk have the hashes that the row of `models` gives."""
+    """The weights and the tokenizer on disk have the hashes in the row of `models`."""
     from steer_assets.lm.loading.loader import facts
 
     row = stored.model_facts()
@@ -36,7 +36,7 @@ def snapshot_is_the_model(stored: StageRun) -> Finding:
 
 @check("vector_families", blocking=True)
 def vectors_are_what_they_are_called(stored: StageRun) -> Finding:
-    """Finite and not zero; orthogonal ones orthogonal to v, matched ones as long; rows say so."""
+    """Finite and not zero; orthogonal to v or of its norm where named so; rows agree."""
     rows, values = read_table(stored)
     norms = np.linalg.norm(values, axis=1)
     for row, vector, norm in zip(rows.iter_rows(named=True), values, norms, strict=True):
@@ -75,7 +75,7 @@ def vectors_are_what_they_are_called(stored: StageRun) -> Finding:
 
 @check("vector_families", blocking=True, language_model=True)
 def steering_adds_what_it_says(stored: StageRun) -> Finding:
-    """On the real model: the residual stream moves by alpha v at the block, to rounding."""
+    """On the real model, the residual stream changes by alpha v at the block, up to rounding."""
     from steer_assets.lm.forward.intervene import Addition, ArmTable, Steering, editing
     from steer_assets.lm.measurements.capture import capture_last
 
@@ -138,7 +138,7 @@ def distances_are_distances(stored: StageRun) -> Finding:
 
 @check("logit_distances")
 def doses_are_followed(stored: StageRun) -> Finding:
-    """Every step of every direction on every prompt; a wider tolerance has no smaller radius."""
+    """Every step of every direction on every prompt; a larger tolerance has no smaller radius."""
     doses, radii = stored.rows("dose_response"), stored.rows("equivalence_radius")
     for name in ("kl", "predicted_kl"):
         if (doses[name] < -1e-6).any():

@@ -30,7 +30,7 @@ traits = typer.Typer(no_args_is_help=True, help="Traits of the catalog.")
 
 @models.command("list")
 def list_models(json: Json = False) -> None:
-    """Every model that can be asked for."""
+    """Every model of the catalog."""
     entries = [catalog.model_entry(key) for key in catalog.model_keys()]
     rows = [
         {
@@ -57,7 +57,7 @@ def _source(location: str) -> tuple[str, str]:
             raise CatalogError(f"{path} is a file but not GGUF; give the folder it is in")
         return "gguf", str(first_part(path.resolve()))
     package, _, inside = location.partition("/")
-    # Only of a top-level name does find_spec import nothing.
+    # find_spec imports nothing if the name is top-level.
     if inside.endswith(".gguf") and package.isidentifier() and importlib.util.find_spec(package):
         return "package", location
     if _HUB_ID.fullmatch(location):
@@ -118,7 +118,7 @@ def retire_model(
 
 @traits.command("list")
 def list_traits(json: Json = False) -> None:
-    """Every trait that can be asked for."""
+    """Every trait of the catalog."""
     rows = []
     for key in catalog.trait_keys():
         trait = catalog.trait(key)
@@ -140,7 +140,7 @@ TraitFile = Annotated[
 
 
 def _told(file: Path, reading: Reading, *, raw: bool = False) -> None:
-    """What a file is, what became of its parts, and what it cannot say."""
+    """Description of a file: layout, use of its parts, and the estimates that it does not allow."""
     trait = reading.trait
     terminal.say(
         f"{file} is a trait: {trait.trait}, {trait.n_pairs} contrast pairs, "
@@ -164,7 +164,7 @@ def _told(file: Path, reading: Reading, *, raw: bool = False) -> None:
 
 @traits.command("check")
 def check_trait(file: TraitFile) -> None:
-    """Say whether a trait file can be used and what it cannot estimate, or what is wrong where."""
+    """Check a trait file: errors by line, and estimates that it has too few prompts for."""
     for name in trait_files.names(file):
         _told(file, trait_files.reading(file, name))
 
@@ -177,7 +177,7 @@ def import_trait(
         bool, typer.Option("--raw", help="Texts with chat markup are taken as they are.")
     ] = False,
 ) -> None:
-    """Write the traits of a file into your catalog, and say what became of what."""
+    """Write the traits of a file into your catalog, and report how each part was used."""
     found = trait_files.names(file)
     if name and len(found) > 1:
         raise CatalogError(f"{file} defines {', '.join(found)}; --name is for a file of one trait")

@@ -18,11 +18,11 @@ def gc(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show, or with --yes remove, what no partition refers to; your own files are left alone.
+    """Show, or with --yes remove, files that no partition refers to; your own files are kept.
 
-    Files without a lineage record, what dead processes left, pieces of finished stages, artifacts
-    of deleted MLflow runs. What a run in progress may be working on stays, and so does what changed
-    in the last quarter of an hour.
+    Files without a lineage record, temporary files of dead processes, pieces of finished stages,
+    artifacts of deleted MLflow runs. Files that a run in progress may use are kept, as are files
+    that changed in the last quarter of an hour.
     """
     from steer_assets import assets  # noqa: F401 - registers the stages
     from steer_assets.automation import housekeeping

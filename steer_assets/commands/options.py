@@ -1,4 +1,4 @@
-"""Options that several commands have; a shell completes their values from the catalog."""
+"""Options shared by several commands; shell completion takes their values from the catalog."""
 
 from typing import Annotated
 
@@ -6,17 +6,17 @@ import typer
 
 from steer_assets.catalog import catalog
 
-#: Every command that prints rows has it.
+#: Every command that prints rows has this option.
 Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")]
 
 
 def _models() -> list[str]:
-    """What a shell offers after `--model`."""
+    """Shell completions for `--model`."""
     return catalog.model_keys()
 
 
 def _traits() -> list[str]:
-    """What a shell offers after `--trait`."""
+    """Shell completions for `--trait`."""
     return catalog.trait_keys()
 
 

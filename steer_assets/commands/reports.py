@@ -1,4 +1,4 @@
-"""`steer report`, `steer figures`, `steer table`: what a reader or a paper takes away."""
+"""`steer report`, `steer figures`, `steer table`: results for readers and papers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,10 +41,10 @@ def report(
 def _partitions(
     layout: Layout, models: list[str] | None, traits: list[str] | None
 ) -> list[PartitionKey]:
-    """Partitions with a report, of the models and traits asked for.
+    """Requested partitions that have a report.
 
     Raises:
-        CatalogError: a name is unknown, or nothing that was asked for has a report.
+        CatalogError: a name is unknown, or no requested partition has a report.
     """
     from steer_assets.assets import STAGES
     from steer_assets.pipeline import freshness
@@ -66,7 +66,7 @@ def _partitions(
 
 
 def _evidence(layout: Layout, key: PartitionKey) -> "Evidence":
-    """What is stored of a report; a warning where it is out of date."""
+    """The stored evidence of a report; prints a warning if it is out of date."""
     from steer_assets.assets import STAGES
     from steer_assets.pipeline import freshness
     from steer_assets.pipeline.report_evidence import REPORTS, stored
@@ -107,7 +107,7 @@ def figures(
             folder = to / key["model"] / key["trait"] if len(keys) > 1 else to
         with terminal.working(f"{partition_name(key)} figures"):
             drawn, absent = _draw(_evidence(layout, key), figure)
-            # Only in its own folder is everything else left over from an earlier report.
+            # In a folder of its own, all other files are left over from an earlier report.
             written = write_figures(drawn, folder, all_there_is=figure is None and to is None)
         rows += [{**key, "file": str(path)} for path in written]
         for line in absent:
@@ -116,7 +116,7 @@ def figures(
 
 
 def _draw(evidence: "Evidence", names: list[str] | None) -> tuple[list, list[str]]:
-    """Figures that can be drawn, and lines on those that cannot."""
+    """Figures that can be drawn, and the reasons for those that cannot."""
     from steer_assets.reporting.figures.figure import Absent
     from steer_assets.reporting.pages.sections import every_chart
 
@@ -138,7 +138,7 @@ def table(
 ) -> None:
     """Print a table for a paper: Markdown, LaTeX (booktabs), CSV or HTML.
 
-    Numbers have three digits and their intervals beside them; CSV and JSON keep them exactly.
+    Numbers have three digits and are followed by their intervals; CSV and JSON are exact.
     """
     from steer_assets.reporting.tables.formats import FORMATS, folded, format_table
     from steer_assets.reporting.tables.paper import PAPER_TABLES

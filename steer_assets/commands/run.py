@@ -45,7 +45,7 @@ def run(
 
 
 def _warn(synced: SyncResult) -> None:
-    """Say what did not reach the database."""
+    """Report results that were not loaded into the database."""
     if synced.deferred:
         terminal.say(f"not loaded into DuckDB yet: {synced.deferred}; run `steer db sync`")
     for problem in synced.damaged:

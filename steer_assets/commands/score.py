@@ -15,7 +15,7 @@ from steer_assets.encodings import decoded_lines
 from steer_assets.paths import data_folder
 from steer_assets.storage.layout import Layout
 
-#: Texts scored at once; a long stream is answered as it comes.
+#: Number of texts scored at once; a long stream is answered in chunks of this size.
 _CHUNK = 1024
 
 
@@ -27,7 +27,7 @@ def _lines() -> Iterator[str]:
 
 
 def _is_text(value: object) -> bool:
-    """Whether a value is text that can be written; JSON can spell half a character."""
+    """Whether a value is text that can be encoded; JSON can contain unpaired surrogates."""
     if not isinstance(value, str):
         return False
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from steer_assets.catalog.studies import Study
     from steer_assets.pipeline.stage import Stage
 
-#: How a cell looks: told apart without colour too.
+#: Symbol and colour of a cell; the symbol is distinct without colour.
 _LOOK = {"fresh": ("●", "green"), "stale": ("◐", "yellow"), "missing": ("·", "dim")}
 
 
@@ -61,7 +61,7 @@ def _cells(
 
 
 def _present(layout: Layout, dimension: str) -> list[str]:
-    """Models, or traits, that any artifact exists of."""
+    """Models, or traits, that have any artifact."""
     from steer_assets.assets import STAGES
     from steer_assets.pipeline import freshness
 
@@ -130,12 +130,12 @@ def _grid(model: str, traits: list[str], cells: list[_Cell]) -> Table:
 
 
 def _bytes(cells: list[_Cell], key: PartitionKey) -> int:
-    """What the artifacts of exactly one partition take."""
+    """Disk space of the artifacts of one partition, in bytes."""
     return sum(cell.bytes for cell in cells if cell.key == key)
 
 
 def _disk(layout: Layout, cells: list[_Cell]) -> None:
-    """What every model takes with all its traits, what the rest takes, and both together."""
+    """Disk space of every model with all its traits, of everything else, and in total."""
     models = sorted({cell.key["model"] for cell in cells if "model" in cell.key})
     of_model = {m: sum(c.bytes for c in cells if c.key.get("model") == m) for m in models}
     files = [path for path in layout.root.rglob("*") if not path.is_symlink() and path.is_file()]

@@ -1,4 +1,4 @@
-"""What commands share: consoles, tables, JSON, and progress of long runs."""
+"""Shared parts of the commands: consoles, tables, JSON, and progress of long runs."""
 
 import json
 import math
@@ -21,17 +21,17 @@ from steer_assets.resources.progress import StageEvent, StageProgress, describe,
 out = Console(soft_wrap=False)
 err = Console(stderr=True)
 _LINE_EVERY_S = 5.0
-#: Nobody reads a longer table, and laying it out takes longer than the question.
+#: Row limit of a printed table: the layout of a longer one takes longer than the query.
 _MOST_ROWS = 1000
 
 
 def say(text: str) -> None:
-    """A line for the reader, not for a pipe."""
+    """A line for the user, on standard error."""
     err.print(escape(_printable(text)), highlight=False, soft_wrap=True)
 
 
 def _printable(text: str) -> str:
-    """`text` without characters that would steer the terminal: a model may have written them."""
+    """`text` without terminal control characters, which generated text may contain."""
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
@@ -42,7 +42,7 @@ def _cell(value: object) -> str:
 
 
 def _plain(value: object) -> Any:
-    """`value` as JSON has it: exact sums as numbers, and no number where there is none."""
+    """`value` for JSON: exact decimals as numbers, and null for values that are not finite."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -55,7 +55,7 @@ def _plain(value: object) -> Any:
 
 
 def json_line(record: Mapping[str, Any]) -> str:
-    """One record as JSON: every character is kept, and none steers the terminal."""
+    """One record as JSON: all characters are kept, and control characters are escaped."""
     text = json.dumps(_plain(record), default=str, ensure_ascii=False)
     if text.isprintable():
         return text
@@ -63,7 +63,7 @@ def json_line(record: Mapping[str, Any]) -> str:
 
 
 def size(n: int) -> str:
-    """A number of bytes as people read it."""
+    """A human-readable number of bytes."""
     value, units = float(n), ["bytes", "kB", "MB", "GB", "TB"]
     while value >= 1000 and len(units) > 1:
         value, units = value / 1000, units[1:]
@@ -89,8 +89,8 @@ def show(frame: pl.DataFrame, *, as_json: bool = False, title: str = "") -> None
 
 
 def draw(what: RenderableType, *, columns: int = 1) -> None:
-    """Print what is laid out already."""
-    # Piped output is for another program or a file: no wrapping to a screen that is not there.
+    """Print a renderable as it is."""
+    # Piped output has no screen width: do not wrap it.
     console = out if out.is_terminal else Console(width=max(200, 24 * columns))
     console.print(what)
 
@@ -101,7 +101,7 @@ def frame_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 class _Lines:
-    """Progress for pipes and logs: a line when a stage ends, and every few seconds in between."""
+    """Progress for pipes and logs: a line when a stage ends, and one every few seconds."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -154,7 +154,7 @@ class _Bars:
 
 @contextmanager
 def progress() -> Iterator[None]:
-    """Show the progress of every stage that runs in the block."""
+    """Show the progress of every stage that runs within the block."""
     if not err.is_terminal:
         with listening(_Lines()):
             yield
@@ -171,7 +171,7 @@ def progress() -> Iterator[None]:
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Say what is going on where somebody watches; nothing in a pipe."""
+    """Show a status message on a terminal; print nothing in a pipe."""
     if not err.is_terminal:
         yield
         return

@@ -1,4 +1,4 @@
-"""What `steer vectors import` says of a vector beside where it is stored."""
+"""Notes that `steer vectors import` prints besides the stored path."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def norms(brought: "Brought", base: np.ndarray | None) -> str:
-    """The length that it will have, beside v's, where v is known."""
+    """The vector's resulting length, and that of v if it is known."""
     own = f"norm {np.linalg.norm(brought.values):.4g}"
     if base is None:
         return own if brought.scale == "1" else f"{own}, used at scale {brought.scale}"
@@ -25,7 +25,7 @@ def norms(brought: "Brought", base: np.ndarray | None) -> str:
 
 
 def warn_of_architecture(found: list["NamedVector"], model: str, own: str) -> None:
-    """Say where a vector was made for another architecture than `own`, the model's."""
+    """Warn if a vector was made for another architecture than `own`, the model's."""
     from steer_assets.geometry.vector_files import MODEL_HINT
 
     hints = {one.metadata.get(MODEL_HINT, "") for one in found} - {""}
@@ -38,12 +38,12 @@ def warn_of_architecture(found: list["NamedVector"], model: str, own: str) -> No
 
 
 def _letters(architecture: str) -> str:
-    """`qwen2_moe` and `qwen2moe` are one: GGUF and transformers write names differently."""
+    """`qwen2_moe` and `qwen2moe` are equal: GGUF and transformers spell names differently."""
     return "".join(c for c in architecture.lower() if c.isalnum())
 
 
 def note_unsteered(blocks: list[int], n_layers: int) -> None:
-    """Say which of the blocks the study does not steer."""
+    """Name the blocks that the study does not steer."""
     from steer_assets.resources.active_study import default_study
 
     study = default_study()

@@ -1,4 +1,4 @@
-"""`steer vectors`: bring a steering vector in, take one out.
+"""`steer vectors`: import, export and list steering vectors.
 
 Formats, by suffix: `.safetensors`, control-vector `.gguf` (llama.cpp, repeng), and, to bring in,
 `.npy`.
@@ -31,7 +31,7 @@ vectors = typer.Typer(no_args_is_help=True, help="Steering vectors: yours in, ou
 
 
 def _facts(layout: Layout, model: str, trait: str) -> dict[str, Any]:
-    """The row of `models`; it is made by the first run of a model."""
+    """The row of `models`, which the first run of a model writes."""
     catalog.model_entry(model)
     catalog.trait(trait)
     path = layout.part("models", {"model": model})
@@ -44,7 +44,7 @@ def _facts(layout: Layout, model: str, trait: str) -> dict[str, Any]:
 
 
 def _stored(layout: Layout, model: str, trait: str) -> dict[str, np.ndarray]:
-    """Vectors of the partition by id; none before its first run."""
+    """Vectors of the partition by id; empty before its first run."""
     path = layout.pair_file("vectors", model, trait, ".safetensors")
     return read_vectors(path) if path.exists() else {}
 
@@ -85,7 +85,8 @@ def import_vector(
     facts = _facts(layout, model, trait)
     key = validate_slug(name or file.stem.lower(), "vector")
     chosen = _chosen(file, facts, layer, vector)
-    from steer_assets.pipeline import external_vectors  # takes seconds, and a refusal none
+    # imported late: it takes seconds, which an early rejection avoids
+    from steer_assets.pipeline import external_vectors
 
     asked = external_vectors.parse_scale(scale)
     values = {block: checked for block, (_, checked) in chosen.items()}
@@ -105,7 +106,7 @@ def import_vector(
 def _chosen(
     file: Path, facts: dict[str, Any], layer: str, name: str
 ) -> dict[int, tuple["NamedVector", np.ndarray]]:
-    """Vectors of the file by block, as they are named and as float64 [d] that fits the model."""
+    """Vectors of the file by block: their names, and float64 [d] values that fit the model."""
     from steer_assets.geometry import vector_files, vector_layers
 
     n_layers = facts["n_layers"]
@@ -186,7 +187,7 @@ def _write(
 
 @vectors.command("list")
 def list_vectors(model: Model, trait: Trait, json: Json = False) -> None:
-    """Vectors that you brought, by block."""
+    """Vectors that you imported, by block."""
     from steer_assets.pipeline import external_vectors
 
     layout = Layout(data_folder())

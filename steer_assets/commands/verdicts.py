@@ -1,4 +1,4 @@
-"""The verdicts of models and traits as commands print them."""
+"""The verdicts of models and traits, as commands print them."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from steer_assets.storage.layout import Layout
 
 
 def verdicts(layout: Layout, models: list[str], traits: list[str]) -> pl.DataFrame:
-    """Rows of the summary as people read them: numbers with their intervals and floors."""
+    """Rows of the summary in readable form: numbers with their intervals and floors."""
     rows = read_part(layout.part("identifiability_summary", {}))
     shown = rows.filter(pl.col("model").is_in(models) & pl.col("trait").is_in(traits))
     return shown.select(

@@ -17,10 +17,10 @@ db = typer.Typer(no_args_is_help=True, help="The DuckDB file.")
 
 
 class QueryCommand(typer.core.TyperCommand):
-    """A command whose argument may begin with a comment of SQL, which looks like an option."""
+    """A command whose argument may start with an SQL comment, which looks like an option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put such an argument behind `--`; an option of ours has no space before its `=`."""
+        """Put such an argument after `--`; in options of this program no space precedes the `=`."""
         if "--" not in args:
             queries = [arg for arg in args if _is_commented(arg)]
             options = [arg for arg in args if not _is_commented(arg)]
@@ -40,12 +40,12 @@ def sql(
     file: Annotated[Path | None, typer.Option(help="A file with one SQL query.")] = None,
     json: Json = False,
 ) -> None:
-    """Ask the database one question; it may read files of the data folder too, and nothing else."""
+    """Run one SQL query on the database; it can also read files of the data folder."""
     terminal.show(sandboxed_sql.ask(Layout(data_folder()), _query(query, file)), as_json=json)
 
 
 def _query(query: str | None, file: Path | None) -> str:
-    """The query from the one place where it was given."""
+    """The query from the one source that was given."""
     if file is not None:
         if query is not None:
             raise ValueError("give a query or --file, not both")
@@ -94,7 +94,7 @@ def sync() -> None:
 
 @db.command("rebuild")
 def rebuild() -> None:
-    """Make the DuckDB file anew from Parquet."""
+    """Build the DuckDB file again from Parquet."""
     from steer_assets import assets  # noqa: F401 - registers the stages
     from steer_assets.pipeline import freshness
 

@@ -1,6 +1,6 @@
 """Moments, spectra, ranks, null spaces and families of steering vectors: NumPy in and out."""
 
-# Modules are imported where they are named: some take seconds.
+# Submodules are imported on use, because some take seconds.
 __all__ = [
     "control_vector",
     "directions",

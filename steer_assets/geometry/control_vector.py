@@ -1,8 +1,8 @@
 """Control-vector GGUF, as llama.cpp (`--control-vector`) and repeng read and write it.
 
 Architecture `controlvector`; one float32 tensor `direction.N` [d] per layer, added to the residual
-stream at the output of block N, counted from 0: this project's layer N. Both tools leave block 0
-out (llama.cpp refuses a file that has it), so layer 0 cannot be written. The keys
+stream at the output of block N, counted from 0: this project's layer N. Both tools omit block 0
+(llama.cpp rejects a file that has it), so layer 0 cannot be written. The keys
 `steer_assets.vector_id.N` carry the vectors' names; other tools ignore them.
 """
 
@@ -23,9 +23,9 @@ _HINT = f"{ARCHITECTURE}.model_hint"
 
 @dataclass(frozen=True, eq=False)
 class ControlVector:
-    """Layer, name (`direction.N` where the file has none) and values, by layer.
+    """Layer, name (`direction.N` if the file has none) and values, by layer.
 
-    model_hint: the architecture that it was made for; empty where the file does not say.
+    model_hint: the architecture that it was made for; empty if the file does not state it.
     """
 
     rows: list[tuple[int, str, np.ndarray]]
@@ -64,20 +64,20 @@ def write(
 
 
 def read(path: Path) -> ControlVector:
-    """Everything that the file says of its vectors.
+    """All control vectors of a file.
 
     Raises `VectorFileError` for a damaged file, another architecture or other tensors.
     """
     try:
         reader = gguf.GGUFReader(path)
-        # Text entries alone; those of numbers are not needed here.
+        # Text entries only; numeric entries are not needed.
         texts = {
             key: str(entry.contents())
             for key, entry in reader.fields.items()
             if entry.types == [gguf.GGUFValueType.STRING]
         }
         tensors = [(t.name, np.array(dequantize(t.data, t.tensor_type))) for t in reader.tensors]
-    # What the package raises where a length or an offset of the file makes no sense.
+    # The package raises these if a length or an offset in the file is invalid.
     except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
         raise VectorFileError(f"{path.name} is not a readable GGUF file: {error}") from error
     kind = texts.get("general.architecture")

@@ -1,8 +1,8 @@
 r"""The directions of every vector family: one function each, float64 in and out.
 
-Let :math:`v` be the base vector. Where a family is named orthogonal, its directions are projected
-off v twice, which leaves them orthogonal to the last bit (Giraud, Langou & Rozloznik 2005: "twice
-is enough"); where it is named norm-matched, it is rescaled to :math:`|v|` after everything else.
+Let :math:`v` be the base vector. In families named orthogonal, directions are projected off v
+twice, which makes them orthogonal to machine precision (Giraud, Langou & Rozloznik 2005: "twice is
+enough"); norm-matched families are rescaled to :math:`|v|` as the last step.
 
 Isotropic draws are Gaussian vectors rescaled (Muller 1959); an orthonormal set is the Q factor of a
 Gaussian matrix, the signs of R's diagonal fixed so that it is Haar-distributed (Mezzadri 2007).
@@ -17,14 +17,14 @@ from jaxtyping import Float
 from steer_assets.geometry.errors import DegenerateError, ShapeError
 from steer_assets.geometry.validation import as_direction, as_matrix, length
 
-# A part of a vector smaller than this, relative to the vector, is rounding of a zero part.
+# A component smaller than this, relative to the vector, is rounding error of a zero component.
 NEGLIGIBLE = 1e-10
 
 
 def generator(
     root_entropy: Sequence[int], layer: int, purpose: str, seed: int
 ) -> np.random.Generator:
-    """Random numbers for one purpose (a family name, say), independent of all other purposes."""
+    """Random numbers for one purpose (such as a family name), independent of other purposes."""
     digest = hashlib.sha256(purpose.encode()).digest()
     words = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
     sequence = np.random.SeedSequence([*root_entropy, layer, *words, seed])
@@ -34,13 +34,13 @@ def generator(
 def rescaled(u: Float[np.ndarray, " d"], norm: float) -> Float[np.ndarray, " d"]:
     """`u` at length `norm`. Raises `DegenerateError` for a zero vector."""
     direction = as_direction(u, "direction")
-    # Brought near 1 first: the inverse of the norm of a very short vector would overflow.
+    # Scaled to about 1 first: the inverse of a very small norm would overflow.
     direction = direction / np.abs(direction).max()
     return np.asarray(direction / length(direction) * norm)
 
 
 def without(v: Float[np.ndarray, " d"], u: Float[np.ndarray, "*k d"]) -> Float[np.ndarray, "*k d"]:
-    """`u` (one vector, or rows) with its part along `v` removed."""
+    """`u` (one vector, or rows) without its component along `v`."""
     unit = rescaled(v, 1.0)
     for _ in range(2):
         u = u - np.multiply.outer(u @ unit, unit)
@@ -84,19 +84,20 @@ def logistic(
 ) -> Float[np.ndarray, " d"]:
     """Normal of an L2-regularised logistic probe, towards positive, at the base vector's norm.
 
-    One common scale (root mean square deviation), not one per coordinate, makes the penalty
-    unit-free and keeps the normal in the geometry of the residual stream. Raises as `base` does.
+    One common scale (root mean square deviation) instead of one per coordinate makes the penalty
+    unit-free and preserves the geometry of the residual stream. Raises as `base` does.
     """
     v = base(positive, negative)
     x = np.concatenate([positive, negative]).astype(np.float64)
     x -= x.mean(axis=0)
     x /= np.sqrt(np.square(x).mean())
     labels = np.repeat([1, 0], [len(positive), len(negative)])
-    # By the representer theorem the solution lies in the span of the rows: solve it there, in at
+    # By the representer theorem the solution lies in the span of the rows, so the problem has at
     # most 2n coordinates instead of d.
     _, sigma, axes = np.linalg.svd(x, full_matrices=False)
     axes = axes[sigma > NEGLIGIBLE * sigma[0]]
-    from sklearn.linear_model import LogisticRegression  # seconds of import, for this method alone
+    # takes seconds to import and is needed only here
+    from sklearn.linear_model import LogisticRegression
 
     probe = LogisticRegression(C=1.0, tol=1e-8, max_iter=10_000).fit(x @ axes.T, labels)
     return rescaled(probe.coef_[0] @ axes, length(v))
@@ -156,7 +157,7 @@ def orthogonal_in(
 ) -> Float[np.ndarray, " d"]:
     """Unit direction, isotropic among those in the span of `basis` (orthonormal) orthogonal to v.
 
-    Raises `DegenerateError` when there is none: an empty subspace, or v's own line.
+    Raises `DegenerateError` if there is none: for an empty subspace, or the line spanned by v.
     """
     columns = as_matrix(basis, "basis")
     vector = as_direction(v, "base vector", width=columns.shape[0])
@@ -176,7 +177,7 @@ def orthogonal_in(
 
 
 def plus(v: Float[np.ndarray, " d"], unit: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"]:
-    """v + |v| u for a unit vector u: sqrt(2) |v| long when u is orthogonal to v."""
+    """v + |v| u for a unit vector u; its length is sqrt(2) |v| if u is orthogonal to v."""
     return v + _norm(v) * unit
 
 
@@ -186,9 +187,9 @@ def matched(v: Float[np.ndarray, " d"], w: Float[np.ndarray, " d"]) -> Float[np.
 
 
 def part_in(v: Float[np.ndarray, " d"], basis: Float[np.ndarray, "d k"]) -> Float[np.ndarray, " d"]:
-    """v's own part in the span of `basis` (orthonormal), at its own length.
+    """The component of v in the span of `basis` (orthonormal), not rescaled.
 
-    Raises `DegenerateError` when v has no part there.
+    Raises `DegenerateError` if v has no component there.
     """
     columns = as_matrix(basis, "basis")
     vector = as_direction(v, "base vector", width=columns.shape[0])

@@ -2,8 +2,8 @@ r"""Dose-response of a perturbation, and the radius of the equivalence class alo
 
 Along a unit direction u the Fisher form predicts :math:`KL(t) = \tfrac12 t^2 u^TGu`: a tolerance
 :math:`\tau` (nats) is reached at :math:`t = \sqrt{2\tau/u^TGu}`: the predicted radius. The measured
-radius is where the measured divergence first exceeds the tolerance. Where the two part, the
-quadratic law has broken: `quadratic_limit` names the last dose before that.
+radius is where the measured divergence first exceeds the tolerance. Where the two differ, the
+quadratic approximation no longer holds: `quadratic_limit` is the last dose before that.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,17 @@ from jaxtyping import Float
 from steer_assets.geometry.errors import GeometryError, ShapeError
 from steer_assets.geometry.validation import as_direction, as_form, as_vector, length
 
-# Below this a divergence of float32 logits is rounding of the logits, not a measurement.
+# Below this, a divergence of float32 logits is rounding error.
 KL_FLOOR = 1e-10
 
 
 @dataclass(frozen=True)
 class Radius:
-    """Largest harmless dose. `reached` is False when no dose exceeded the tolerance; the radius is
-    then the largest dose tried, a lower bound."""
+    """Largest harmless dose.
+
+    `reached` is False if no dose exceeded the tolerance; the radius is then the largest dose tried,
+    a lower bound.
+    """
 
     value: float
     reached: bool
@@ -37,11 +40,11 @@ def predicted_radius(
 ) -> Radius:
     """Dose along `direction` at which half the Fisher form reaches `tolerance` nats.
 
-    The dose is a length, whatever the length of `direction`. `largest` is the dose beyond which the
-    prediction is not followed (the largest one tried, say): along a null direction the form
-    is zero and predicts no finite radius, so `largest` is returned, not reached.
-    Raises `ShapeError`, `NotFiniteError`, `DegenerateError` (zero direction), `GeometryError`
-    (tolerance or largest dose not positive).
+    The dose is a length, independent of that of `direction`. `largest` is the dose beyond which the
+    prediction is not evaluated (for example the largest one tried): along a null direction the form
+    is zero and predicts no finite radius, so `largest` is returned with `reached` False. Raises
+    `ShapeError`, `NotFiniteError`, `DegenerateError` (zero direction), `GeometryError` (tolerance
+    or largest dose not positive).
     """
     _require_positive("tolerance", tolerance)
     _require_positive("largest dose", largest)
@@ -49,7 +52,7 @@ def predicted_radius(
     u = as_direction(direction, "direction", width=form.shape[0])
     u = u / length(u)
     gain = max(float(u @ form @ u), 0.0)
-    # Compared as squares: no division, so that a zero gain needs no case of its own.
+    # Compared as squares: without a division, a zero gain needs no special case.
     if gain * largest**2 <= 2 * tolerance:
         return Radius(float(largest), reached=False)
     return Radius(float(np.sqrt(2 * tolerance / gain)), reached=True)
@@ -63,8 +66,8 @@ def measured_radius(
     """Dose at which the measured KL [k] at ascending positive doses [k] first exceeds `tolerance`.
 
     Between the last dose within and the first beyond, the divergence is interpolated linearly in
-    logarithms, where a power law is a line; when the first dose is already beyond, or the dose
-    before it shows no divergence, the quadratic law is followed from the first dose beyond.
+    logarithms, which is exact for a power law; when the first dose is already beyond, or the dose
+    before it shows no divergence, the quadratic law is extrapolated from the first dose beyond.
     Raises `ShapeError` for unequal lengths or doses that do not ascend, `GeometryError` for a
     negative divergence or a tolerance that is not positive.
     """

@@ -2,11 +2,11 @@
 
 Norms: `pca`, `logistic`, `orthogonal`, `subspace_k`, `random`, `other_trait` and the `_matched`
 families have the base vector's norm |v|; `base_plus_*` are sqrt(2) |v| long by construction;
-`base_range` and `base_null` are v's own parts; `external` is what the user brought, untouched.
+`base_range` and `base_null` are components of v; `external` vectors are the user's, unchanged.
 
 Directions of `orthogonal`, `base_plus_orthogonal` and `base_plus_orthogonal_matched` with the same
-seed are the same, so that the three differ in nothing else. The `subspace_k` are nested: each is
-spanned by the first k of one orthonormal set in v's complement.
+seed are equal, so that the three families differ only in their construction. The `subspace_k` are
+nested: each is spanned by the first k of one orthonormal set in v's complement.
 """
 
 from collections.abc import Callable
@@ -35,11 +35,11 @@ def build(
 ) -> list[SteeringVector]:
     """Every vector of the plan, in the order of `plan.families`.
 
-    A vector that does not exist for these inputs (no direction in an empty null space, no part of v
-    in a subspace) raises `DegenerateError`, or goes to `on_skip` where one is given.
-    Raises `ValueError` for an unknown family, a kind of null space outside `KINDS` or a size of
-    subspace beyond `plan.subspace_directions`; `ShapeError`, `NotFiniteError` and `DegenerateError`
-    for unusable activations or vectors.
+    A vector that does not exist for these inputs (no direction in an empty null space, no component
+    of v in a subspace) raises `DegenerateError`, or is passed to `on_skip` if given. Raises
+    `ValueError` for an unknown family, a kind of null space outside `KINDS` or a size of subspace
+    beyond `plan.subspace_directions`; `ShapeError`, `NotFiniteError` and `DegenerateError` for
+    unusable activations or vectors.
     """
     _check(inputs, plan)
     v = directions.base(inputs.positive, inputs.negative)

@@ -1,4 +1,4 @@
-"""What families of steering vectors are made from, and what comes out."""
+"""Inputs of families of steering vectors, and the resulting vectors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ KINDS = ("covariance", "jacobian", "fisher")
 
 @dataclass(frozen=True, eq=False)
 class SteeringVector:
-    """One vector: `values` [d] float64. `seed` is 0 for families that draw nothing at random.
+    """One vector: `values` [d] float64. `seed` is 0 for families without random draws.
 
     `null_space` is "" or the kind of null space that the family refers to.
     """
@@ -28,7 +28,7 @@ class SteeringVector:
 
 @dataclass(frozen=True, eq=False)
 class FamilyInputs:
-    """What the families of one layer are made from.
+    """Inputs of the families of one layer.
 
     positive, negative: activations [n, d] of the two sides of each pair, in the same order.
     null_bases: kind -> (leading basis [d, r], null basis [d, d - r]), orthonormal columns. Of
@@ -48,7 +48,7 @@ class FamilyInputs:
 
 @dataclass(frozen=True)
 class FamilyPlan:
-    """How many of each: seeds per kind of draw, subspace sizes, and the families wanted.
+    """Number of vectors: seeds per kind of draw, subspace sizes, and the requested families.
 
     subspace_directions: size of the orthonormal set behind every `subspace_k`; random_seeds also
     number the draws in each subspace. families: names as in `FAMILIES`.
@@ -65,7 +65,7 @@ class FamilyPlan:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A vector that the inputs cannot give, and why."""
+    """A vector that does not exist for the inputs, and why."""
 
     vector_id: str
     reason: str

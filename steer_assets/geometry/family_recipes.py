@@ -1,4 +1,4 @@
-"""How each vector of a family is made from v, null spaces and a seed."""
+"""Construction of each vector of a family from v, null spaces and a seed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from steer_assets.geometry.vector_ids import EXTERNAL, OTHER_TRAIT, VectorId
 
 @dataclass(frozen=True)
 class Draft:
-    """A vector yet to be made: the parts of its id after the layer, and the recipe."""
+    """A vector to be computed: the parts of its id after the layer, and its recipe."""
 
     family: str
     make: Callable[[], Vector]
@@ -22,7 +22,7 @@ class Draft:
     name: str = ""
 
     def vector_id(self, layer: int) -> VectorId:
-        """Its id at a block."""
+        """The vector's id at a block."""
         return VectorId(layer, self.family, self.null_space or self.name, self.seed)
 
 
@@ -39,7 +39,7 @@ def _simple(family: str, recipe: Callable[[FamilyInputs, Vector], Vector]) -> Fa
 
 
 def _perpendicular(family: str, recipe: Callable[[Vector, Vector], Vector]) -> Family:
-    """A family made from v and v_perp; every such family sees the same v_perp for a seed."""
+    """A family made from v and v_perp; all such families use the same v_perp for a seed."""
 
     def drafts(inputs: FamilyInputs, plan: FamilyPlan, v: Vector) -> Iterator[Draft]:
         for seed in plan.orthogonal_seeds:
@@ -73,7 +73,7 @@ def _base_plus(family: str, side: int) -> Family:
 
 
 def _own_part(family: str, side: int) -> Family:
-    """v's part in the leading (0) or null (1) subspace of each kind."""
+    """The component of v in the leading (0) or null (1) subspace of each kind."""
 
     def drafts(inputs: FamilyInputs, plan: FamilyPlan, v: Vector) -> Iterator[Draft]:
         for kind, bases in inputs.null_bases.items():

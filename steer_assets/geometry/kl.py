@@ -22,9 +22,9 @@ def distances(
     """Distances of each arm's next-token logits [m, V] from `reference` [V], float64 [m] each.
 
     l2: Euclidean distance of the logits; kl: KL(reference || arm), nats; js: Jensen-Shannon
-    divergence, nats, at most log 2; top1_agreement: 1.0 where the most likely token is the same;
-    top10_overlap: share of the reference's ten most likely tokens among the arm's ten.
-    Raises `ShapeError` for other vocabularies, `NotFiniteError`.
+    divergence, nats, at most log 2; top1_agreement: 1.0 if the most likely token is the same;
+    top10_overlap: share of the reference's ten most likely tokens among the arm's ten. Raises
+    `ShapeError` for unequal vocabularies, `NotFiniteError`.
     """
     if logits.ndim != 2:
         raise ShapeError(f"logits must be [arms, vocabulary], got shape {logits.shape}")
@@ -35,7 +35,7 @@ def distances(
     columns: dict[str, list[float]] = {
         name: [] for name in ("l2", "kl", "js", "top1_agreement", "top10_overlap")
     }
-    # Row by row: a vocabulary of 10^5 tokens times all arms in float64 would not fit in caches.
+    # Row by row: all arms in float64 for a vocabulary of 10^5 tokens would not fit in caches.
     for row in logits:
         arm = row.astype(np.float64)
         log_q = log_softmax(arm)
@@ -53,14 +53,14 @@ def isotropic_distances(
     displacement: Float[np.ndarray, " m"],
     control: Bool[np.ndarray, " m"],
 ) -> Float[np.ndarray, " m"] | None:
-    """Distance of logits [m] that the length of each step would give alone; None without a control.
+    """Distance of logits [m] expected from the length of each step; None without a control.
 
-    To first order :math:`|J e| = g|e|` with one gain g in a model that answers alike to steps in
-    every direction. g is the mean of l2 over displacement of the steps that are a `control` (random
-    directions), so that the answer is g times each step's `displacement`. A vector in place of v
-    lies sqrt 2 |v| from it and v + v_perp lies |v|: of the distance to the first, an isotropic
-    model gives the second 1 / sqrt 2 (of a divergence, which is of second order, 1 / 2).
-    Raises `ShapeError` for unequal lengths.
+    To first order :math:`|J e| = g|e|`, with one gain g in a model that responds equally to every
+    direction. g is the mean of l2 over displacement of the steps that are a `control` (random
+    directions), so that the result is g times each step's `displacement`. A vector in place of v
+    lies sqrt 2 |v| from it and v + v_perp lies |v|: in an isotropic model the second distance is 1
+    / sqrt 2 of the first (for a divergence, which is of second order, 1 / 2). Raises `ShapeError`
+    for unequal lengths.
     """
     seen = as_vector(l2, "distances")
     lengths = as_vector(displacement, "displacements", width=seen.shape[0])
@@ -75,7 +75,7 @@ def _kl(log_p: Float[np.ndarray, " V"], log_q: Float[np.ndarray, " V"]) -> float
     delta = log_q - log_p
     p = np.exp(log_p)
     near = np.abs(delta) < 0.5
-    # Far apart, p e^delta is q itself, without the overflow of e^delta.
+    # For distant distributions p e^delta is computed as q, which avoids the overflow of e^delta.
     far = np.exp(log_q) - p - p * delta
     small = np.where(near, delta, 0.0)
     return max(float(np.where(near, p * (np.expm1(small) - small), far).sum()), 0.0)

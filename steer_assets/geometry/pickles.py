@@ -1,4 +1,4 @@
-"""Pickled vectors: refused, with the lines that convert them."""
+"""Rejection of pickled vectors, with code that converts them."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,9 @@ SUFFIXES = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".svec"}
 
 
 def refusal(path: Path, n_layers: int | None) -> str:
-    """Why a pickle is refused, and two lines that convert it outside of this program.
+    """Why pickles are rejected, and two lines of Python that convert one.
 
-    Rows of a tensor [layers, d] are layers; one row more than the model has is the embeddings'.
+    Rows of a tensor [layers, d] are layers; a first additional row is that of the embeddings.
     """
     rows = "v" if n_layers is None else f"v[-{n_layers}:]"
     source, target = json.dumps(str(path)), json.dumps(f"{path.stem}.safetensors")

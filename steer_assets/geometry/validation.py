@@ -1,4 +1,4 @@
-"""Input checks shared by the room: every array is float64, finite, and of the shape it claims."""
+"""Input checks shared by the package: every array is float64, finite, and of the stated shape."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from steer_assets.geometry.errors import DegenerateError, NotFiniteError, ShapeE
 
 
 def require_finite(values: np.ndarray, name: str) -> None:
-    """Raise `NotFiniteError` when `values` holds NaN or infinity.
+    """Raise `NotFiniteError` if `values` contains NaN or infinity.
 
     The sum is finite only if every term is, and costs one pass without a temporary; the exact test
     runs only when the sum is not finite, which may also be an overflow of finite terms.
@@ -54,7 +54,7 @@ def as_vector(values: ArrayLike, name: str, *, width: int | None = None) -> Floa
 def as_direction(
     values: ArrayLike, name: str, *, width: int | None = None
 ) -> Float[np.ndarray, " d"]:
-    """`as_vector` that also refuses a zero vector (`DegenerateError`)."""
+    """`as_vector` that also rejects a zero vector (`DegenerateError`)."""
     vector = as_vector(values, name, width=width)
     if not vector.any():
         raise DegenerateError(f"{name} has zero norm")
@@ -62,20 +62,21 @@ def as_direction(
 
 
 def length(v: Float[np.ndarray, " d"]) -> float:
-    """Euclidean norm, also where the squares of the entries overflow or underflow (BLAS nrm2)."""
+    """Euclidean norm, safe against overflow and underflow of squares (BLAS nrm2)."""
     return float(linalg.norm(v, check_finite=False))
 
 
 def as_form(values: ArrayLike, name: str) -> Float[np.ndarray, "d d"]:
     """`values` as a finite symmetric matrix (symmetrised to the last bit).
 
-    Raises `ShapeError` when not square or when the asymmetry exceeds what rounding explains.
+    Raises `ShapeError` when not square or when the asymmetry exceeds rounding error.
     """
     form = as_matrix(values, name)
     if form.shape[0] != form.shape[1]:
         raise ShapeError(f"{name} must be square, got {form.shape[0]} x {form.shape[1]}")
     asymmetry = float(np.abs(form - form.T).max(initial=0.0))
-    # Forms are accumulated from float32 derivatives; 1e-5 of the largest entry is their rounding.
+    # Forms are accumulated from float32 derivatives, whose rounding error is 1e-5 of the largest
+    # entry.
     if asymmetry > 1e-5 * float(np.abs(form).max(initial=0.0)):
         raise ShapeError(f"{name} is not symmetric: entries differ by up to {asymmetry:.3g}")
     return np.asarray(0.5 * (form + form.T))

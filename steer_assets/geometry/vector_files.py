@@ -4,9 +4,9 @@
   vector's layer and metadata. Files of other tools, without that entry, are read too.
   There, a tensor called `layer_N` or `direction.N` belongs to layer N.
 - **Control-vector GGUF**: see `control_vector.py`; float32. `model_hint` goes into the metadata.
-- **.npy**: one vector; pickled objects are refused.
+- **.npy**: one vector; pickled objects are rejected.
 
-Pickles are refused, with the lines of Python that convert one.
+Pickles are rejected; the message contains Python code that converts one.
 
 A file is written to a temporary name beside its destination, read back, compared, flushed to disk
 and renamed, so that an interrupted export leaves the old file or none.
@@ -38,7 +38,7 @@ _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 @dataclass(frozen=True, eq=False)
 class NamedVector:
-    """A vector [d], its name, its layer (None where the file does not say), text metadata."""
+    """A vector [d], its name, its layer (None if the file does not state it), text metadata."""
 
     name: str
     values: Float[np.ndarray, " d"]
@@ -64,7 +64,7 @@ def checked(
 def select(vectors: Sequence[NamedVector], *, layer: int, name: str | None = None) -> NamedVector:
     """The one vector for `layer` (or of no stated layer), of `name` where one is given.
 
-    Raises `VectorFileError` that lists what there is when none or several answer.
+    Raises `VectorFileError`, which lists the vectors of the file, if none or several match.
     """
     found = [
         vector
@@ -81,7 +81,7 @@ def select(vectors: Sequence[NamedVector], *, layer: int, name: str | None = Non
 def read_vectors(path: Path, *, n_layers: int | None = None) -> list[NamedVector]:
     """Every vector of a `.safetensors`, `.gguf` or `.npy` file, at the precision it is stored in.
 
-    n_layers: of the model, for the lines that convert a pickle of one row per layer.
+    n_layers: of the model, for the code that converts a pickle with one row per layer.
 
     Raises `VectorFileError` for another suffix, a damaged file, or one that holds something else;
     `FileNotFoundError`.
@@ -169,7 +169,7 @@ def _read_safetensors(path: Path) -> list[NamedVector]:
 
 
 def _description(described: Any, name: str, path: Path) -> dict[str, Any]:
-    """What the header says of one vector; nothing for files of other tools."""
+    """The header's entry for one vector; empty for files of other tools."""
     entry = described.get(name, {}) if isinstance(described, dict) else None
     if not isinstance(entry, dict) or not isinstance(entry.get("layer"), int | None):
         raise VectorFileError(f"{path.name}: the header's 'vectors' entry is not of this format")
@@ -177,7 +177,7 @@ def _description(described: Any, name: str, path: Path) -> dict[str, Any]:
 
 
 def _decoded(data: bytes, dtype: str, what: str) -> np.ndarray:
-    if dtype == "BF16":  # the upper half of a float32, a type that NumPy does not have
+    if dtype == "BF16":  # the upper half of a float32; NumPy has no such type
         halves = np.frombuffer(data, dtype="<u2").astype(np.uint32)
         return (halves << 16).view(np.float32)
     if dtype not in _FLOATS:
@@ -197,7 +197,7 @@ def _read_gguf(path: Path) -> list[NamedVector]:
 def _read_npy(path: Path) -> list[NamedVector]:
     try:
         values = np.load(path, allow_pickle=False)
-    # NumPy parses the header as a Python literal, and lets the tokenizer's error through.
+    # NumPy parses the header as a Python literal, and tokenizer errors propagate.
     except (ValueError, EOFError, OSError, TypeError, MemoryError, TokenError) as error:
         raise VectorFileError(f"{path.name} is not a readable .npy file: {error}") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
@@ -223,7 +223,7 @@ def _publish(path: Path, vectors: Sequence[NamedVector], write: Callable[[Path],
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         write(temporary)
-        # Both in the reader's order: safetensors by name, GGUF by layer, .npy a single one.
+        # Both in the reader's order: safetensors by name, GGUF by layer, .npy has only one.
         key = (lambda v: v.name) if path.suffix == ".safetensors" else (lambda v: v.layer)
         for vector, read in zip(sorted(vectors, key=key), read_vectors(temporary), strict=True):
             if not np.array_equal(read.values, vector.values):

@@ -1,9 +1,8 @@
-"""How a steering vector is named: ``L15.base_plus_null.fisher.s0``.
+"""Names of steering vectors, such as ``L15.base_plus_null.fisher.s0``.
 
-The block it was made for, its family, which one of the family where there are several (the kind of
-null space, another trait, the name of a vector that a user brought), and the seed it was drawn by.
-Seeds of one family that are tested together end in ``all_seeds`` instead of a seed. Tables hold the
-text; what reads a part of it parses it here.
+The parts are the block, the family, the member if the family has several (the kind of null space,
+another trait, the name of a user-supplied vector), and the seed. Seeds of one family that are
+tested together have ``all_seeds`` instead of a seed. Tables store the text; this module parses it.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ BASE = "base"
 EXTERNAL = "external"
 OTHER_TRAIT = "other_trait"
 ALL_SEEDS = "all_seeds"
-#: In place of an id where nothing is added.
+#: Replaces an id where no vector is added.
 NONE_ID = "none"
-#: Families whose members have names that others gave, which may look like a seed.
+#: Families whose members have user-defined names, which may look like a seed.
 _NAMED = (EXTERNAL, OTHER_TRAIT)
 _ID = re.compile(r"L(?P<layer>\d+)\.(?P<family>[^.]+)(?:\.(?P<rest>.+))?", re.DOTALL)
 _SEED = re.compile(r"s(\d+)", re.ASCII)
@@ -27,8 +26,8 @@ _SEED = re.compile(r"s(\d+)", re.ASCII)
 class VectorId:
     """The parts of an id; `str` writes it.
 
-    which: the kind of null space, or a name; empty where the family has one vector for a seed.
-    seed: None where nothing is drawn, `ALL_SEEDS` for those of a family together.
+    which: the kind of null space, or a name; empty if the family has one vector per seed.
+    seed: None if nothing is drawn, `ALL_SEEDS` for all seeds of a family.
     """
 
     layer: int
@@ -43,7 +42,7 @@ class VectorId:
 
     @classmethod
     def parse(cls, text: str) -> VectorId:
-        """The parts of a text that `str` wrote. Raises `ValueError` for any other."""
+        """The parts of an id written by `str`. Raises `ValueError` for any other text."""
         match = _ID.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is no vector id, which is like L15.base or L15.random.s0")
@@ -57,7 +56,7 @@ class VectorId:
         return cls(layer, family, which, int(drawn[1])) if drawn else cls(layer, family, rest)
 
     def among(self, seeds: VectorId) -> bool:
-        """Whether this is one of the vectors that an id of all seeds stands for."""
+        """Whether this vector is one of those that an id with `ALL_SEEDS` covers."""
         same = (self.layer, self.family, self.which) == (seeds.layer, seeds.family, seeds.which)
         return same and seeds.seed == ALL_SEEDS and isinstance(self.seed, int)
 

@@ -7,9 +7,9 @@ from steer_assets.geometry.vector_files import NamedVector, select
 
 
 def by_layer(vectors: Sequence[NamedVector], *, name: str | None = None) -> dict[int, NamedVector]:
-    """One vector for every layer that the file states, of `name` where one is given.
+    """One vector for every layer that the file states, of `name` if one is given.
 
-    Raises `VectorFileError` where a vector states no layer, or several answer for one layer.
+    Raises `VectorFileError` if a vector states no layer, or several match one layer.
     """
     chosen = [vector for vector in vectors if name is None or vector.name == name] or vectors
     if unplaced := [vector.name for vector in chosen if vector.layer is None]:

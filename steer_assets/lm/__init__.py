@@ -1,6 +1,6 @@
-"""The language-model engine: load, intervene, capture, decode, differentiate; numpy outside."""
+"""The language-model engine: load, intervene, capture, decode, differentiate; numpy interfaces."""
 
-# Modules are imported where they are named: some take seconds.
+# Submodules are imported on use, because some take seconds.
 __all__ = [
     "chat",
     "context",

@@ -1,7 +1,7 @@
-"""Prompts as token ids: chat template with a pinned date, and nothing after the prompt.
+"""Prompts as token ids: chat template with a pinned date, and no tokens after the prompt.
 
-A template that writes today's date would make other prompts tomorrow. While one is rendered,
-``strftime_now`` gives the pinned date instead.
+A template that prints today's date would give different prompts on another day. During rendering,
+``strftime_now`` therefore returns the pinned date.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from transformers.utils import chat_template_utils
 
 from steer_assets.lm.tokenizers import appended
 
-#: The date that templates are shown where no other is asked for.
+#: The date given to templates by default.
 DEFAULT_DATE = datetime.date(2026, 1, 1)
 _pinning = threading.Lock()
 
 
 @contextmanager
 def today_is(date: datetime.date) -> Iterator[None]:
-    """Chat templates that ask for the time see midnight of ``date``."""
+    """Chat templates that call ``strftime_now`` get midnight of ``date``."""
 
     class Pinned(datetime.datetime):
         @classmethod
@@ -45,11 +45,12 @@ class Encoder:
     def __init__(self, tokenizer: Any, date: datetime.date = DEFAULT_DATE) -> None:
         self.tokenizer = tokenizer
         self.date = date
-        # The last prompt token is the prompt's, not an end of text that the tokenizer puts there.
+        # The last prompt token must belong to the prompt, not be an end-of-text token added by the
+        # tokenizer.
         self._n_appended = appended(tokenizer)
 
     def encode(self, texts: Sequence[str], *, chat_template: bool = True) -> list[list[int]]:
-        """Token ids of each text; a user turn with generation prompt where there is a template."""
+        """Token ids of each text; as a user turn with generation prompt if there is a template."""
         if chat_template and getattr(self.tokenizer, "chat_template", None):
             return [self.templated([{"role": "user", "content": text}]) for text in texts]
         whole = [list(self.tokenizer(text)["input_ids"]) for text in texts]

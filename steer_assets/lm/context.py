@@ -1,4 +1,4 @@
-"""How much a model has room for, and what it is shown, without its weights."""
+"""Context length, tokenizer and chat template of a model, without its weights."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from steer_assets.lm.tokenizers import read_tokenizer
 
 
 def positions(config: Any) -> int | None:
-    """Positions that a configuration declares; None where it declares none."""
+    """Number of positions that a configuration declares; None if it declares none."""
     declared = getattr(config.get_text_config(), "max_position_embeddings", None)
     return declared if isinstance(declared, int) and declared > 0 else None
 
 
 def positions_of(folder: Path) -> int | None:
-    """Positions that the model in ``folder`` declares; None where it declares none."""
+    """Number of positions that the model in ``folder`` declares; None if it declares none."""
     return positions(
         AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     )
 
 
 def encoder_of(folder: Path, date: datetime.date) -> Encoder:
-    """The tokenizer and chat template in ``folder``, as of ``date``; or TokenizerError."""
+    """Tokenizer and chat template in ``folder``, as of ``date``; raises TokenizerError."""
     return Encoder(read_tokenizer(folder), date)

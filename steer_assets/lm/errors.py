@@ -1,55 +1,55 @@
-"""Errors of the language-model engine: each a ``ValueError`` that says what to do."""
+"""Errors of the language-model engine: each is a ``ValueError`` whose message names a remedy."""
 
 from __future__ import annotations
 
 
 class LanguageModelError(ValueError):
-    """Any refusal of the engine."""
+    """Base class of the engine's errors."""
 
 
 class SourceError(LanguageModelError):
-    """The source names nothing that can be read: no such package, file, folder or hub id."""
+    """The source cannot be found: no such package, file, folder or hub id."""
 
 
 class RemoteCodeError(LanguageModelError):
-    """The model asks for code of its own (``auto_map``); it is never run."""
+    """The model requires its own code (``auto_map``), which is never run."""
 
 
 class PickledWeightsError(LanguageModelError):
-    """The model has only pickled weights, which can run code when they are read."""
+    """The model has only pickled weights, which can execute code when read."""
 
 
 class WeightsError(LanguageModelError):
-    """The file's tensors are not those of the model that its config describes."""
+    """The file's tensors do not match the model that its config describes."""
 
 
 class QuantisedWeightsError(LanguageModelError):
-    """The weights are stored quantised; derivatives and comparisons need the plain ones."""
+    """The weights are stored quantised; derivatives and comparisons need unquantised weights."""
 
 
 class TokenizerError(LanguageModelError):
-    """The tokenizer cannot be read, for want of a file or of a package."""
+    """The tokenizer cannot be read because a file or a package is missing."""
 
 
 class SelfTestError(LanguageModelError):
-    """The model does not do what every measurement relies on; it is not used."""
+    """The model violates an assumption of the measurements, so it is rejected."""
 
 
 class UnknownLayoutError(LanguageModelError):
-    """The residual stream was not found: no single list of blocks whose outputs are its states."""
+    """The residual stream was not found: no single list of blocks outputs its states."""
 
 
 class SnapshotError(LanguageModelError):
-    """A snapshot folder is damaged, or did not read back as it was written."""
+    """A snapshot folder is damaged, or differed when it was read back."""
 
 
 class InterventionError(LanguageModelError):
-    """A layer, vector or hidden size of an intervention is not one of the model's."""
+    """A layer, vector or hidden size of an intervention does not fit the model."""
 
 
 class PromptError(LanguageModelError):
-    """A prompt is empty, or holds token ids outside the vocabulary."""
+    """A prompt is empty, or contains token ids outside the vocabulary."""
 
 
 class PrecisionError(LanguageModelError):
-    """A derivative was asked of a model loaded in less than float32."""
+    """A derivative was requested of a model loaded in less than float32."""

@@ -1,8 +1,8 @@
-"""Find the residual stream of a decoder-only transformers model by its structure.
+"""Locates the residual stream of a decoder-only transformers model by its structure.
 
-No table of model names: the blocks are the one list of ``num_hidden_layers`` modules that a short
-forward pass calls once each, in order, with outputs of shape [batch, tokens, hidden size]. Layer l
-is the residual stream at the output of block l.
+There is no table of model names: the blocks are the only list of ``num_hidden_layers`` modules that
+a short forward pass calls once each, in order, with outputs of shape [batch, tokens, hidden size].
+Layer l is the residual stream at the output of block l.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from steer_assets.lm.errors import UnknownLayoutError
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the model keeps what the engine reads and writes.
+    """Modules of a model that the engine reads and writes.
 
-    ``output_arity[l]`` is 0 where block l returns a tensor, else the length of the tuple whose
-    first entry is the residual stream.
+    ``output_arity[l]`` is 0 if block l returns a tensor, else the length of the tuple whose first
+    entry is the residual stream.
     """
 
     blocks: tuple[nn.Module, ...]
@@ -45,9 +45,9 @@ def with_residual(output: Any, hidden: Tensor) -> Any:
 
 
 def find_layout(model: nn.Module) -> Layout:
-    """Locate blocks, backbone and unembedding of ``model``; a two-token forward proves them.
+    """Locate blocks, backbone and unembedding of ``model``, verified by a two-token forward.
 
-    Raises UnknownLayoutError where they are not found.
+    Raises UnknownLayoutError if they are not found.
     """
     config: Any = model.config
     name = type(model).__name__
@@ -56,8 +56,8 @@ def find_layout(model: nn.Module) -> Layout:
     text = config.get_text_config()
     n_layers, hidden_size = getattr(text, "num_hidden_layers", None), text.hidden_size
     if getattr(config, "rescale_every", 0):
-        # RWKV halves its own weights on the first forward to spare float16; off, the logits are the
-        # same, the weights stay what the file says, and every layer is in one unit.
+        # RWKV halves its own weights on the first forward to avoid float16 overflow. Without this,
+        # logits are the same, weights stay as in the file, and every layer has the same unit.
         config.rescale_every = 0
     head = model.get_output_embeddings()  # type: ignore[operator]
     backbone = getattr(model, getattr(model, "base_model_prefix", "") or "-", None)

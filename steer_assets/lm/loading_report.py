@@ -1,8 +1,8 @@
-"""Whether every tensor of a file was used and none is missing.
+"""Checks that every tensor of a file was used and none is missing.
 
-transformers fills what it does not find with random numbers and only logs it. Its report is asked
-for and must be empty. It leaves out what a class declares to be dispensable: tied weights, buffers
-that are computed, heads of another task.
+transformers initialises missing weights randomly and only logs it, so its loading report must be
+empty. The report omits what a class declares as dispensable: tied weights, computed buffers, heads
+of another task.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SHOWN = 3
 def require_whole(name: str, report: Mapping[str, Any]) -> None:
     """Raise WeightsError that names the tensors unless the loading report ``report`` is empty.
 
-    ``name`` is what was read; ``report`` is transformers' ``output_loading_info``.
+    ``name`` is the source that was read; ``report`` is transformers' ``output_loading_info``.
     """
     wrong = [
         words
@@ -39,7 +39,7 @@ def require_whole(name: str, report: Mapping[str, Any]) -> None:
 
 
 def require_plain(name: str, model: Any) -> None:
-    """Raise WeightsError where a weight is of a number type that nothing can be computed in."""
+    """Raise WeightsError if a weight has a number type without arithmetic."""
     for path, parameter in model.named_parameters():
         if not (parameter.is_floating_point() and parameter.itemsize >= 2):
             kind = str(parameter.dtype).removeprefix("torch.")
@@ -49,7 +49,7 @@ def require_plain(name: str, model: Any) -> None:
 
 
 def first_line(error: object, limit: int = 300) -> str:
-    """The first line of what a library says, at most ``limit`` characters."""
+    """The first line of a library's message, at most ``limit`` characters."""
     lines = str(error).strip().splitlines()
     text = lines[0].strip() if lines else type(error).__name__
     return text if len(text) <= limit else f"{text[:limit]}..."

@@ -1,4 +1,4 @@
-"""What memory the machine has."""
+"""Memory of the machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 def machine_memory(device: torch.device) -> tuple[int, int]:
-    """Total and free bytes of the memory that ``device`` computes in."""
+    """Total and free bytes of the memory on which ``device`` computes."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return total, free
@@ -18,7 +18,7 @@ def machine_memory(device: torch.device) -> tuple[int, int]:
 
 
 def _available(total: int) -> int:
-    """Bytes that can be had without swapping, page cache included; all of it where not told."""
+    """Bytes available without swapping, including page cache; all of it if unknown."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""A loaded language model: what the rest of the package sees of transformers."""
+"""A loaded language model: the interface between transformers and the rest of the package."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class LanguageModel(Encoder):
     """A decoder-only model in evaluation mode, its tokenizer, and the sites of its residual stream.
 
     ``n_layers``, ``hidden_size`` and ``vocab_size`` count blocks, residual dimensions and logits;
-    ``device`` and ``dtype`` are recorded as text; ``date`` is the one chat templates see. Not safe
-    for concurrent use: interventions hook the one module.
+    ``device`` and ``dtype`` are recorded as text; ``date`` is the date given to chat templates. Not
+    safe for concurrent use: interventions place hooks on the shared module.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class LanguageModel(Encoder):
         self.stop_ids: frozenset[int] = _stop_ids(model, tokenizer)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids, special and stop tokens skipped."""
+        """The text of token ids, without special and stop tokens."""
         kept = [i for i in ids if i not in self.stop_ids]
         return str(self.tokenizer.decode(kept, skip_special_tokens=True))
 
@@ -69,7 +69,7 @@ class LanguageModel(Encoder):
 
     @contextmanager
     def attention(self, implementation: str) -> Iterator[None]:
-        """Run the model with another attention function for a while."""
+        """Run the model with another attention function within the block."""
         config = self.model.config
         before = config._attn_implementation
         config._attn_implementation = implementation

@@ -1,4 +1,4 @@
-"""Progress of long calls: how much is done, of how much, and how fast."""
+"""Progress of long calls: units done, total, and throughput."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ OnProgress = Callable[[Progress], None] | None
 
 
 class Meter:
-    """Counts work, of any thread, and reports it; silent where nobody listens.
+    """Counts work, from any thread, and reports it; does nothing without a listener.
 
-    ``done`` is set back where work was given up half way.
+    ``done`` is reduced when work is abandoned.
     """
 
     def __init__(self, on_progress: OnProgress, total: int, unit: str) -> None:

@@ -1,7 +1,7 @@
-"""Prompts as token ids: one user turn, several turns, an answer begun, or raw text.
+"""Prompts as token ids: one user turn, several turns, the start of an answer, or raw text.
 
-The last token of a prompt is where activations are read and vectors are added. Where the last turn
-is the assistant's, that token is the answer's own: the answer is tokenised by itself and put after
+Activations are read and vectors are added at the last token of a prompt. If the last turn is the
+assistant's, that token belongs to the answer: the answer is tokenised separately and appended to
 the generation prompt, as if the model had begun to write it.
 """
 
@@ -14,16 +14,16 @@ from jinja2 import TemplateError
 
 from steer_assets.lm.chat import Encoder
 
-#: Between turns where the tokenizer has no chat template, and between parts of one turn.
+#: Separates turns if the tokenizer has no chat template, and parts of one turn.
 _BREAK = "\n\n"
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A text with its form.
+    """A text and its form.
 
-    text: one user turn, or the raw text. turns: (role, content) of a conversation, which then
-    stands for `text`. raw: whether the text already has the markup of the chat template.
+    text: one user turn, or the raw text. turns: (role, content) of a conversation, which replaces
+    `text`. raw: whether the text already has the markup of the chat template.
     """
 
     text: str
@@ -34,7 +34,7 @@ class Prompt:
 def encode_prompts(
     lm: Encoder, prompts: Sequence[Prompt], *, chat_template: bool = True
 ) -> list[list[int]]:
-    """Token ids of each prompt; `chat_template=False` writes the turns one below the other."""
+    """Token ids of each prompt; `chat_template=False` separates turns by blank lines."""
     return [_encoded(lm, prompt, chat_template) for prompt in prompts]
 
 
@@ -53,7 +53,7 @@ def _encoded(lm: Encoder, prompt: Prompt, chat_template: bool) -> list[int]:
 
 
 def _raw_ids(lm: Encoder, text: str) -> list[int]:
-    """The text as it is; a beginning of text that it has itself is not put before it again."""
+    """The text unchanged; a beginning-of-text token that it already has is not added again."""
     begins = getattr(lm.tokenizer, "bos_token", None)
     if begins and text.startswith(begins):
         return list(lm.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -61,7 +61,7 @@ def _raw_ids(lm: Encoder, text: str) -> list[int]:
 
 
 def _plain_ids(lm: Encoder, turns: Sequence[tuple[str, str]]) -> list[int]:
-    """Turns without a template; an answer that begins with a blank goes on in its line."""
+    """Turns without a template; an answer that starts with a blank continues its line."""
     text = ""
     for role, content in turns:
         joined = not text or (role == "assistant" and (content[0].isspace() or text[-1].isspace()))
@@ -72,14 +72,14 @@ def _plain_ids(lm: Encoder, turns: Sequence[tuple[str, str]]) -> list[int]:
 def _conversation_ids(lm: Encoder, turns: Sequence[tuple[str, str]]) -> list[int]:
     """Turns through the template, with generation prompt.
 
-    Where the template refuses or leaves out a system turn, it begins the first user turn.
+    If the template rejects or omits a system turn, its content begins the first user turn.
     """
     (first, system), *rest = turns
     if first != "system":
         return _templated(lm, turns)
     try:
         ids = _templated(lm, turns)
-        # A template that leaves the system turn out gives the same for every content of it.
+        # A template that omits the system turn gives the same result for any content of it.
         kept = ids != _templated(lm, [(first, f"{system} {system}"), *rest])
     except TemplateError:
         kept = False

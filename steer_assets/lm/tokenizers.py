@@ -1,4 +1,4 @@
-"""Read the tokenizer of a model folder or GGUF file; say which file or package is missing."""
+"""Reads the tokenizer of a model folder or GGUF file; errors name the missing file or package."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from steer_assets.lm.loading_report import first_line
 
 
 def read_tokenizer(folder: Path, **kwargs: Any) -> Any:
-    """The tokenizer in ``folder``; raises TokenizerError, in words, where it cannot be read."""
+    """The tokenizer in ``folder``; raises TokenizerError if it cannot be read."""
     if "gguf_file" not in kwargs:
         _check_packages(folder)
     try:
         return AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **kwargs
         )
-    except Exception as error:  # a tokenizer class fails in any way it likes
+    except Exception as error:  # tokenizer classes raise arbitrary exceptions
         raise TokenizerError(
             f"{folder} holds no tokenizer that can be read: {first_line(error)}"
         ) from error
 
 
 def _check_packages(folder: Path) -> None:
-    """Without tokenizer.json a vocabulary is read by the package that wrote it."""
+    """Without tokenizer.json, a vocabulary needs the package that wrote it."""
     if (folder / "tokenizer.json").is_file():
         return
     for pattern, package in (("*.tiktoken", "tiktoken"), ("*.model", "sentencepiece")):
@@ -40,7 +40,7 @@ def _check_packages(folder: Path) -> None:
 
 
 def appended(tokenizer: Any) -> int:
-    """How many tokens the tokenizer puts after a text, such as an end of text."""
+    """Number of tokens that the tokenizer adds after a text, such as an end of text."""
     text = "a"
     whole = list(tokenizer(text)["input_ids"])
     bare = list(tokenizer(text, add_special_tokens=False)["input_ids"])

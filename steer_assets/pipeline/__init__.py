@@ -1,1 +1,1 @@
-"""What a stage is, its Dagster asset, and whether a stored result is what it would make today."""
+"""Stages, their Dagster assets, and the freshness of stored results."""

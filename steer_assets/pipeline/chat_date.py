@@ -1,7 +1,7 @@
-"""The pinned date of chat templates as an input of what is made from rendered prompts.
+"""The pinned date of chat templates as an input of artifacts made from rendered prompts.
 
-The template itself is part of the snapshot. The date is an input where the template writes one:
-other models are up to date whatever the date.
+The template itself is part of the snapshot. The date is an input only where the template prints
+one, so artifacts of other models stay up to date when the date changes.
 """
 
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ from steer_assets.storage.files.hashing import hash_json
 from steer_assets.storage.layout import Layout, PartitionKey
 from steer_assets.storage.lineage import InputVersion
 
-#: What a template calls for the time.
+#: The function by which a template gets the current time.
 _CALL = b"strftime_now"
 _FILES = ("*.jinja", "tokenizer_config.json", "additional_chat_templates/*.jinja")
 
 
 def inputs(layout: Layout, stage: Stage, key: PartitionKey, study: Study) -> Iterator[InputVersion]:
-    """The date, for stages that show prompts to a model whose template writes it."""
+    """The date, for stages that render prompts for a model whose template prints it."""
     shows_prompts = "pytorch" in stage.kinds and {"model", "trait"} <= set(key)
     if shows_prompts and writes_date(layout.model(key["model"])):
         yield InputVersion("study", "prompts.date", hash_json(study.prompts.date.isoformat()))
 
 
 def writes_date(folder: Path) -> bool:
-    """Whether the chat template of a snapshot asks for the time."""
+    """Whether the chat template of a snapshot prints the date."""
     return any(_asks(path) for name in _FILES for path in folder.glob(name))
 
 

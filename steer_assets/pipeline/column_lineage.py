@@ -1,11 +1,11 @@
-"""From which columns upstream each column of an asset's table is made.
+"""The upstream columns from which each column of an asset's table is computed.
 
-Written down, not guessed from names: `table.column` of the asset's main table on the left, columns
-of assets it needs on the right. Values that lie in files (activations, matrices, bases, vectors)
-are named by the column that holds their path or hash.
+The lineage is declared, not inferred from names: `table.column` of the asset's main table on the
+left, columns of upstream assets on the right. Values stored in files (activations, matrices, bases,
+vectors) are represented by the column that holds their path or hash.
 """
 
-#: The main table of an asset, where it has another name.
+#: The main table of an asset whose name differs from the asset's.
 MAIN_TABLE = {
     "model_snapshot": "models",
     "vector_families": "steering_vectors",
@@ -153,12 +153,12 @@ _SOURCES: dict[str, dict[str, str]] = {
 
 
 def main_table(asset: str) -> str:
-    """The table that an asset is shown by."""
+    """The table that represents an asset in the UI."""
     return MAIN_TABLE.get(asset, asset)
 
 
 def sources(asset: str) -> dict[str, list[tuple[str, str]]]:
-    """Column of the asset's main table -> (asset, column) it is made from."""
+    """Column of the asset's main table -> (asset, column) it is computed from."""
     found = {}
     for column, origins in _SOURCES.get(asset, {}).items():
         pairs = [origin.partition(".") for origin in dict.fromkeys(origins.split())]

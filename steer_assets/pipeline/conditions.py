@@ -1,11 +1,11 @@
-"""When each stage runs by itself.
+"""Automation conditions: when each stage is materialised without a request.
 
-Heavy stages (those that run the language model) are made once, where they are missing; light ones
-again whenever an input of theirs in the same partition got other content; the summary whenever a
-report did. Nothing runs on inputs whose blocking checks failed.
+Heavy stages (those that run the language model) run once, when their result is missing. Light
+stages run again when an input in the same partition got new content, and the summary when a report
+did. No stage runs on inputs whose blocking checks failed.
 
-What changes in the catalog (prompts, labelled texts, a study) is no event of Dagster: the nightly
-refresh, `steer run` or a person brings it through all stages in order.
+Dagster has no event for a change of the catalog (prompts, labelled texts, a study): the nightly
+refresh, `steer run` or a user materialises the affected stages in order.
 """
 
 import dagster as dg
@@ -13,26 +13,26 @@ import dagster as dg
 from steer_assets.pipeline.stage import Stage
 
 AC = dg.AutomationCondition
-#: Runs a language model only if one is among the scorers, and follows the texts that it scores.
+#: Runs a language model only if one is among the scorers, and must follow new generations.
 _LIGHT = "classifier_scores"
 _OTHER_DIMENSIONS = dg.AssetSelection.assets("prompt_sets", "model_snapshot", "scorer_validation")
 
 
 def holds_language_model(stage: Stage) -> bool:
-    """Whether a language model is in memory while the stage runs."""
+    """Whether the stage holds a language model in memory."""
     return "pytorch" in stage.kinds
 
 
 def is_heavy(stage: Stage) -> bool:
-    """Whether the stage is worth running once only."""
+    """Whether the stage is too expensive to run again on every change of an input."""
     return holds_language_model(stage) and stage.name != _LIGHT
 
 
 def _checks_passed() -> dg.AutomationCondition:
-    """Blocking checks of every input passed, or the input is made in the run asked for now.
+    """Blocking checks of every input passed, or the input is made in the requested run.
 
-    `all_deps_blocking_checks_passed` does not see that an asset asked for brings its checks along,
-    and would give every stage a run of its own; within a run Dagster itself holds back what is
+    `all_deps_blocking_checks_passed` ignores that a requested asset is checked in the same run, and
+    would start a separate run for every stage; within a run Dagster itself blocks the assets
     downstream of a failed check.
     """
     passed = AC.all_checks_match(AC.check_passed(), blocking_only=True)
@@ -46,11 +46,11 @@ def _quiet() -> dg.AutomationCondition:
 
 
 def _became_missing() -> dg.AutomationCondition:
-    """Missing since it was last asked for.
+    """Missing, and not requested since it became missing.
 
-    As in `on_missing`, but what is missing when automation first looks counts too: a model whose
-    partition is older than the daemon, and the prompts of a fresh installation. A new version of
-    an input gives what failed before another try.
+    Unlike `on_missing`, this includes what is missing at the first evaluation: the partition of a
+    model that is older than the daemon, and the prompts of a fresh installation. A new version of
+    an input permits another attempt after a failure.
     """
     asked_again = AC.missing().newly_true() | (AC.missing() & AC.any_deps_updated())
     return (
@@ -61,7 +61,7 @@ def _became_missing() -> dg.AutomationCondition:
 
 
 def _input_changed() -> dg.AutomationCondition:
-    """An input of the same partition was made anew, with other content, by another run."""
+    """Another run changed the content of an input of the same partition."""
     changed = AC.any_deps_match(AC.data_version_changed() & ~AC.executed_with_root_target()).ignore(
         _OTHER_DIMENSIONS
     )
@@ -75,7 +75,7 @@ def _input_changed() -> dg.AutomationCondition:
 def condition(stage: Stage) -> dg.AutomationCondition:
     """The automation condition of a stage."""
     if not stage.dimensions:
-        # Not held up by checks: one partition's failing check would keep all others out.
+        # Ignores checks: the failing check of one partition would block all others.
         return AC.eager().without(~AC.any_deps_missing()).with_label("when a report was made")
     if is_heavy(stage):
         return (_became_missing() & _quiet()).with_label("once, where it is missing")

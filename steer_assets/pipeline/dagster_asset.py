@@ -1,7 +1,7 @@
-"""Stages as Dagster assets: verify inputs, reuse or make, store, record lineage, report.
+"""Stages as Dagster assets: verify inputs, reuse or compute, store, record lineage, report.
 
-A step whose stored result is exactly what it would make again hands that result on instead of
-computing it; the run tag `steer/force` (value `true`) asks for the work to be done all the same.
+A step reuses the stored result if computing would give exactly that result; the run tag
+`steer/force` (value `true`) forces the computation.
 """
 
 import time
@@ -29,18 +29,18 @@ from steer_assets.storage.schema import conform, nullable
 from steer_assets.storage.shards import Shards
 
 FORCE_TAG = "steer/force"
-#: Stages that hold a language model; `dagster.yaml` says how many may do so at once.
+#: Stages that hold a language model; `dagster.yaml` sets how many of them may run at once.
 LANGUAGE_MODEL_POOL = "language_model"
 
 
 class UnusableInputError(RuntimeError):
-    """An input of a stage is missing or damaged, or the model cannot do what the study asks."""
+    """An input of a stage is missing or damaged, or the model does not support the study."""
 
 
 def _verify_inputs(layout: Layout, stage: Stage, key: PartitionKey, study: Study) -> None:
-    """Raise UnusableInputError, in words, unless every input is there, whole and up to date.
+    """Raise UnusableInputError unless every input exists, is intact and is up to date.
 
-    Evidence made in part from old prompts and in part from new ones would be nobody's result.
+    A result computed partly from old and partly from new inputs would belong to no defined study.
     """
     for upstream, upstream_key, record in freshness.input_records(layout, stage, key):
         name = f"{upstream.name} of {partition_name(upstream_key)}"
@@ -58,14 +58,14 @@ def _verify_inputs(layout: Layout, stage: Stage, key: PartitionKey, study: Study
 
 
 def _verify_possible(layout: Layout, stage: Stage, key: PartitionKey, study: Study) -> None:
-    """Raise UnusableInputError, in words, where the model cannot do what the study asks of it."""
+    """Raise UnusableInputError where the model does not support what the study requires."""
     asks = stage.dimensions == ("model", "trait") and holds_language_model(stage)
     if asks and (refused := preflight.refusal(layout, key, study)):
         raise UnusableInputError(refused)
 
 
 def _complete(rows: Rows, stage: Stage, key: PartitionKey, run_id: str) -> pl.DataFrame:
-    """Add the columns that every row of the part shares."""
+    """Add the columns that all rows of the part have in common."""
     shared = {**key, **rows.extra, "run_id": run_id, "code_version": stage.code_version}
     return conform(
         rows.frame.with_columns(pl.lit(v).alias(k) for k, v in shared.items()), rows.table
@@ -97,7 +97,7 @@ def _result(
 
 
 def _fingerprint(inputs: list[lineage.InputVersion]) -> str:
-    """What a computation is made from, as one hash."""
+    """One hash over everything a computation depends on."""
     return hash_json(sorted([i.asset_key, i.partition, i.data_version] for i in inputs))
 
 
@@ -108,7 +108,7 @@ def _make(
     tracking: Tracking,
     inputs: list[lineage.InputVersion],
 ) -> dict[str, Any]:
-    """Make, store and record one partition; return metadata for the UI."""
+    """Compute, store and record one partition; return metadata for the UI."""
     layout, key = run.layout, run.key
     name = f"{stage.name} {partition_name(key)}"
     tags = {"asset": stage.name, "study": run.study.study, **key}
@@ -172,7 +172,8 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
         if words := explain(error, stage.name, partition_name(key)):
             raise dg.Failure(words, allow_retries=False) from error
         raise
-    # Parquet is the record; a database that somebody holds open is loaded by the next sync.
+    # The Parquet file is authoritative; while another process locks the database, the rows wait for
+    # the next sync.
     try:
         synced = syncing.sync(layout, wait_s=1.0)
     except warehouse.WarehouseDamagedError as error:
@@ -184,7 +185,7 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
 
 
 def as_asset(stage: Stage) -> dg.AssetsDefinition:
-    """The Dagster asset of a stage."""
+    """A stage as a Dagster asset."""
 
     @dg.asset(
         name=stage.name,
@@ -216,7 +217,7 @@ def all_assets() -> list[dg.AssetsDefinition]:
 def resources(
     study: str = "", data_dir: str = "", tracking_uri: str = ""
 ) -> dict[str, dg.ConfigurableResource]:
-    """What assets are handed."""
+    """The Dagster resources of the assets."""
     return {
         "store": Store(data_dir=data_dir),
         "study": ActiveStudy(name=study),

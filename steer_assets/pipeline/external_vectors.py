@@ -1,8 +1,8 @@
-"""Vectors that a user brought: they go through the same evidence as family `external`.
+"""User-supplied vectors, which are tested in the same way as all others, as family `external`.
 
 One safetensors file per vector under `external/<model>/<trait>/<name>.safetensors`, with a tensor
-`layer_<l>` for each block it is meant for, as it was brought. The scale that was asked for stands
-beside it in words, because v is known only where it is used.
+`layer_<l>`, unscaled, for each block the vector is meant for. The requested scale is stored as
+text, because it may depend on v, which is not known at import time.
 """
 
 import json
@@ -21,26 +21,26 @@ from steer_assets.storage.files.tensors import read_described, write_vectors
 from steer_assets.storage.layout import Layout, PartitionKey
 from steer_assets.storage.slugs import validate_slug
 
-#: The scale that gives a vector the length of the model's own v at its block.
+#: The scale that gives a vector the length of the model's own v at that block.
 LENGTH_OF_V = "v"
 
 
 @dataclass(frozen=True, eq=False)
 class Brought:
-    """A user's vector [d] for one block, and the scale asked for: a number, or `v`."""
+    """A user's vector [d] for one block, and its requested scale: a number, or `v`."""
 
     values: Float[np.ndarray, " d"]
     scale: str = "1"
 
     def scaled(self, v: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"]:
-        """The vector as it is used where the model's own vector is `v`."""
+        """The scaled vector, given the model's own vector `v`."""
         if self.scale == LENGTH_OF_V:
             return self.values * float(np.linalg.norm(v) / np.linalg.norm(self.values))
         return self.values * float(self.scale)
 
 
 def parse_scale(text: str) -> str:
-    """The text, if it is `v` or a finite number other than 0; raises ValueError for another."""
+    """The text, if it is `v` or a finite non-zero number; raises ValueError otherwise."""
     if text == LENGTH_OF_V:
         return text
     try:
@@ -62,7 +62,7 @@ def _files(layout: Layout, model: str, trait: str) -> Iterator[Path]:
 
 
 def sources(key: PartitionKey, study: Study) -> dict[str, str]:
-    """Content hashes of the user's vectors, as lineage names them."""
+    """Content hashes of the user's vectors, keyed as in lineage."""
     files = _files(Layout(data_folder()), key["model"], key["trait"])
     return {f"external/{path.stem}": hash_file(path) for path in files}
 
@@ -79,7 +79,7 @@ def read(layout: Layout, model: str, trait: str, layer: int) -> dict[str, Brough
 
 
 def _scales(about: dict[str, str]) -> dict[str, str]:
-    """Scale by block, where another than 1 was asked for."""
+    """Scale by block, where it differs from 1."""
     return dict(json.loads(about.get("scales", "{}")))
 
 
@@ -91,9 +91,9 @@ def add(
     vectors: dict[int, np.ndarray],
     scale: str = "1",
 ) -> Path:
-    """Store a user's vectors by block for the next run, to be used at `scale`; returns the path.
+    """Store a user's vectors by block, with `scale`, for the next run; returns the path.
 
-    What the name holds for other blocks stays; for the same block it is replaced.
+    Vectors of the same name for other blocks are kept; for the same block they are replaced.
     """
     path = _folder(layout, model, trait) / f"{validate_slug(name, 'vector')}.safetensors"
     named, about = read_described(path) if path.exists() else ({}, {})

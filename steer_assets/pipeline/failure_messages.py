@@ -1,4 +1,4 @@
-"""What goes wrong around a stage, in words that say what to do."""
+"""Messages for errors of the environment (disk, memory, files) that name a remedy."""
 
 import errno
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a library could not write for want of space, however it says so."""
+    """Whether the error means a full disk; libraries report it in different ways."""
     return any(
         getattr(link, "errno", None) in _NO_ROOM
         or any(text in str(link).lower() for text in _NO_ROOM_TEXTS)
@@ -24,7 +24,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def explain(error: BaseException, stage: str, partition: str) -> str | None:
-    """A sentence for an error of the surroundings; None for one of the stage itself."""
+    """A sentence for an error of the environment; None for an error of the stage itself."""
     if is_disk_full(error):
         return (
             f"{stage} of {partition} could not be written, the disk is full ({error}); what is "

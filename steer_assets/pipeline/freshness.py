@@ -1,4 +1,4 @@
-"""What each artifact would be made from today: the basis of freshness, staleness and reuse."""
+"""Expected inputs of each artifact: the basis of freshness, staleness and reuse."""
 
 from collections.abc import Iterator
 
@@ -33,18 +33,18 @@ def materialised(layout: Layout, stage: Stage) -> Iterator[PartitionKey]:
 
 
 def _project(layout: Layout, upstream: Stage, key: PartitionKey) -> list[PartitionKey]:
-    """The partitions of `upstream` that an artifact at `key` is made from."""
+    """The partitions of `upstream` from which an artifact at `key` is made."""
     if set(upstream.dimensions) <= set(key):
         return [{name: key[name] for name in upstream.dimensions}]
-    return list(materialised(layout, upstream))  # a summary reads all that exist
+    return list(materialised(layout, upstream))  # a summary reads every existing partition
 
 
 def record_of(layout: Layout, stage: Stage, key: PartitionKey) -> Record | None:
-    """The newest record of an artifact; None if there is none that can be read."""
+    """The newest record of an artifact; None if no readable record exists."""
     try:
         return read_record(layout, stage.name, key)
     except DamagedFileError:
-        return None  # without its record an artifact counts as not made
+        return None  # an artifact without a record counts as missing
 
 
 def input_records(
@@ -60,7 +60,7 @@ def input_records(
 def expected_inputs(
     layout: Layout, stage: Stage, key: PartitionKey, study: Study
 ) -> list[InputVersion]:
-    """What the artifact would be made from now."""
+    """The inputs the artifact would have if it were made now."""
     inputs = [*stage.outside_inputs(key, study), *chat_date.inputs(layout, stage, key, study)]
     for upstream, upstream_key, record in input_records(layout, stage, key):
         version = record.data_version if record else MISSING
@@ -69,15 +69,15 @@ def expected_inputs(
 
 
 def check(layout: Layout, stage: Stage, key: PartitionKey, study: Study) -> Freshness:
-    """Whether the stored artifact is what `stage` would make now, and why not."""
+    """Whether the stored artifact is the one that `stage` would make now, and if not, why."""
     return freshness(layout, stage.name, key, expected_inputs(layout, stage, key, study))
 
 
 def stale_upstream(layout: Layout, stage: Stage, key: PartitionKey, study: Study) -> list[str]:
-    """What lies upstream of an artifact and was made from other inputs than today's, in words.
+    """Sentences on upstream artifacts whose inputs have changed since they were made.
 
-    By versions alone, without reading files. A summary takes every partition as its own study made
-    it, so nothing is stale for it.
+    Compares versions only and reads no files. A summary accepts every partition under that
+    partition's own study, so it has no stale upstream artifacts.
     """
     found: dict[tuple[str, str], str] = {}
 
@@ -106,10 +106,9 @@ def _study_of(record: Record) -> Study | None:
 
 
 def expected_frame(layout: Layout) -> pl.DataFrame:
-    """The table `expected_inputs`: every materialised artifact against today's catalog and code.
+    """The table `expected_inputs`: each materialised artifact under current catalog and code.
 
-    Each artifact is compared under the study that made it. A source that can no longer be read
-    counts as gone.
+    Each artifact is compared under the study that made it. An unreadable source counts as removed.
     """
     rows: list[tuple[str, str, str, str, str, str]] = []
     for stage in registered().values():
@@ -151,7 +150,7 @@ def check_own_study(layout: Layout, stage: Stage, key: PartitionKey, fallback: S
 
 
 def stale_frame(layout: Layout) -> pl.DataFrame:
-    """Partitioned artifacts that are out of date under the study that made them, and why."""
+    """Partitioned artifacts that are out of date under their own study, with the reasons."""
     rows = []
     for stage in registered().values():
         for key in materialised(layout, stage) if stage.dimensions else ():

@@ -1,8 +1,8 @@
-"""Dagster runs whose process died without a word: marked failed, their pool slots given back.
+"""Dagster runs whose process died without an event: marked failed, and their pool slots freed.
 
-The code server reports a run process that it started itself; nobody reports one that died together
-with its server, or one that a terminal started. Each run therefore carries the process that works
-on it in a tag, and whoever comes next looks.
+The code server reports only the death of run processes that it started itself. It does not cover a
+process that died together with the server, or one started from a terminal. Each run is therefore
+tagged with the process that executes it, and other processes check the tags.
 """
 
 import dagster as dg
@@ -14,12 +14,12 @@ _signed: set[tuple[str, str]] = set()
 
 
 def signature(run_id: str) -> str:
-    """Names the run too: a retried run inherits the tags of the one that died."""
+    """The process and run id; the run id is needed because a retried run inherits tags."""
     return f"{run_id} {own_tag()}"
 
 
 def sign(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Write into the run which process works on it, once."""
+    """Tag the run, once, with the process that executes it."""
     mark = (run.run_id, own_tag())
     if mark not in _signed and run.tags.get(PROCESS_TAG) != signature(run.run_id):
         instance.add_run_tags(run.run_id, {PROCESS_TAG: signature(run.run_id)})
@@ -27,9 +27,9 @@ def sign(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 
 
 def close_orphaned_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Fail runs in progress whose process is gone; return their ids.
+    """Mark runs in progress as failed if their process is gone; return their ids.
 
-    A run that no process has signed yet is left to Dagster's run monitoring.
+    A run without a tag is left to Dagster's run monitoring.
     """
     working = [
         dg.DagsterRunStatus.NOT_STARTED,  # killed between its record and its first event

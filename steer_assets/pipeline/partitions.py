@@ -1,4 +1,4 @@
-"""Partitions: models come and go at run time, traits come from the catalog."""
+"""Partitions: models are added and removed at run time, traits come from the catalog."""
 
 import dagster as dg
 
@@ -34,7 +34,7 @@ def dagster_key(key: PartitionKey) -> str | None:
 def partition_of(
     context: dg.AssetExecutionContext | dg.OpExecutionContext, dimensions: tuple[str, ...]
 ) -> PartitionKey:
-    """The partition that a step is materialising."""
+    """The partition key of the current step."""
     if not dimensions:
         return {}
     if isinstance(context.partition_key, dg.MultiPartitionKey):

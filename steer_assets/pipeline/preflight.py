@@ -1,7 +1,7 @@
-"""Whether a model can do what a study asks of it: answered before the first stage.
+"""Checks before the first stage whether a model supports a study.
 
-Number type by the self-test of the snapshot; room for prompts and new tokens by the model's own
-tokenizer and chat template, without its weights.
+The number type is checked against the self-test of the snapshot; the context length against the
+prompts and new tokens, by the model's tokenizer and chat template, without loading weights.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from steer_assets.storage.layout import Layout, PartitionKey
 if TYPE_CHECKING:
     from steer_assets.lm.chat import Encoder
 
-#: Answers that this process has given, by what they are made from: every stage asks.
+#: Cached answers by their inputs, since every stage repeats the check.
 _given: dict[str, str | None] = {}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Need:
-    """Tokens of the longest prompt of a kind, and those that come after it."""
+    """Tokens of the longest prompt of a kind, and the tokens that follow it."""
 
     prompt: int
     new: int
@@ -37,12 +37,12 @@ class Need:
 
     @property
     def total(self) -> int:
-        """Positions needed."""
+        """Number of positions needed."""
         return self.prompt + self.new
 
 
 def refusal(layout: Layout, key: PartitionKey, study: Study) -> str | None:
-    """Why the study cannot be made of the pair, in a sentence; None where it can.
+    """A sentence that says why the model does not support the study; None if it does.
 
     Needs `models` and `prompt_sets` of the pair.
     """
@@ -63,7 +63,7 @@ def refusal(layout: Layout, key: PartitionKey, study: Study) -> str | None:
 
 
 def dtype_refusal(facts: Mapping[str, object], dtype: str) -> str | None:
-    """Why a study in ``dtype`` cannot use the model whose row of `models` is ``facts``; or None."""
+    """Why the model with the row ``facts`` of `models` cannot run in ``dtype``; None if it can."""
     finite = str(facts["finite_dtypes"]).split(",")
     if dtype in finite:
         return None
@@ -113,14 +113,14 @@ def _needs(encoder: Encoder, study: Study, prompts: pl.DataFrame, trait: str) ->
 def _judge_needs(
     encoder: Encoder, study: Study, tests: pl.DataFrame, trait: str, name: str
 ) -> Iterator[Need]:
-    """Questions of a scorer that asks the model: of the texts, and of those that validate it."""
+    """Token needs of a scorer that prompts the model, on generated and on validation texts."""
     from steer_assets.scoring.labelled import validation_texts
     from steer_assets.scoring.lm_judge import PLACEHOLDER
 
     use = catalog.scorer_entry(name).use(trait)
     questions = [text for text in (use.positive, use.negative) if text] if use else []
     labelled = validation_texts(scorer_heads.labelled_texts(trait)) if questions else []
-    # Protocols with switches have prompt and text scored together.
+    # Protocols with switches also score prompt and text together.
     before = tests["text"].to_list() if study.switched_protocols else []
     for question in questions:
         asked = [question.replace(PLACEHOLDER, text) for text in ("", *before)]

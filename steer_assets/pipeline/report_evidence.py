@@ -1,7 +1,7 @@
-"""What a page, its figures and its tables are made from, gathered from the stored rows.
+"""The stored rows from which a page, its figures and its tables are made.
 
-The stage that writes the page and the commands that make its figures and tables again read the
-same: so they show the same.
+The stage that writes the page and the commands that export its figures and tables use the same
+evidence, so their output agrees.
 """
 
 import importlib.metadata
@@ -22,7 +22,7 @@ from steer_assets.version import VERSION
 REPORTS = "equivalence_reports"
 _PACKAGES = ("torch", "transformers", "numpy", "scipy", "dagster", "duckdb")
 _DIMENSIONS = {"models": ("model",), "prompt_sets": ("trait",), "scorer_validation": ("trait",)}
-#: Tables that pages show and that are made before the stage of reports.
+#: Tables shown on pages that earlier stages make.
 INPUTS = (
     "models",
     "scorer_validation",
@@ -43,7 +43,7 @@ INPUTS = (
     "protocol_comparison",
     "protocol_findings",
 )
-#: Tables that the stage of reports makes itself.
+#: Tables that the report stage makes.
 MADE = (
     REPORTS,
     "equivalence_tests",
@@ -61,11 +61,11 @@ MADE = (
 def read_tables(
     layout: Layout, key: PartitionKey, names: tuple[str, ...]
 ) -> dict[str, pl.DataFrame]:
-    """Stored rows of a model and trait by table; a table without parts is left out."""
+    """Stored rows of a model and trait by table; tables without parts are omitted."""
     found = {}
     for name in names:
         own = {d: key[d] for d in _DIMENSIONS.get(name, ("model", "trait"))}
-        # Some tables have a part for each kind below the partition.
+        # Some tables have one part per kind below the partition.
         parts = sorted(layout.part(name, own).parent.rglob("part.parquet"))
         if parts:
             found[name] = pl.concat(read_part(path) for path in parts)
@@ -75,7 +75,7 @@ def read_tables(
 def assemble(
     layout: Layout, key: PartitionKey, study: Study, tables: Mapping[str, pl.DataFrame]
 ) -> Evidence:
-    """Rows with what the catalog and the lineage say about them."""
+    """Rows together with their catalog entries and lineage."""
     model, trait = key["model"], key["trait"]
     about = catalog.trait(trait)
     return Evidence(
@@ -94,10 +94,10 @@ def assemble(
 
 
 def stored(layout: Layout, model: str, trait: str) -> Evidence:
-    """The evidence of a report that was made, as it is stored now.
+    """The stored evidence of an existing report.
 
     Raises:
-        CatalogError: there is no report yet, or the catalog no longer has its study.
+        CatalogError: there is no report yet, or its study is no longer in the catalog.
     """
     catalog.model_entry(model)
     catalog.trait(trait)
@@ -114,7 +114,7 @@ def stored(layout: Layout, model: str, trait: str) -> Evidence:
 
 
 def _provenance(layout: Layout, key: PartitionKey) -> pl.DataFrame:
-    """Every artifact that the page rests on, with its version and what it was made from."""
+    """Every artifact behind the page, with its version and inputs."""
     rows = [
         {
             "artifact": f"{record.asset_key} {record.partition}",

@@ -1,4 +1,4 @@
-"""Progress of a long step that is done in pieces, as one count."""
+"""Progress of a long step that is computed in pieces, reported as one count."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ class _Count:
 
 
 class Pieces:
-    """Counts pieces of known sizes; those found finished count at once."""
+    """Counts units over pieces of known sizes; pieces already stored count at once."""
 
     def __init__(self, report: Reporter, total: int, unit: str) -> None:
         self._report, self._total, self._unit = report, total, unit
         self._before = 0
 
     def finished(self, n: int) -> None:
-        """A piece of `n` units was found."""
+        """Count a stored piece of `n` units."""
         self._before += n
         self._report.found(_Count(self._before, self._total, self._unit, None), n)
 
     def piece(self, n: int) -> Callable[[Measured], None]:
-        """A listener for the next piece of `n` units."""
+        """A progress listener for the next piece of `n` units."""
         before = self._before
         self._before += n
 

@@ -1,8 +1,8 @@
-"""What a stage of the graph is: a function from stored inputs to tables and files.
+"""A stage of the graph: a function from stored inputs to tables and files.
 
-A stage says what it needs, which settings of the study it reads, and what it reads from outside
-the graph. From that follow its Dagster asset, its lineage, and whether a stored result is still
-what it would produce. The function itself sees a `StageRun` and knows nothing of Dagster.
+A stage declares its inputs, the study settings it reads, and the sources it reads from outside the
+graph. These determine its Dagster asset, its lineage, and whether a stored result is still current.
+The function itself receives a `StageRun` and does not depend on Dagster.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from steer_assets.storage.shards import Shards
 if TYPE_CHECKING:
     from steer_assets.lm.model import LanguageModel
 
-#: Versions of what a stage reads from outside the graph, by name.
+#: Versions of sources outside the graph, by name.
 Sources = Callable[[PartitionKey, Study], dict[str, str]]
 #: Number types of fewer than four bytes.
 _HALF_PRECISION = ("bfloat16", "float16")
@@ -37,9 +37,9 @@ _HALF_PRECISION = ("bfloat16", "float16")
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows for one part of a table, without the columns that every row of the part shares.
+    """Rows for one part of a table, without the columns that all rows of the part have in common.
 
-    `extra` names further columns that the part is keyed by, where two stages fill one table.
+    `extra` holds further key columns of the part, for tables that two stages fill.
     """
 
     table: str
@@ -49,7 +49,7 @@ class Rows:
 
 @dataclass(slots=True)
 class Produced:
-    """What a stage made: rows, files (path under the data folder -> content hash), and words."""
+    """Output of a stage: rows, files (path under the data folder -> content hash), and metadata."""
 
     rows: list[Rows]
     files: dict[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Produced:
 
 @dataclass(frozen=True, slots=True)
 class StageRun:
-    """One partition of one stage being made."""
+    """The computation of one partition of one stage."""
 
     stage: str
     key: PartitionKey
@@ -81,14 +81,14 @@ class StageRun:
         return self.key["trait"]
 
     def rows(self, table: str, **extra: str) -> pl.DataFrame:
-        """The stored rows of a table for this partition (of the dimensions the table has)."""
+        """The stored rows of a table for this partition, by the dimensions that the table has."""
         trait_only = table in ("prompt_sets", "scorer_validation")
         dimensions = ("trait",) if trait_only else ("model",) if table == "models" else None
         key = {d: self.key[d] for d in dimensions} if dimensions else dict(self.key)
         return read_part(self.layout.part(table, {**key, **extra}))
 
     def progress(self, step: str) -> Reporter:
-        """A reporter for one long step of this stage."""
+        """A progress reporter for one long step of this stage."""
         return Reporter(self.stage, partition_name(self.key), step)
 
     def model_facts(self) -> dict[str, Any]:
@@ -96,11 +96,11 @@ class StageRun:
         return self.rows("models").row(0, named=True)
 
     def steer_layers(self) -> list[int]:
-        """Blocks that are steered."""
+        """Blocks at which vectors are added."""
         return resolve_layers(self.study.layers.steer, self.model_facts()["n_layers"])
 
     def all_layers(self) -> list[int]:
-        """Blocks that are steered or whose null spaces are measured."""
+        """Blocks at which vectors are added or null spaces are measured."""
         names = (*self.study.layers.steer, *self.study.layers.geometry)
         return resolve_layers(names, self.model_facts()["n_layers"])
 
@@ -118,8 +118,10 @@ class StageRun:
         )
 
     def derivative_model(self) -> LanguageModel:
-        """The loaded model for derivatives and what they predict: in float32 where the study's
-        precision has fewer digits, which would be differences of rounding."""
+        """The model for derivatives and their predictions, in float32 or higher.
+
+        A study's precision may be lower, where differences would be mostly rounding error.
+        """
         dtype = self.study.numerics.dtype
         return self.language_model("float32" if dtype in _HALF_PRECISION else dtype)
 
@@ -131,7 +133,7 @@ def no_sources(key: PartitionKey, study: Study) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage and everything its freshness depends on."""
+    """A stage and everything that determines its freshness."""
 
     name: str
     make: Callable[[StageRun], Produced]
@@ -145,7 +147,7 @@ class Stage:
     description: str
 
     def outside_inputs(self, key: PartitionKey, study: Study) -> list[InputVersion]:
-        """Code, settings and sources, as lineage names them."""
+        """Versions of code, settings and sources, keyed as in lineage."""
         inputs = [InputVersion("code", self.name, self.code_version)]
         for name, value in study.settings(self.settings).items():
             inputs.append(InputVersion("study", name, hash_json(value)))
@@ -162,7 +164,7 @@ def registered() -> dict[str, Stage]:
     """Every stage by name, in pipeline order.
 
     Raises:
-        RuntimeError: there is none yet; importing `steer_assets.assets` registers them.
+        RuntimeError: no stage is registered; importing `steer_assets.assets` registers them.
     """
     if not STAGES:
         raise RuntimeError("no stage is registered: import steer_assets.assets first")

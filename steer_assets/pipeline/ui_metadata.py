@@ -1,4 +1,4 @@
-"""What the UI shows of a materialisation: columns and where they come from, counts, a picture."""
+"""UI metadata of a materialisation: columns and their lineage, counts, and a plot."""
 
 import base64
 import logging
@@ -25,13 +25,13 @@ _MOST_CHARACTERS = 80
 
 @cache
 def _comments(table: str) -> dict[str, str]:
-    """What the SQL of a table says of each column."""
+    """The SQL comment of each column of a table."""
     found = _COLUMN.findall(table_statements()[table])
     return {name: comment for name, _, comment in found}
 
 
 def column_schema(table: str) -> dg.TableSchema:
-    """Columns of a table with types and what they mean."""
+    """Columns of a table with types and descriptions."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(name, str(dtype), description=_comments(table).get(name) or None)
@@ -41,7 +41,7 @@ def column_schema(table: str) -> dg.TableSchema:
 
 
 def column_lineage(stage: Stage) -> dg.TableColumnLineage:
-    """Columns upstream that the columns of an asset's main table are made from."""
+    """Upstream columns from which the columns of an asset's main table are computed."""
     made_from = dict(sources(stage.name))
     known = columns(main_table(stage.name))
     for column, origin in (("model", "model_snapshot"), ("trait", "prompt_sets")):
@@ -56,14 +56,15 @@ def column_lineage(stage: Stage) -> dg.TableColumnLineage:
 
 
 def preview(frame: pl.DataFrame, n: int = 8) -> str:
-    """The first rows as a Markdown table; what they hold is shown and never obeyed."""
+    """The first rows as a Markdown table; their content is escaped."""
 
     def cell(value: object) -> str:
         if isinstance(value, int | float):
             return f"{value:.4g}" if isinstance(value, float) else str(value)
         text = plain(str(value))
         text = text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "…"
-        for mark in "\\`*_[]<>|~&:@.":  # the last four make links and characters of plain text
+        # the last four would turn plain text into links or character references
+        for mark in "\\`*_[]<>|~&:@.":
             text = text.replace(mark, "\\" + mark)
         return " ".join(text.split())
 
@@ -73,7 +74,7 @@ def preview(frame: pl.DataFrame, n: int = 8) -> str:
 
 
 def picture(table: str, frame: pl.DataFrame) -> str:
-    """A small plot as Markdown; empty where there is none."""
+    """A small plot as Markdown; empty if the table has none."""
     from steer_assets.reporting.figures.thumbnails import thumbnail
 
     png = thumbnail(table, frame)
@@ -84,7 +85,7 @@ def picture(table: str, frame: pl.DataFrame) -> str:
 
 
 def ranks(produced: Produced, run: StageRun) -> dict[str, int]:
-    """Rank of every unsteered, pooled null space by the estimator that the study goes by."""
+    """Rank of every unsteered, pooled null space by the study's estimator."""
     found = {}
     for rows in produced.rows:
         if rows.table != "null_spaces":
@@ -101,7 +102,7 @@ def ranks(produced: Produced, run: StageRun) -> dict[str, int]:
 
 
 def declared(stage: Stage) -> dict[str, Any]:
-    """What is known of an asset before it is made: its table and the columns of it."""
+    """Metadata that is known before materialisation: the asset's table and its columns."""
     table = main_table(stage.name)
     return {
         "dagster/table_name": f"steer.main.{table}",
@@ -110,7 +111,7 @@ def declared(stage: Stage) -> dict[str, Any]:
 
 
 def of_table(stage: Stage, frame: pl.DataFrame, log: logging.Logger) -> dict[str, Any]:
-    """Counts, columns and where they come from, the first rows and a picture of the main table."""
+    """Counts, columns and their lineage, the first rows and a plot of the main table."""
     table = main_table(stage.name)
     shown = declared(stage) | {
         "dagster/row_count": len(frame),
@@ -121,13 +122,13 @@ def of_table(stage: Stage, frame: pl.DataFrame, log: logging.Logger) -> dict[str
     try:
         if image := picture(table, frame):
             shown["plot"] = dg.MetadataValue.md(image)
-    except Exception as error:  # a picture is a convenience: the result stands without it
+    except Exception as error:  # a failed plot must not fail the stage
         log.warning(f"no picture of {table}: {error}")
     return shown
 
 
 def describe(stage: Stage, run: StageRun, produced: Produced) -> dict[str, Any]:
-    """What was made: numbers, ranks, the main table, and how many rows of other tables."""
+    """Metadata of a new result: numbers, ranks, the main table, and row counts of other tables."""
     shown: dict[str, Any] = {**produced.metrics, **ranks(produced, run), **produced.metadata}
     if not produced.rows:
         return shown
@@ -143,7 +144,7 @@ def describe(stage: Stage, run: StageRun, produced: Produced) -> dict[str, Any]:
 
 
 def reused(layout: Layout, stage: Stage, key: PartitionKey, log: logging.Logger) -> dict[str, Any]:
-    """The same of a result that was handed on, for the UI shows the newest event."""
+    """The same metadata for a reused result, since the UI shows only the newest event."""
     path = layout.part(main_table(stage.name), key)
     shown = of_table(stage, read_part(path), log) if path.exists() else {}
     return {**shown, "reused": True}
@@ -152,7 +153,7 @@ def reused(layout: Layout, stage: Stage, key: PartitionKey, log: logging.Logger)
 def stored(
     layout: Layout, stage: Stage, key: PartitionKey, record: lineage.Record
 ) -> dict[str, Any]:
-    """Version, study, files, and where to read on."""
+    """Version, study, files, and links."""
     shown: dict[str, Any] = {
         "data_version": record.data_version,
         "study": record.study,
@@ -169,9 +170,9 @@ def stored(
 
 
 def tracking_link(experiment_id: str, run_id: str, artifact: str = "") -> dict[str, Any]:
-    """Link to a run in the MLflow UI, or to a file of it; nothing where tracking is off.
+    """Link to a run in the MLflow UI, or to one of its files; empty if tracking is off.
 
-    `STEER_MLFLOW_URL` says where that UI is served, by default where `make mlflow` serves it.
+    `STEER_MLFLOW_URL` is the address of that UI; the default is the address of `make mlflow`.
     """
     if not (experiment_id and run_id):
         return {}

@@ -1,1 +1,1 @@
-"""Reports, figures, index page and tables, made from the rows of the warehouse alone."""
+"""Reports, figures, index page and tables, computed only from rows of the warehouse."""

@@ -1,4 +1,4 @@
-"""Which arms write broken texts: rows of `fluency`, judged by `stats.verdicts.broken_texts`."""
+"""Arms with broken texts: rows of `fluency`, judged by `stats.verdicts.broken_texts`."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a report is made from: the rows of one model and trait, and where they came from."""
+"""The evidence of a report: the rows of one model and trait, and their provenance."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Evidence:
     study: the whole study as plain values (`Study.model_dump(mode="json")`).
     poles: names of the positive and of the negative pole.
     provenance: columns artifact, data_version, code_version, inputs.
-    command: the command that makes this report again.
+    command: the command that reproduces this report.
     versions: package name -> version.
     """
 
@@ -40,7 +40,7 @@ class Evidence:
     versions: dict[str, str]
 
     def table(self, name: str) -> pl.DataFrame:
-        """Rows of `name` in the warehouse's schema; no rows where the table is missing.
+        """Rows of `name` in the warehouse's schema; empty if the table is missing.
 
         Raises:
             SchemaError: the frame does not have the columns of its table.
@@ -52,14 +52,14 @@ class Evidence:
 
     @property
     def scorer(self) -> str:
-        """The scorer that decides: the first of the study that could be had here."""
+        """The deciding scorer: the first of the study that was available."""
         asked = [str(name) for name in self.study["scoring"]["scorers"]]
         told = set(self.table("equivalence_reports")["scorer"])
         return next((name for name in asked if name in told), asked[0])
 
     @property
     def silent_scorers(self) -> list[str]:
-        """Scorers that the study asks for and that scored no text here."""
+        """Scorers of the study that scored no text here."""
         heard = set(self.table("classifier_scores")["scorer"])
         return [str(n) for n in self.study["scoring"]["scorers"] if heard and n not in heard]
 
@@ -70,25 +70,25 @@ class Evidence:
 
     @property
     def confidence(self) -> str:
-        """Coverage of the intervals, in words: `95%`."""
+        """Coverage of the intervals as text: `95%`."""
         return f"{100 * float(self.study['statistics']['confidence']):g}%"
 
     @property
     def n_layers(self) -> int | None:
-        """Blocks of the model, where the snapshot is known."""
+        """Number of blocks of the model, if the snapshot is known."""
         models = self.table("models")
         return None if models.is_empty() else int(models["n_layers"][0])
 
     @property
     def steered_layers(self) -> list[int]:
-        """Blocks that the study steers, with those that the rows speak of."""
+        """Blocks that the study steers, and those that occur in the rows."""
         asked = self._asked("steer")
         present = self.table("equivalence_reports")["layer"].to_list()
         return sorted({*asked, *present})
 
     @property
     def measured_layers(self) -> list[int]:
-        """Blocks whose spectra the study measures, with those that the rows speak of."""
+        """Blocks whose spectra the study measures, and those that occur in the rows."""
         asked = self._asked("geometry") + self._asked("steer")
         return sorted({*asked, *self.table("null_spaces")["layer"].to_list()})
 
@@ -96,7 +96,7 @@ class Evidence:
         return [b for n in self.study["layers"][which] if (b := self._block(n)) is not None]
 
     def _block(self, name: int | str) -> int | None:
-        """`L/2` of 30 blocks is block 15; unknown as long as the model is."""
+        """`L/2` of 30 blocks is block 15; unknown without the model."""
         if isinstance(name, int):
             return name
         match = _FRACTION.fullmatch(name)
@@ -110,16 +110,17 @@ class Evidence:
         return self.deciding("equivalence_reports").sort("layer")
 
     def deciding(self, name: str) -> pl.DataFrame:
-        """Rows of a table by the deciding scorer under the controlled protocol."""
+        """Rows of a table for the deciding scorer under the controlled protocol."""
         return self.table(name).filter(
             pl.col("protocol") == "controlled", pl.col("scorer") == self.scorer
         )
 
     def tests(self, comparison: str, margin_kind: str = "sd") -> pl.DataFrame:
-        """Comparisons of the deciding scorer, with columns in standard deviations of the score.
+        """Comparisons by the deciding scorer, with columns in standard deviations of the score.
 
         Adds `effect_sd`, `low_sd`, `high_sd` and `margin_in_sd`. The standard deviation is that of
-        one unsteered text's score in the environment, `unit_sd`: one unit for all comparisons.
+        one unsteered text's score in the environment, `unit_sd`, which is the same for all
+        comparisons.
         """
         return (
             self.deciding("equivalence_tests")
@@ -136,7 +137,7 @@ class Evidence:
 
     @property
     def families(self) -> pl.DataFrame:
-        """What all seeds of a family show against v, pooled, at the headline dose."""
+        """Results of all seeds of a family against v, pooled, at the headline dose."""
         return (
             self.deciding("family_tests")
             .filter(
@@ -149,7 +150,7 @@ class Evidence:
 
     @property
     def headline_alpha(self) -> float | None:
-        """The dose of the verdicts: 1 where it was run, else the one with most comparisons."""
+        """The dose of the verdicts: 1 if it was run, else the one with the most comparisons."""
         alphas = self.tests("against_base").filter(pl.col("environment") == POOLED)["alpha"]
         if alphas.is_empty():
             alphas = self.tests("efficacy").filter(pl.col("environment") == POOLED)["alpha"]
@@ -162,13 +163,13 @@ class Evidence:
 
     @property
     def at_headline_dose(self) -> pl.Expr:
-        """Selects the rows of the headline dose; none where there is no such dose."""
+        """Selects the rows of the headline dose; none if there is no such dose."""
         alpha = self.headline_alpha
         return pl.lit(False) if alpha is None else pl.col("alpha") == alpha
 
 
 def seeds_shown(rows: pl.DataFrame) -> pl.DataFrame:
-    """First vector of every layer and family: where one example stands for all seeds."""
+    """First vector of every layer and family, as the example for all seeds."""
     return rows.sort("layer", "family", "vector_id").unique(
         ["layer", "family"], keep="first", maintain_order=True
     )

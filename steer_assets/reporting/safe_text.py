@@ -1,8 +1,8 @@
-"""Text of unknown origin made visible: control characters become symbols, never actions.
+"""Text of unknown origin made safe: control characters are replaced by visible symbols.
 
-Escaping of markup is left to the template engine. Here only those characters are replaced that a
-browser, a terminal or a reader would obey instead of showing: C0 and C1 controls (so that the
-escape of an ANSI sequence is seen as text) and the marks that reorder bidirectional text.
+The template engine escapes markup. This module replaces only characters that a browser or terminal
+would interpret instead of displaying: C0 and C1 controls (the escape of an ANSI sequence becomes
+visible text) and the marks that reorder bidirectional text.
 """
 
 _KEPT = "\n\t"

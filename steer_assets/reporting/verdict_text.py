@@ -1,7 +1,7 @@
-"""The verdict in plain sentences with numbers, layer by layer.
+"""The verdict in plain sentences with numbers, for each layer.
 
-Nothing is concluded here: the words follow the verdicts and tests that are stored. Finding no
-difference is never worded as evidence that there is none.
+The sentences state the stored verdicts and tests and draw no further conclusions. A difference that
+was not found is never reported as evidence of equivalence.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from steer_assets.reporting.figures.charts.nullspaces import ESTIMATORS
 from steer_assets.reporting.figures.charts.stability import growth_rows
 from steer_assets.reporting.tables.formats import NO_BOUND
 
-#: Stored where no number of prompts would do.
+#: Stored if no number of prompts would be enough.
 NEVER = 2**31 - 1
 VERDICTS = ("equivalent", "different", "inconclusive", "untestable")
 SYMBOLS = {"equivalent": "≈", "different": "≠", "inconclusive": "?", "untestable": "∅"}
@@ -33,7 +33,7 @@ MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class LayerVerdict:
-    """What is said of one layer; `verdict` is empty where no row is stored."""
+    """The sentences on one layer; `verdict` is empty if no row is stored."""
 
     layer: int
     verdict: str
@@ -42,7 +42,7 @@ class LayerVerdict:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """Fixed digits and a true minus sign; what rounds to zero has no sign, a dash for none."""
+    """Fixed digits and a true minus sign; zero after rounding has no sign; a dash for None."""
     if value is None:
         return "–"
     text = f"{value:.{digits}f}"
@@ -52,7 +52,7 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def percent(share: float | None, none: str = "–") -> str:
-    """A share of 0 to 1 in per cent; `none` where there is none."""
+    """A share of 0 to 1 in per cent; `none` for None."""
     return none if share is None else f"{100 * share:.0f}%"
 
 
@@ -98,7 +98,7 @@ def _interval(row: dict[str, Any], value: str) -> str:
 
 
 def layer_verdicts(evidence: Evidence) -> list[LayerVerdict]:
-    """One entry for every steered layer, also for those that the study asked for in vain."""
+    """One entry for every steered layer, including those of the study without results."""
     rows = {row["layer"]: row for row in evidence.reports.iter_rows(named=True)}
     return [
         _layer(evidence, layer, rows[layer]) if layer in rows else _nothing(layer)
@@ -117,7 +117,7 @@ def _layer(evidence: Evidence, layer: int, row: dict[str, Any]) -> LayerVerdict:
 
 
 def _steers(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
-    """Does v steer at all?"""
+    """Whether v has an effect."""
     if row["efficacy"] is None:
         return f"Whether v steers could not be measured: {row['reason']}."
     positive, negative = evidence.poles
@@ -146,7 +146,7 @@ def _p(value: float) -> str:
 
 
 def _alike(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
-    """Does v + v_perp act like v?"""
+    """Whether v + v_perp acts like v."""
     if row["verdict"] == "untestable":
         return "v + v⊥ cannot be compared with v here: the verdict is untestable."
     lead = {
@@ -175,7 +175,7 @@ def _alike(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
 
 
 def _seeds(evidence: Evidence, family: dict[str, Any]) -> str:
-    """How many seeds are inside the margin, and how far they are from v whatever the sign."""
+    """Number of seeds within the margin, and their distance from v regardless of sign."""
     low, high = percent(family["share_low"]), percent(family["share_high"])
     n = family["n_seeds"]
     share = f"{family['n_inside']} of {n} random v⊥ {'are' if n > 1 else 'is'} shown inside"

@@ -16,7 +16,7 @@ def default_study() -> str:
 
 
 class ActiveStudy(ConfigurableResource):
-    """Names a study file of the catalog; an empty name means `STEER_STUDY`, or `quick`."""
+    """The name of a study file in the catalog; an empty name means `STEER_STUDY`, or `quick`."""
 
     name: str = ""
 

@@ -12,14 +12,14 @@ from dagster import ConfigurableResource
 if TYPE_CHECKING:
     from steer_assets.lm.model import LanguageModel
 
-#: Content hashes of weights and tokenizer, the date of prompts, device and number type.
+#: Content hashes of weights and tokenizer, date of prompts, device and number type.
 _Identity = tuple[str, str, datetime.date, str, str]
 _Loaded = tuple[_Identity, "LanguageModel"]
 _loaded: list[_Loaded] = []
 
 
 class LanguageModels(ConfigurableResource):
-    """Hands out a model; loading is done once per run because the executor runs in one process."""
+    """Cache of loaded models; a run loads a model once because its executor uses one process."""
 
     def load(
         self,
@@ -31,7 +31,7 @@ class LanguageModels(ConfigurableResource):
         device: str,
         dtype: str,
     ) -> LanguageModel:
-        """The model in `folder`, of those content hashes, whose chat template sees `date`."""
+        """The model in `folder` with these content hashes, whose chat template uses `date`."""
         from steer_assets.lm.decoding.memory import small
         from steer_assets.lm.loading import loader
 
@@ -39,11 +39,12 @@ class LanguageModels(ConfigurableResource):
         for known, model in _loaded:
             if known == identity:
                 return model
-        # One model in memory at a time, and a small one in each number type that is asked for.
+        # One model is in memory at a time; a small one may be in memory in several number types.
         _loaded[:] = [
             (known, kept) for known, kept in _loaded if known[:3] == identity[:3] and small(kept)
         ]
-        gc.collect()  # a model refers to itself, through its hooks
+        # hooks form reference cycles, which keep the model in memory until the next collection
+        gc.collect()
         model = loader.load(folder, device=device, dtype=dtype, date=date)
         _loaded.append((identity, model))
         return model

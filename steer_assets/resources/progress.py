@@ -1,6 +1,6 @@
-"""Live progress of long stages, to whoever is watching.
+"""Live progress of long stages.
 
-Stages report `done of total`, and somebody listens: the terminal of `steer run` draws a bar, a run
+Stages report `done of total` to listeners: the terminal of `steer run` draws a progress bar, a run
 started from the UI writes a line to its log every few seconds.
 """
 
@@ -15,7 +15,7 @@ _LOG_EVERY_S = 10.0
 
 
 class Measured(Protocol):
-    """What the language-model library reports."""
+    """Progress as reported by the language-model library."""
 
     @property
     def done(self) -> int: ...  # noqa: D102
@@ -29,7 +29,7 @@ class Measured(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StageProgress:
-    """How far one stage of one partition is; `done == total` ends it."""
+    """Progress of one stage of one partition; `done == total` is the last report."""
 
     stage: str
     partition: str
@@ -43,7 +43,7 @@ class StageProgress:
 
 @dataclass(frozen=True, slots=True)
 class StageEvent:
-    """A stage of one partition began, was made, or was found up to date."""
+    """A stage of one partition started, was made, or was found up to date."""
 
     stage: str
     partition: str
@@ -57,7 +57,7 @@ _listeners: list[Listener] = []
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Send every report to `listener` for the time of the block."""
+    """Send every report to `listener` within the block."""
     _listeners.append(listener)
     try:
         yield
@@ -66,7 +66,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def announce(report: StageProgress | StageEvent) -> None:
-    """Tell every listener."""
+    """Send a report to every listener."""
     for listener in _listeners:
         listener(report)
 
@@ -85,7 +85,7 @@ def throttled_log(log: logging.Logger) -> Listener:
 
 
 def describe(report: StageProgress) -> str:
-    """One line: stage, step, how many of how many, tokens per second, time left."""
+    """One line: stage, step, done of total, tokens per second, time left."""
     parts = [f"{report.partition} {report.stage}: {report.step}"]
     parts.append(f"{report.done}/{report.total} {report.unit}")
     if report.tokens_per_second:
@@ -104,12 +104,12 @@ class Reporter:
         self._found = 0
 
     def found(self, measured: Measured, n: int) -> None:
-        """Report, `n` units having been done by an earlier run: they tell nothing of the speed."""
+        """Report `n` units done by an earlier run, which do not count towards the speed."""
         self._found += n
         self(measured)
 
     def __call__(self, measured: Measured) -> None:
-        """Report to every listener."""
+        """Send a report to every listener."""
         elapsed = time.monotonic() - self._started
         left = None
         if measured.done > self._found and measured.total:

@@ -1,8 +1,8 @@
-"""Heads of the embedded encoder: fitted once, kept in the data folder.
+"""Heads of the embedded encoder: fitted once, stored in the data folder.
 
-Fitting encodes about a thousand labelled texts, which takes longer than scoring as many. A head is
-kept with a hash of all that it was made of; if that is another one by now, or the file is damaged,
-the head is fitted anew and the file overwritten.
+Fitting encodes about a thousand labelled texts and takes longer than scoring as many. A head is
+stored with a hash of everything it was fitted from; if the hash no longer matches or the file is
+damaged, the head is fitted again and the file overwritten.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from steer_assets.scoring.embedded.encoder import MiniLMEncoder
     from steer_assets.scoring.embedded.minilm import MiniLMScorer
 
-#: Libraries whose arithmetic a head depends on.
+#: Libraries whose numerics affect a head.
 _LIBRARIES = ("numpy", "scikit-learn", "scipy", "tokenizers", "torch")
 _log = logging.getLogger(__name__)
 
@@ -45,10 +45,10 @@ def _content(path: Path, size: int, _changed_ns: int) -> str:
 
 
 def encoder_version() -> str:
-    """Hash of what embeddings depend on: the packaged weights, configuration and tokenizer.
+    """Hash of what embeddings depend on: packaged weights, configuration and tokenizer.
 
-    A file is read once per process, and again when its size or time changes; a few bytes say that
-    the package is not there.
+    A file is read once per process, and again if its size or time changes; if the package is not
+    installed, the result is a constant.
     """
     from steer_assets.scoring.embedded.encoder import FILES, package_folder
 
@@ -63,7 +63,7 @@ def encoder_version() -> str:
 
 
 def anchors_version(trait: str) -> str:
-    """Hash of the anchors of a trait; of nothing where it has none."""
+    """Hash of the anchors of a trait; the hash of an empty value if it has none."""
     from steer_assets.scoring.embedded.anchors import ANCHORS
 
     found = ANCHORS.get(trait)
@@ -72,7 +72,7 @@ def anchors_version(trait: str) -> str:
 
 @cache
 def scoring_code() -> str:
-    """Hash of what the scoring library computes; anchors, which are data, are apart."""
+    """Hash of the scoring library's code; anchors, which are data, have a separate hash."""
     from steer_assets.storage.files.source_code import code_hash
 
     sources = sorted((PACKAGE / "scoring").rglob("*.py"))
@@ -85,7 +85,7 @@ def labelled_texts(trait: str) -> list[LabelledText]:
 
 
 def minilm(name: str, trait: str, layout: Layout) -> MiniLMScorer:
-    """The `minilm` scorer of a trait, from its stored head where there is a current one.
+    """The `minilm` scorer of a trait, from its stored head if that is current.
 
     Raises:
         ScorerUnavailable: the encoder is not installed.
@@ -99,7 +99,7 @@ def minilm(name: str, trait: str, layout: Layout) -> MiniLMScorer:
     fitted = fit_minilm(trait, labelled_texts(trait), encoder(), name=name)
     try:
         write_vectors(layout.head(trait), fitted.state, {"made_of": made_of})
-    except OSError as error:  # a full disk or a folder of somebody else's: scores can do without
+    except OSError as error:  # a full disk or a read-only folder does not prevent scoring
         _log.warning(f"the head of {trait} is not kept: {error}")
     return fitted
 

@@ -22,11 +22,11 @@ JUDGE = "lm_judge"
 
 
 def spec(entry: ScorerEntry, trait: str) -> ScorerSpec:
-    """What the registry is told to build.
+    """The registry's specification of a scorer.
 
     Raises:
         ScorerUnavailable: the scorer does not score this trait.
-        ValueError: the entry lacks what its kind needs.
+        ValueError: the entry lacks a field that its kind requires.
     """
     from steer_assets.scoring.registry import ScorerSpec
 
@@ -55,11 +55,11 @@ def _made(name: str, trait: str, folder: Path, version: str) -> Scorer:
 
 
 def scorer(name: str, trait: str, layout: Layout, judge: Judge | None = None) -> Scorer:
-    """A scorer by name, for a trait; what is fitted for it is kept in the data folder.
+    """A scorer by name, for a trait; heads fitted for it are stored in the data folder.
 
     Raises:
         UnknownNameError: there is no such scorer.
-        ScorerUnavailable: it does not score this trait, or its model cannot be had here.
+        ScorerUnavailable: it does not score this trait, or its model is not installed.
     """
     from steer_assets.scoring.registry import make_scorer
 
@@ -76,10 +76,10 @@ def available(
     log: logging.Logger,
     judge: Judge | None = None,
 ) -> list[Scorer]:
-    """The scorers that can be had here; the others are named in the log.
+    """The scorers that can be built on this machine; the log names the others.
 
     Raises:
-        ScorerUnavailable: none can be had.
+        ScorerUnavailable: none can be built.
     """
     found, reasons = [], []
     for name in names:
@@ -100,7 +100,7 @@ def available(
 
 
 def judges(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that ask the language model of the partition."""
+    """The scorers that prompt the language model of the partition."""
     return tuple(name for name in names if catalog.scorer_entry(name).kind == JUDGE)
 
 
@@ -118,10 +118,10 @@ def _versions(name: str, trait: str) -> dict[str, str]:
 
 
 def sources(key: PartitionKey, study: Study) -> dict[str, str]:
-    """Versions of what a score depends on besides the text."""
+    """Versions of everything a score depends on besides the text."""
     versions: dict[str, str] = {}
     for name in study.scoring.scorers:
         versions |= _versions(name, key["trait"])
-    path = catalog.labelled_path(key["trait"])  # scorers are validated on them
+    path = catalog.labelled_path(key["trait"])  # scorers are validated on these texts
     labelled = {f"labelled/{path.name}": hash_file(path)}
     return {**versions, **labelled, "code/scoring": scorer_heads.scoring_code()}

@@ -9,7 +9,7 @@ from steer_assets.storage.layout import Layout
 
 
 class Store(ConfigurableResource):
-    """Where Parquet, HDF5, safetensors, reports and databases are kept.
+    """The folder of Parquet, HDF5, safetensors, reports and databases.
 
     An empty `data_dir` means `STEER_DATA_DIR`, or `data/` in the repository.
     """

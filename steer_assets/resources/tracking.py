@@ -1,7 +1,7 @@
 """MLflow: a parent run per Dagster run, a child per asset and partition, always closed.
 
-Tracking is a convenience: when MLflow cannot be reached the science goes on and the log says so
-once. Runs whose process died are closed as KILLED by the next process that opens the store.
+Tracking is optional: if MLflow is unavailable, the run continues and the log says so once. MLflow
+runs whose process died are closed as KILLED by the next process that opens the store.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PARENT = "mlflow.parentRunId"
 
 
 def close_orphans(client: MlflowClient, experiment_id: str) -> int:
-    """End runs that are RUNNING though their process is gone; return how many."""
+    """End runs that are RUNNING although their process has ended; return their number."""
     closed = 0
     running = client.search_runs([experiment_id], "attributes.status = 'RUNNING'", max_results=5000)
     for run in running:
@@ -48,7 +48,7 @@ def _address(uri: str = "") -> str:
 
 
 def _has_open_runs(database: Path) -> bool:
-    """Asked of SQLite itself: importing MLflow takes seconds, and nearly always nothing is open."""
+    """Queries SQLite directly: importing MLflow takes seconds, and runs are rarely open."""
     try:
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=1)) as store:
             open_runs = store.execute("SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1")
@@ -58,7 +58,7 @@ def _has_open_runs(database: Path) -> bool:
 
 
 def known_runs(database: Path) -> set[str] | None:
-    """Ids of the runs of the local store that are not deleted; None where it cannot be read."""
+    """Ids of the local store's runs that are not deleted; None if the store cannot be read."""
     if _address() != f"sqlite:///{database}" or not database.is_file():
         return None
     try:
@@ -70,7 +70,7 @@ def known_runs(database: Path) -> set[str] | None:
 
 
 def sweep_orphans(log: logging.Logger) -> int:
-    """Close runs that a dead process left open in the local store; return how many."""
+    """Close runs left open by dead processes in the local store; return their number."""
     address = _address()
     database = Path(address.removeprefix("sqlite:///"))
     if not address.startswith("sqlite:///") or not _has_open_runs(database):
@@ -81,7 +81,7 @@ def sweep_orphans(log: logging.Logger) -> int:
         client = mlflow.MlflowClient(tracking_uri=address)
         experiment = client.get_experiment_by_name(EXPERIMENT)
         return close_orphans(client, experiment.experiment_id) if experiment else 0
-    except Exception as error:  # tracking is a convenience
+    except Exception as error:  # a tracking failure must not fail the run
         log.warning(f"MLflow runs of dead processes could not be closed: {error}")
         return 0
 
@@ -100,7 +100,7 @@ def forget_model(model: str, log: logging.Logger) -> None:
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
             return
-        chosen = f"tags.model = '{model}'"  # a slug: it holds no quote
+        chosen = f"tags.model = '{model}'"  # safe in a filter: a slug contains no quotes
         for run in client.search_runs([experiment.experiment_id], chosen, max_results=50_000):
             client.delete_run(run.info.run_id)
             shutil.rmtree(data_folder() / "mlruns" / run.info.run_id, ignore_errors=True)
@@ -134,7 +134,7 @@ class ChildRun:
                 self._client.log_metric(self.run_id, name, float(number))
             for path in artifacts:
                 self._client.log_artifact(self.run_id, str(path))
-        except Exception as error:  # whatever MLflow raises, the result stands without it
+        except Exception as error:  # a tracking failure must not affect the result
             self._log.warning(f"MLflow could not record this run: {error}")
 
     def end(self, status: str) -> None:
@@ -169,7 +169,7 @@ class Tracking(ConfigurableResource):
             import mlflow
 
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-            # A server that does not answer must not hold up the science for minutes.
+            # The default retries would block the run for minutes if a server does not respond.
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
             address = _address(self.uri)
@@ -190,7 +190,7 @@ class Tracking(ConfigurableResource):
                 self._experiment_id, tags=tags, run_name=f"dagster {dagster_run_id[:8]}"
             )
             self._client, self._parent = client, run.info.run_id
-        except Exception as error:  # an unreachable or locked store must not fail the science
+        except Exception as error:  # an unreachable or locked store must not fail the run
             self._gave_up = True
             log.warning(f"MLflow is not available, this run is not tracked: {error}")
 
@@ -218,7 +218,7 @@ class Tracking(ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Tracking]:
-        """Close the parent run when the Dagster run ends, however it ends."""
+        """Close the parent run when the Dagster run ends, also after an error."""
         try:
             yield self
         except BaseException:

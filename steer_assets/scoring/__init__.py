@@ -1,6 +1,6 @@
-"""Texts in, numbers out: heads over a sentence encoder, classifiers, a model as judge."""
+"""Scores of texts: heads over a sentence encoder, classifiers, a language model as judge."""
 
-# Modules are imported where they are named: some take seconds.
+# Submodules are imported on use, because some take seconds.
 __all__ = [
     "embedded",
     "fluency",

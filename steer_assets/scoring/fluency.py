@@ -1,12 +1,12 @@
-"""Fluency guard: is a text still language, whatever its trait?
+"""Fluency measures of a text, independent of its trait.
 
-Two broken texts score alike on any trait, so that "equivalent" needs fluency beside it.
+Two broken texts have equal scores on any trait, so a verdict of equivalence also requires fluency.
 
     distinct-n   = distinct n-grams / n-grams             (Li et al., NAACL 2016)
     repetition   = 1 - distinct-2 distinct-3 distinct-4   (1 - diversity of Su et al., NeurIPS 2022)
     perplexity   = exp(-mean log-probability per token), under the unsteered model
 
-A word is a run of letters or digits, or a single other sign, case folded.
+A word is a run of letters or digits, or a single other character, case folded.
 """
 
 import re
@@ -20,7 +20,7 @@ _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 @dataclass(frozen=True)
 class Fluency:
-    """Fluency of one text. Texts shorter than an n-gram have distinct-n 1: nothing is repeated."""
+    """Fluency of one text. Texts shorter than an n-gram have distinct-n 1 (no repetition)."""
 
     n_words: int
     distinct_1: float
@@ -30,7 +30,7 @@ class Fluency:
 
 
 def words(text: str) -> list[str]:
-    """Words and signs, case folded."""
+    """Words and single characters, case folded."""
     return _WORD.findall(text.casefold())
 
 

@@ -1,4 +1,4 @@
-"""Labelled texts: what scorer heads are fitted on and judged with."""
+"""Labelled texts, to which scorer heads are fitted and on which scorers are validated."""
 
 import json
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from steer_assets.encodings import decoded
 Label = Literal["positive", "negative"]
 _LABELS = ("positive", "negative")
 _MOST_BYTES = 16 << 20
-#: Texts of each pole by which a judge is validated: it reads as slowly as it writes.
+#: Texts of each pole for the validation of a judge, which is as slow at reading as at generating.
 _PER_POLE = 60
 
 
 @dataclass(frozen=True)
 class LabelledText:
-    """A text, the pole of the trait it stands for, and what else it varies in."""
+    """A text with its pole of the trait, and its topic and register."""
 
     text: str
     label: Label
@@ -35,8 +35,8 @@ def read_labelled(path: Path) -> list[LabelledText]:
     """Read JSON lines with the keys text, label (positive or negative), topic and register.
 
     Raises:
-        ValueError: naming file, line and field, for anything else than that; for a text that occurs
-            twice (it would stand on both sides of a split); for a file that lacks a pole.
+        ValueError: for any other content, with file, line and field; for a text that occurs twice
+            (it could be on both sides of a split); for a file without one of the poles.
     """
     texts: list[LabelledText] = []
     first_line: dict[str, int] = {}
@@ -85,12 +85,12 @@ def _parse(line: str, where: str) -> LabelledText:
 
 
 def is_positive(labelled: Sequence[LabelledText]) -> Bool[np.ndarray, " n"]:
-    """True where a text stands for the positive pole."""
+    """True for texts of the positive pole."""
     return np.array([text.label == "positive" for text in labelled], dtype=bool)
 
 
 def validation_texts(labelled: Sequence[LabelledText]) -> list[LabelledText]:
-    """As many texts of each pole as a judge is asked about, spread over the file."""
+    """Equal numbers of texts of both poles for validating a judge, spread over the file."""
     chosen: list[LabelledText] = []
     for pole in ("positive", "negative"):
         own = [text for text in labelled if text.label == pole]

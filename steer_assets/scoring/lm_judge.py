@@ -1,14 +1,15 @@
-"""The ``lm_judge`` scorer: log-odds of a yes under a language model.
+"""The ``lm_judge`` scorer: log-odds of "yes" under a language model.
 
-The text is put into a question about each pole, and the score is read off the next-token logits z,
+The text is inserted into a question about each pole, and the score is computed from the next-token
+logits z,
 
     odds(question) = log sum_{t in yes} exp z_t - log sum_{t in no} exp z_t,
     score = odds(positive question) - odds(negative question),
 
 as verbalisers are in Schick & Schuetze, "Exploiting Cloze Questions for Few-Shot Text
-Classification" (EACL 2021). The second question takes off the model's own lean to yes or no.
+Classification" (EACL 2021). The second question removes the model's bias towards yes or no.
 
-The language model is handed in as a function: the scorer depends on no way of running one.
+The language model is passed as a function, so that the scorer does not depend on an implementation.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ class LMJudge:
         no: token ids that count as a no.
         positive_question: prompt with ``{text}`` once; yes for texts of the positive pole.
         negative_question: the same for the negative pole.
-        batch_size: prompts handed over at once.
+        batch_size: number of prompts per call.
     """
 
     name: str
@@ -59,8 +60,8 @@ class LMJudge:
         """Scores in input order, float64.
 
         Raises:
-            ValueError: if the logits have another number of rows than prompts, lack a token's
-                column, or are not finite there.
+            ValueError: if the number of rows of logits differs from that of prompts, a token's
+                column is missing, or values there are not finite.
         """
         positive = self._odds(self.positive_question, texts)
         return np.asarray(positive - self._odds(self.negative_question, texts))
@@ -69,7 +70,7 @@ class LMJudge:
         odds = np.empty(len(texts))
         for start in range(0, len(texts), self.batch_size):
             batch = texts[start : start + self.batch_size]
-            # Not str.format: texts hold braces.
+            # Not str.format, because texts may contain braces.
             prompts = [question.replace(PLACEHOLDER, readable(text)) for text in batch]
             odds[start : start + len(batch)] = self._yes_no(prompts)
         return odds

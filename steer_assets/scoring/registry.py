@@ -1,4 +1,4 @@
-"""From a scorer's description to the scorer."""
+"""Builds scorers from their specifications."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class ScorerSpec(BaseModel):
         model_id: hub id or folder (``hf_classifier``, ``hf_zero_shot``).
         revision: commit, tag or branch on the hub.
         label_map: weight of every label of the model by exact name (``hf_*``).
-        positive: what is asked about the positive pole: a hypothesis (``hf_zero_shot``) or a prompt
-            with ``{text}`` (``lm_judge``).
+        positive: for the positive pole, a hypothesis (``hf_zero_shot``) or a prompt with ``{text}``
+            (``lm_judge``).
         negative: the same for the negative pole.
     """
 
@@ -61,7 +61,7 @@ class ScorerSpec(BaseModel):
 
 @dataclass(frozen=True)
 class Judge:
-    """The language model a ``lm_judge`` asks: its next-token logits, and its yes and no tokens."""
+    """The language model of ``lm_judge``: its next-token logits, and its yes and no tokens."""
 
     next_token_logits: Callable[[list[str]], np.ndarray]
     yes: tuple[int, ...]
@@ -86,7 +86,7 @@ def make_scorer(
         judge: the language model (``lm_judge``).
 
     Raises:
-        ScorerUnavailable: if its model cannot be had here.
+        ScorerUnavailable: if its model is not available.
         ValueError: if the spec does not fit the model or the texts.
     """
     if spec.kind == "minilm":

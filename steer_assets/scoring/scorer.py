@@ -1,8 +1,8 @@
-"""What every scorer is: text in, one real number per text out.
+"""The interface of scorers: from texts to one real number per text.
 
-A score is on a logit scale (logits, log-odds), larger meaning closer to the trait's positive pole.
-It is never a probability: probabilities saturate at the poles, where steering pushes texts, and a
-saturated score hides differences from the paired tests that are run on it.
+A score is on a logit scale (logits, log-odds); larger means closer to the trait's positive pole. It
+is never a probability: probabilities saturate at the poles, where steering pushes texts, and a
+saturated score hides differences from the paired tests.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from jaxtyping import Float
 
 
 class ScorerUnavailable(RuntimeError):
-    """A scorer's model cannot be had here (no network, not cached); the message says why.
+    """A scorer's model is not available (no network, not cached); the message gives the reason.
 
-    Distinct from ``ValueError``, which means the request itself is wrong: a study may go on without
-    an unavailable scorer, never with a wrong one.
+    Distinct from ``ValueError``, which means that the request is invalid: a study can continue
+    without an unavailable scorer, but not with an invalid one.
     """
 
 
@@ -30,13 +30,13 @@ class Scorer(Protocol):
         ...
 
     def score(self, texts: Sequence[str]) -> Float[np.ndarray, " n"]:
-        """Scores in input order, float64, finite for any text, the empty one included."""
+        """Scores in input order, float64, finite for any text, including the empty one."""
         ...
 
 
 def readable(text: str) -> str:
     """The text with lone surrogates replaced, which no tokenizer accepts.
 
-    They come out of byte-level decoding cut in the middle of a character and out of JSON escapes.
+    They occur when byte-level decoding stops within a character, and in JSON escapes.
     """
     return text.encode("utf-8", "replace").decode("utf-8")

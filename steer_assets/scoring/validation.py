@@ -1,23 +1,23 @@
-"""How well a scorer tells the poles apart: AUROC with its interval, and splits by topic.
+"""Separation of the poles by a scorer: AUROC with its interval, and splits by topic.
 
 AUROC is the probability that a text of the positive pole scores above one of the negative pole,
-ties counting half (Mann & Whitney 1947). Its variance is DeLong's (DeLong, DeLong & Clarke-Pearson
-1988), by the ranks of Sun & Xu (IEEE Signal Processing Letters 2014):
+with ties counted as half (Mann & Whitney 1947). Its variance is DeLong's (DeLong, DeLong &
+Clarke-Pearson 1988), by the ranks of Sun & Xu (IEEE Signal Processing Letters 2014):
 
     V10_i = share of negatives below positive i,    V01_j = share of positives above negative j,
     var(AUROC) = var(V10) / m + var(V01) / n.
 
-Texts of a topic resemble one another, so that topics, and not texts, are what is sampled. With
-topics the variance is Obuchowski's (1997, Biometrics 53) for clustered data: every text contributes
-(V10_i - AUROC) / m or (V01_j - AUROC) / n, contributions are added within each of T topics, and
+Texts of a topic are dependent, so that topics are the sampling units instead of texts. With topics
+the variance is Obuchowski's (1997, Biometrics 53) for clustered data: every text contributes (V10_i
+- AUROC) / m or (V01_j - AUROC) / n, contributions are added within each of T topics, and
 
     var(AUROC) = T / (T - 1) sum over topics of (summed contributions)^2.
 
 The interval is symmetric on the logit scale, so that it stays inside [0, 1] (Pepe 2003, section
-5.2), with normal quantiles for texts and Student's t of T - 1 degrees for topics. Where every
-positive scores above every negative the variance is 0 and says nothing; there the bounds are the
-exact ones of a proportion with no failure among the units, T topics or min(m, n) texts (Clopper &
-Pearson 1934).
+5.2), with normal quantiles for texts and Student's t of T - 1 degrees for topics. If every positive
+scores above every negative, the estimated variance is 0 and useless; the bounds are then the exact
+ones of a proportion with no failure among the units, T topics or min(m, n) texts (Clopper & Pearson
+1934).
 """
 
 import math
@@ -58,8 +58,8 @@ def auroc(
     Args:
         scores: of texts, larger for the positive pole.
         positive: which texts stand for the positive pole.
-        topics: the topic of every text, the unit that is sampled; without them, or where all texts
-            have one topic, texts count as independent.
+        topics: the topic of every text, the sampling unit; without topics, or if all texts have the
+            same one, texts count as independent.
         level: coverage.
 
     Raises:
@@ -125,12 +125,12 @@ def held_out_scores(
     *,
     n_splits: int = N_SPLITS,
 ) -> Float[np.ndarray, " n"]:
-    """Scores of every text by a head that never saw its topic.
+    """Scores of every text by a head fitted without its topic.
 
     Args:
         labelled: the texts.
         fit_and_score: given the rows to fit on and the rows to score, the scores of the latter.
-        n_splits: folds; topics are never split over two of them.
+        n_splits: number of folds; topics are never split over two of them.
 
     Raises:
         ValueError: with fewer than two topics.

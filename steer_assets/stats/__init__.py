@@ -1,6 +1,6 @@
 """Effects, equivalence, bootstrap, power and multiplicity: arrays in, plain numbers out."""
 
-# Modules are imported where they are named: some take seconds.
+# Submodules are imported on use, because some take seconds.
 __all__ = [
     "agreement",
     "effects",

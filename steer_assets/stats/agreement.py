@@ -1,8 +1,8 @@
-"""Do scorers agree? Correlation, and kappa on signs.
+"""Agreement of scorers: correlation, and kappa on signs.
 
 Correlations are resampled over prompts (rows): texts of one prompt are not independent evidence.
-Cohen's kappa (1960) on the signs of prompt-level effects asks whether two scorers see the same
-prompts helped and hurt.
+Cohen's kappa (1960) on the signs of prompt-level effects measures whether two scorers agree on
+which prompts have positive and negative effects.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def kappa_on_signs(x: ArrayLike, y: ArrayLike, *, dead_zone: float = 0.0) -> flo
         dead_zone: effects up to this size count as 0 (score units).
 
     Returns:
-        Kappa; 1.0 where both scorers give one and the same sign throughout.
+        Kappa; 1.0 if both scorers give one and the same sign throughout.
 
     Raises:
         ValueError: lengths differ, fewer than two prompts, not finite, negative dead zone.
@@ -75,7 +75,7 @@ def kappa_on_signs(x: ArrayLike, y: ArrayLike, *, dead_zone: float = 0.0) -> flo
     signs = [np.where(np.abs(v) > dead_zone, np.sign(v), 0).astype(int) for v in (first, second)]
     if len(np.unique(signs)) == 1:
         return 1.0
-    from sklearn.metrics import cohen_kappa_score  # seconds of import, for this number alone
+    from sklearn.metrics import cohen_kappa_score  # takes seconds to import and is needed only here
 
     return float(cohen_kappa_score(*signs))
 

@@ -1,7 +1,7 @@
-"""What every statistic asks of its input: finite float64 arrays of matching shape, enough of them.
+"""Validation of inputs: finite float64 arrays of matching shape and sufficient size.
 
-Scores come as ``[n_prompts]`` or ``[n_prompts, n_samples]``. A NaN or an infinity is refused here,
-by position, so that no statistic can turn one into a number that looks like a result.
+Scores have shape ``[n_prompts]`` or ``[n_prompts, n_samples]``. NaN and infinity raise an error
+with their position, so that no statistic turns them into a plausible number.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Estimate:
 
 
 def vector(values: ArrayLike, name: str, *, at_least: int = 2) -> Float[np.ndarray, " n"]:
-    """Finite float64 vector of at least ``at_least`` numbers, or a ValueError that says why not."""
+    """Finite float64 vector of ``at_least`` numbers or more; raises ValueError otherwise."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(f"{name} must have one axis, not shape {array.shape}")
@@ -61,10 +61,10 @@ def two_tables(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def differences(a: ArrayLike, b: ArrayLike) -> Float[np.ndarray, "n m"]:
-    """``a - b`` position by position; what is only rounding error becomes exactly zero.
+    """``a - b`` position by position; rounding errors become exactly zero.
 
-    Without that, two arms that agree but for the last bit of a float would show a spread of 1e-17
-    and a t statistic of any size.
+    Otherwise two arms that differ only in the last bit of a float would have a standard deviation
+    of 1e-17 and an arbitrary t statistic.
     """
     first, second = two_tables(a, b)
     return without_rounding(first - second, max(np.abs(first).max(), np.abs(second).max()))
@@ -76,7 +76,7 @@ def without_rounding(values: np.ndarray, scale: float) -> np.ndarray:
 
 
 def standard_deviation(values: Float[np.ndarray, " n"]) -> float:
-    """Sample standard deviation (ddof 1), exactly zero where the values differ by rounding only."""
+    """Sample standard deviation (ddof 1), exactly zero if values differ by rounding only."""
     spread = float(values.std(ddof=1))
     return spread if spread > 8 * np.finfo(np.float64).eps * np.abs(values).max() else 0.0
 

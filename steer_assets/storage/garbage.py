@@ -1,10 +1,10 @@
-"""Files of the data folder that nothing refers to.
+"""Unreferenced files of the data folder.
 
-What counts is the newest lineage record of every artifact: the files it names are kept, and the
-pages' figures beside them. Only files with names that this program gives are looked at, links are
-neither followed nor removed, and what changed a short while ago may belong to a run whose record
-is not written yet. Heads of scorers have no record: one is kept for every trait of the catalog. The
-user's own folders (catalog, external vectors, watched folder) are not entered.
+The newest lineage record of every artifact decides: the files it names are kept, as are the figures
+of report pages. Only files whose names follow this program's patterns are considered, links are
+neither followed nor removed, and recently changed files are kept because a run may not have
+written its record yet. Heads of scorers have no record: one is kept for every trait of the catalog.
+The user's own folders (catalog, external vectors, watched folder) are not searched.
 """
 
 import os
@@ -22,7 +22,7 @@ from steer_assets.storage.lineage import TABLE, Record, read_record
 from steer_assets.storage.shards import partial_folder
 from steer_assets.storage.slugs import is_slug
 
-#: A run writes its record seconds after the files; nothing younger is judged.
+#: A run writes its record seconds after the files; younger files are not considered.
 SETTLED_S = 900.0
 _DIED = "left by a process that died"
 _PAIR_ROOMS = {
@@ -36,13 +36,13 @@ _PAIR_ROOMS = {
 _FIGURE = re.compile(r"reports/(?P<page>[^/]+/[^/]+)/figures/[^/]+\.(?:svg|pdf|csv)")
 _PARTIAL = re.compile(r"(?P<key>partial/.+)/[0-9a-f]{24}/[^/]+\.(?:h5|json)")
 _HEAD = re.compile(r"scorers/(?P<trait>[^/]+)\.safetensors")
-#: Whether a run works on the artifact that a path (relative to the data folder) belongs to.
+#: Whether a run is working on the artifact to which a path (relative to the data folder) belongs.
 Busy = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Waste:
-    """A file, or a folder of one thing's files, that nothing refers to; why, and as seen when."""
+    """An unreferenced file or folder, with the reason and the time of its last change."""
 
     path: Path
     bytes: int
@@ -56,11 +56,11 @@ class _File:
     name: str  # relative to the data folder
     bytes: int
     written: float
-    changed: float  # when written, renamed or copied here
+    changed: float  # time of the last write, rename or copy
 
 
 def _files(root: Path, folder: Path) -> Iterator[_File]:
-    """Regular files below a folder; no link is followed, and none is given."""
+    """Regular files below a folder, without links."""
     if folder.is_symlink():
         return
     for place, _, names in os.walk(folder):
@@ -69,7 +69,7 @@ def _files(root: Path, folder: Path) -> Iterator[_File]:
             try:
                 status = path.lstat()
             except OSError:
-                continue  # a run has just renamed it
+                continue  # renamed by a run in the meantime
             if path.is_file() and not path.is_symlink():
                 changed = max(status.st_mtime, status.st_ctime)
                 name = path.relative_to(root).as_posix()
@@ -77,7 +77,7 @@ def _files(root: Path, folder: Path) -> Iterator[_File]:
 
 
 def _records(layout: Layout, assets: Mapping[str, tuple[str, ...]]) -> dict[str, Record]:
-    """Newest record of every artifact, by the folder of the pieces that its stage leaves."""
+    """Newest record of every artifact, by the folder of its stage's pieces."""
     found = {}
     for part in layout.parts(TABLE):
         asset = part.key.get("asset_key", "")
@@ -129,7 +129,7 @@ def _why_partial(file: _File, assets: Collection[str], made: Mapping[str, Record
 
 
 def _models(layout: Layout, kept: Collection[str], sources: Collection[Path]) -> Iterator[Waste]:
-    """Snapshots without a record; never a folder that the catalog takes a model from."""
+    """Snapshots without a record, except folders that are model sources of the catalog."""
     folder = layout.root / "models"
     in_use = {name.split("/")[1] for name in kept if name.startswith("models/")}
     for path in sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else ():
@@ -155,13 +155,14 @@ def find(
     busy: Busy = lambda _: False,
     traits: Collection[str] = (),
 ) -> list[Waste]:
-    """What can be removed, in the order of its rooms.
+    """Files that can be removed, by room.
 
-    assets: dimensions of every stage, by name. sources: where the catalog takes models from.
-    traits: those of the catalog, whose heads are kept; a head that is out of date is overwritten.
+    assets: dimensions of every stage, by name.
+    sources: model sources of the catalog.
+    traits: those of the catalog, whose heads are kept; an outdated head is overwritten.
 
     Raises:
-        DamagedFileError: a lineage record cannot be read, so that nobody knows what it refers to.
+        DamagedFileError: a lineage record cannot be read, so its references are unknown.
     """
     made = _records(layout, assets)
     kept = {file.path for record in made.values() for file in record.files}
@@ -190,9 +191,9 @@ def find(
 
 
 def remove(root: Path, waste: Waste) -> bool:
-    """Remove what was found, unless it has changed since or is not in `root` any more.
+    """Remove a file that was found, unless it has changed since or is no longer in `root`.
 
-    Folders that are empty then go too, up to the room.
+    Folders left empty are removed too, up to the room.
     """
     path = waste.path
     if path.is_symlink() or path.parent.resolve() != path.parent or root not in path.parents:

@@ -1,4 +1,4 @@
-"""Where each stored thing lies under the data folder (SPEC: one obvious place for everything)."""
+"""Paths of all stored files under the data folder (SPEC: one obvious place for everything)."""
 
 import os
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from pathlib import Path
 from steer_assets.storage.slugs import validate_slug
 
 _PART = "part.parquet"
-#: A partition of an asset: the values it has of the dimensions `model` and `trait`.
+#: A partition of an asset: values of those of the dimensions `model` and `trait` that it has.
 PartitionKey = dict[str, str]
 
 
 def partition_name(key: PartitionKey) -> str:
-    """`model|trait`, one of them, or `all`: how lineage names a partition."""
+    """Name of a partition in lineage: `model|trait`, one of them, or `all`."""
     return "|".join(key[dimension] for dimension in ("model", "trait") if dimension in key) or "all"
 
 
@@ -69,7 +69,7 @@ class Layout:
     def part_at(self, path: str) -> Part:
         """The part at a path relative to the data folder.
 
-        Folders are taken as they are: whoever loads the part checks that they make sense.
+        Folder names are not validated here; the code that loads the part validates them.
         """
         table, *folders = [*path.split("/")[1:-1], ""]
         named = [folder.partition("=") for folder in folders if folder]
@@ -78,21 +78,22 @@ class Layout:
     def parts(self, table: str = "", key: PartitionKey | None = None) -> Iterator[Part]:
         """Every Parquet part that exists, in a fixed order.
 
-        Of one table only, and of those whose first dimensions are `key`, if these are given:
-        listing a folder of many models takes longer than reading a part.
+        Restricted to one table, or to parts whose first dimensions equal `key`, if given: listing a
+        folder of many models takes longer than reading a part.
         """
         folder = self.part(table, key or {}).parent if table else self.root / "tables"
         for path in sorted(name for name, _ in self._walk(folder)):
             yield self.part_at(path)
 
     def stamps(self) -> dict[str, os.stat_result]:
-        """What the file system says of every part, by its name: all that most syncs look at."""
+        """File status of every part, by name; most syncs read nothing else."""
         return dict(
             sorted((name, entry.stat()) for name, entry in self._walk(self.root / "tables"))
         )
 
     def _walk(self, folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        # As text: every sync walks over all parts, and paths cost more than the walk.
+        # Strings, because every sync walks over all parts and Path objects would cost more than the
+        # walk.
         cut, waiting = len(str(self.root)) + 1, [str(folder)] if folder.is_dir() else []
         while waiting:
             with os.scandir(waiting.pop()) as entries:
@@ -103,5 +104,5 @@ class Layout:
                         waiting.append(entry.path)
 
     def relative(self, path: Path) -> str:
-        """`path` relative to the data folder, so that tables read the same on every machine."""
+        """`path` relative to the data folder, which makes tables independent of the machine."""
         return path.relative_to(self.root).as_posix()

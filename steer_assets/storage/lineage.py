@@ -1,9 +1,9 @@
-"""What each stored artifact was made from, and whether it would be made the same way today.
+"""Inputs of each stored artifact, and whether it is up to date.
 
-One row per materialisation, stored file and input. Inputs are other assets and what comes from
-outside the graph: catalog files, the settings of the study that the asset reads, the code version.
-An artifact is fresh when the newest row set names exactly the inputs it would be made from now and
-every file of it is present and whole.
+One row per materialisation, stored file and input. Inputs are other assets and sources outside the
+graph: catalog files, the study settings that the asset reads, the code version. An artifact is
+fresh if its newest record names exactly the inputs that it would be made from now and all of its
+files are present and intact.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ TABLE = "artifact_lineage"
 
 @dataclass(frozen=True, slots=True, order=True)
 class InputVersion:
-    """One input of an artifact: an asset partition or an outside source, and its data version."""
+    """One input of an artifact, an asset partition or an outside source, with its data version."""
 
     asset_key: str
     partition: str
@@ -60,7 +60,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Whether an artifact is up to date; `reasons` says in words why it is not."""
+    """Whether an artifact is up to date; `reasons` explains why it is not."""
 
     fresh: bool
     reasons: tuple[str, ...]
@@ -123,7 +123,7 @@ def write_record(
     run_id: str,
     mlflow_run_id: str,
 ) -> None:
-    """Append one materialisation to the lineage of its partition. Written last, it commits it."""
+    """Append one materialisation to the lineage of its partition. Written last, as the commit."""
     rows = [
         {
             "asset_key": asset_key,
@@ -149,7 +149,7 @@ def write_record(
     frame = conform(pl.DataFrame(rows).with_columns(pl.lit(created_at).alias("created_at")), TABLE)
     path = layout.part(TABLE, _part_key(asset_key, key))
     if path.exists():
-        # The history in a damaged part is lost; the artifact itself was just remade.
+        # A damaged part loses its history; the artifact itself has just been made again.
         with contextlib.suppress(DamagedFileError, ValueError):
             frame = pl.concat([conform(read_part(path), TABLE), frame])
     write_part(path, frame)
@@ -160,16 +160,16 @@ _CLOCKS_APART = timedelta(milliseconds=20)
 
 
 def _touched(path: Path, record: Record) -> bool:
-    """Whether a file may have been written to after its record was."""
+    """Whether a file may have been written to after its record."""
     changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None)
     return changed > record.created_at - _CLOCKS_APART
 
 
 def damaged_files(layout: Layout, record: Record, *, all_read: bool = True) -> list[str]:
-    """What is wrong with the files of a record, in words; empty if all are present and whole.
+    """Problems with the files of a record, as sentences; empty if all are present and intact.
 
-    Without `all_read` only files that were written to after their record are read: a look at years
-    of results must not take an hour, and whoever reads a file compares its checksum anyway.
+    Without `all_read` only files that were written to after their record are read, since reading
+    years of results would take an hour; readers of a file verify its checksum anyway.
     """
     problems = []
     for file in record.files:
@@ -186,7 +186,7 @@ def damaged_files(layout: Layout, record: Record, *, all_read: bool = True) -> l
 
 
 def changes(recorded: frozenset[InputVersion], expected: frozenset[InputVersion]) -> list[str]:
-    """What differs between two sets of inputs, in words."""
+    """Differences between two sets of inputs, as sentences."""
     before = {(i.asset_key, i.partition): i.data_version for i in recorded}
     now = {(i.asset_key, i.partition): i.data_version for i in expected}
     words = []
@@ -204,7 +204,7 @@ def changes(recorded: frozenset[InputVersion], expected: frozenset[InputVersion]
 def freshness(
     layout: Layout, asset_key: str, key: PartitionKey, expected: Sequence[InputVersion]
 ) -> Freshness:
-    """Compare the newest record with the inputs the artifact would be made from now."""
+    """Compare the newest record with the inputs that the artifact would have now."""
     try:
         record = read_record(layout, asset_key, key)
     except DamagedFileError as error:

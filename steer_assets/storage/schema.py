@@ -1,4 +1,4 @@
-"""Table schemas: `sql/tables/*.sql` is the one place that names columns and types."""
+"""Table schemas: `sql/tables/*.sql` is the single definition of columns and types."""
 
 from functools import cache
 from graphlib import TopologicalSorter
@@ -43,7 +43,7 @@ def view_statements() -> dict[str, str]:
 
 @cache
 def nullable(table: str) -> frozenset[str]:
-    """Columns of `table` that may hold NULL: what could not be measured."""
+    """Columns of `table` that may be NULL, for values that could not be measured."""
     with duckdb.connect() as connection:
         connection.execute(table_statements()[table])
         rows = connection.execute(
@@ -80,8 +80,8 @@ def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     """Order and cast `frame` to the schema of `table`.
 
     Raises:
-        SchemaError: a column is missing, unknown, or holds values of another type, such as
-            fractions where whole numbers belong.
+        SchemaError: a column is missing or unknown, or has values of another type, such as
+            fractions in an integer column.
     """
     expected = columns(table)
     if missing := [name for name in expected if name not in frame.columns]:

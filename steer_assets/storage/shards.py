@@ -1,8 +1,8 @@
-"""Finished pieces of a long stage, so that a killed run goes on where it was.
+"""Finished pieces of a long stage, from which a killed run resumes.
 
-Pieces lie under `partial/<stage>/<partition>/<fingerprint of inputs>/` and are dropped when the
-stage is done. Another fingerprint is another computation: its pieces are never mixed in. A damaged
-piece is made again.
+Pieces are stored under `partial/<stage>/<partition>/<fingerprint of inputs>/` and removed when the
+stage is done. A different fingerprint means a different computation, so its pieces are not reused.
+Damaged pieces are computed again.
 """
 
 import json
@@ -22,7 +22,7 @@ from steer_assets.storage.slugs import validate_slug
 
 
 def partial_folder(layout: Layout, stage: str, key: PartitionKey) -> Path:
-    """Folder of the pieces of one stage and partition, of all fingerprints."""
+    """Folder of the pieces of one stage and partition, for all fingerprints."""
     folder = layout.root / "partial" / stage
     for dimension, value in key.items():
         folder /= f"{dimension}={validate_slug(value, dimension)}"
@@ -30,21 +30,21 @@ def partial_folder(layout: Layout, stage: str, key: PartitionKey) -> Path:
 
 
 class Shards:
-    """Pieces of one computation; reading one that is not there or not whole gives None."""
+    """Pieces of one computation; reading a missing or damaged piece returns None."""
 
     def __init__(self, layout: Layout, stage: str, key: PartitionKey, fingerprint: str) -> None:
         self._all = partial_folder(layout, stage, key)
         self._folder = self._all / fingerprint[:24]
 
     def begin(self) -> None:
-        """Drop pieces of other fingerprints, and what a dead writer left."""
+        """Remove pieces of other fingerprints, and temporary files of dead writers."""
         for other in self._all.iterdir() if self._all.is_dir() else ():
             if other != self._folder:
                 shutil.rmtree(other, ignore_errors=True)
         sweep_temporaries(self._folder)
 
     def clear(self) -> None:
-        """Drop everything: the stage is done."""
+        """Remove all pieces, when the stage is done."""
         shutil.rmtree(self._all, ignore_errors=True)
         for parent in self._all.parents[:2]:
             if parent.name != "partial" and parent.is_dir() and not any(parent.iterdir()):
@@ -58,7 +58,7 @@ class Shards:
             return None
 
     def put_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep named arrays as one piece."""
+        """Store named arrays as one piece."""
         write_arrays(self._folder / f"{name}.h5", arrays)
 
     def records(self, name: str) -> Any | None:
@@ -71,6 +71,6 @@ class Shards:
         return value if hash_json(value) == digest else None
 
     def put_records(self, name: str, value: Any) -> None:
-        """Keep a JSON-like value as one piece."""
+        """Store a JSON-like value as one piece."""
         text = json.dumps(value, ensure_ascii=False)
         write_text(self._folder / f"{name}.json", f"{hash_json(json.loads(text))}\n{text}")

@@ -1,7 +1,7 @@
 """Keys that become partition names, folder names and SQL values.
 
 One rule for all of them, checked before any file or SQL is touched: Dagster splits partition keys
-on ``|`` and ``,``, paths on ``/``, and a ``..`` would leave the data folder.
+on ``|`` and ``,``, paths are split on ``/``, and ``..`` would leave the data folder.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""What every stage computes with, locked together with its `code_version`.
+"""The code of every stage, locked together with its `code_version`.
 
-A stored result is taken for current while the `code_version` of its stage is the same, so code that
+A stored result counts as current while the `code_version` of its stage is the same, so code that
 a stage uses must not change without it. `code_lock.json` holds, of every stage, its version and a
 hash of all definitions (functions, classes, constants) that it reaches by name, from its own
 function through `assets`, `pipeline` and `resources` into the libraries. A test compares.
@@ -10,12 +10,12 @@ After a change of code:
     raise `code_version` in the stages that the test names, then
     python -m tests.assets.code_lock --refresh
 
-Refreshing refuses a stage whose code changed under the same version, unless results stay the same:
+A stage whose code changed under the same version is an error, unless results stay the same:
 
     python -m tests.assets.code_lock --refresh --unchanged "why results are the same"
 
-which notes the reason. Docstrings, comments and the modules in which definitions lie are no part of
-the hash: a moved or split module changes nothing, and an alias by which a module is called is code.
+which records the reason. The hash excludes docstrings, comments and the modules of definitions:
+moving or splitting a module changes nothing, but an alias under which a module is used is code.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def refreshed(
     """The lock of today's code.
 
     Raises:
-        ValueError: code changed under the same version, and nobody says why results are the same.
+        ValueError: code changed under the same version, without a reason why results are the same.
     """
     wrong = differences(lock, now, same_version=True)
     if wrong and not unchanged:

@@ -1,4 +1,4 @@
-"""What a definition reaches by name, through the rooms that stages compute with, with hashes."""
+"""Definitions that a definition reaches by name, through the rooms of stages, with hashes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from steer_assets.storage.files.source_code import code_of
 ROOMS = (
     "assets", "pipeline", "resources", "lm", "geometry", "scoring", "stats", "parallel_batches"
 )  # fmt: skip
-#: Modules of other rooms that decide what a stage stores.
+#: Modules of other rooms that affect stored results.
 RULES = {"reporting.broken_texts"}
-#: Modules by their last name that carry a stage out, and say nothing of what it computes.
+#: Last names of modules that run stages and do not affect their results.
 CARRIERS = {"stage", "dagster_asset", "ui_metadata", "freshness", "column_lineage",
             "failure_messages", "resuming", "progress", "tracking", "processes", "active_study",
             "store", "partitions", "conditions", "orphaned_runs"}  # fmt: skip
-#: What stages reach through their run, not by a name of their own.
+#: Definitions that stages reach through attributes of their run.
 BY_ATTRIBUTE = {"language_model": ("resources.language_models", "LanguageModels")}
 
 #: Calls that a module makes when it is imported, such as the registration of an attention.

@@ -1,4 +1,4 @@
-"""Scores whose answer is known, for every set of texts that protocols need."""
+"""Scores with known conclusions, for every set of texts that protocols need."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ class World:
 
 
 def planted_study(n_prompts: int = 40, samples: int = 3, seeds: int = 2) -> Study:
-    """`quick` with as many prompts as a test wants, all of them in the protocols too."""
+    """`quick` with the given number of prompts, all of them in the protocols too."""
     plan = catalog.study("quick").model_dump(mode="json")
     tests = {"in_distribution": n_prompts // 2, "topic_shift": n_prompts // 4}
     tests |= {"genre_shift": n_prompts - sum(tests.values()), "safety_style": 0}

@@ -1,4 +1,4 @@
-"""Trait files of the field through the stages: what is stored, what the model is shown."""
+"""Trait files of published layouts through the stages: stored rows and rendered prompts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def brought(
     models: _Models,
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[str, Tiny]:
-    """Prompts and activations of one file, whose trait stands for a catalogued one."""
+    """Prompts and activations of one file, whose trait replaces a catalogued one."""
     from steer_assets.catalog import catalog, trait_files
     from steer_assets.catalog.layouts import writing
     from steer_assets.storage.layout import Layout

@@ -1,4 +1,4 @@
-"""The date of chat templates is a setting, and an input of those results alone that it changes."""
+"""The date of chat templates is a setting, and an input of only those results that it changes."""
 
 from __future__ import annotations
 

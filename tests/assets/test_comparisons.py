@@ -1,4 +1,4 @@
-"""Which arms are compared with which, on scores whose answer is known."""
+"""Comparisons between arms, on scores with known results."""
 
 import numpy as np
 import polars as pl
@@ -120,7 +120,7 @@ def test_pairs_share_prompt_and_sample(scored: pl.DataFrame) -> None:
     scores = Scores(scored)
     a, b = scores.paired((Arm("L15.base", 1.0),), UNSTEERED, "pooled")
     assert a.shape == b.shape == (N_PROMPTS, N_SAMPLES)
-    # prompt effects cancel in pairs: what is left is the noise of both sides
+    # prompt effects cancel in pairs and leave the noise of both sides
     assert (a - b).std() == pytest.approx(0.1 * np.sqrt(2), rel=0.2)
     cell = scored.filter(
         (pl.col("vector_id") == "L15.base")

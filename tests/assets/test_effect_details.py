@@ -1,4 +1,4 @@
-"""What stands behind comparisons, and the guard of fluency, on scores whose answer is known."""
+"""Details of comparisons, and the fluency guard, on scores with known results."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""A copy of v that a user brings in: the results of v to the digit, from texts to tests."""
+"""An imported copy of v has exactly the results of v, from texts to tests."""
 
 from __future__ import annotations
 

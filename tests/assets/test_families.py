@@ -1,4 +1,4 @@
-"""Claims of the tables on families of seeds, on scores whose answer is known."""
+"""Claims of the tables on families of seeds, on scores with known results."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""What the geometry stages store, against plain NumPy over the same tiny model."""
+"""Results of the geometry stages against plain NumPy over the same tiny model."""
 
 import shutil
 from dataclasses import replace
@@ -102,7 +102,7 @@ def test_all_tokens_are_counted_by_prompts_and_stand_on_what_those_force(tiny: T
     assert spaces["heldout_null_energy"].is_between(0, 3).all()
     prompts = _neutral(tiny)
     assert set(spaces["n_samples"]) == {len(prompts)}
-    # A prompt's scatter about the mean of all; what its tokens share is in every one of them.
+    # A prompt's scatter about the overall mean, with the component that all of its tokens share.
     mean = np.concatenate(prompts).mean(axis=0)
     spread = [np.sqrt(len(t)) * (t.mean(axis=0) - mean) for t in prompts]
     parts = [np.linalg.eigvalsh(np.cov(t, rowvar=False) * (len(t) - 1)) for t in prompts]
@@ -148,7 +148,7 @@ def test_few_prompts_force_a_null_fraction_on_the_averaged_forms(tiny: Tiny, kin
     curve = tiny.rows("effective_dimension", kind=kind).filter(
         pl.col("layer") == LAYER, pl.col("estimator") == "variance_95"
     )
-    # One prompt forces all of its own null fraction, more prompts ever less.
+    # One prompt forces its own null fraction; the forced fraction decreases with more prompts.
     assert curve["sampling_floor"][0] == curve["null_fraction"][0] > 0
     assert curve["sampling_floor"].is_sorted(descending=True)
     assert curve["sampling_floor"][-1] == row["sampling_floor"]

@@ -1,4 +1,4 @@
-"""The asset graph as a snapshot: a change of it must be meant."""
+"""The asset graph as a snapshot, so that every change of it is deliberate."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The published logit test: what of its number is the model's, and what is geometry alone?"""
+"""The published logit test: the contributions of the model and of geometry to its number."""
 
 from types import SimpleNamespace
 

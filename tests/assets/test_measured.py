@@ -1,4 +1,4 @@
-"""Null fractions of protocols where there is none: a reason instead, and never a NaN."""
+"""Undefined null fractions of protocols have a reason instead of NaN."""
 
 import logging
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""A study in a number type that the model overflows is refused by a sentence."""
+"""A study in a number type that the model overflows is rejected with a sentence."""
 
 from steer_assets.pipeline.preflight import dtype_refusal
 

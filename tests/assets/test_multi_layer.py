@@ -1,4 +1,4 @@
-"""Arms that steer several blocks at once: what they add, and what they are compared with."""
+"""Arms that steer several blocks at once: their additions and their references."""
 
 import numpy as np
 import polars as pl

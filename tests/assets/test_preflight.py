@@ -1,4 +1,4 @@
-"""What a model cannot do is answered before the first stage, with the numbers."""
+"""A study that a model does not support is rejected before the first stage, with the numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NEW = 200
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """The snapshot of a model, and the prompts of a trait: what is there before the first stage."""
+    """The snapshot of a model and the prompts of a trait: the inputs of the checks."""
     root = tmp_path_factory.mktemp("preflight")
     source = write_model(root / "source")
     _declare(source, SHORT)

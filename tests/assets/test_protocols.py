@@ -110,7 +110,7 @@ def test_a_label_substring_flips_a_known_case() -> None:
 
 
 def test_a_prompt_that_is_scored_too_hides_a_difference() -> None:
-    # Effects of the texts drown in what the prompts add.
+    # The contribution of the prompts masks the effects of the texts.
     differs = {**STEERS, "plus": 1.5}
     _, findings = compared(World(differs, between=0.1, noise=0.1, prompt_part=10.0))
     row = finding(findings, "orthogonal_irrelevance")
@@ -130,7 +130,7 @@ def test_a_null_space_that_is_all_floor_is_no_finding() -> None:
     row = finding(findings, "null_space_size", "jacobian_null_fraction")
     assert (row["as_published"], row["controlled"]) == ("holds", "fails")
     assert row["deciding"] == "finite_difference"
-    # the samples alone give any model three quarters: read by a test it says nothing
+    # the number of samples forces three quarters on any model, so a test is undecided
     row = finding(findings, "null_space_size", "covariance_null_fraction")
     assert (row["as_published"], row["controlled"]) == ("holds", "undecided")
     assert row["deciding"] == "unsigned_mean_d"
@@ -144,7 +144,7 @@ def test_a_control_that_is_further_away_is_no_finding() -> None:
     assert (row["as_published"], row["controlled"]) == ("holds", "fails")
     assert row["deciding"] == "replaced_control"
     assert "0.29 in any isotropic model, whose control is that much further away" in row["sentence"]
-    # Read by its interval it says nothing as long as geometry alone gives as much.
+    # Judged by its interval it is undecided, because geometry gives as much for any model.
     by_switch = dict(
         zip(row["touched"].split(", "), row["findings_without"].split(", "), strict=True)
     )

@@ -1,4 +1,4 @@
-"""Models and traits that some stage cannot measure are run whole: no verdict is kept back."""
+"""Models and traits that some stage cannot measure are run completely and get their verdicts."""
 
 import json
 import os
@@ -127,7 +127,7 @@ def test_the_smallest_traits_are_measured_as_far_as_they_go(
 ) -> None:
     world, trait = _world(tmp_path), "few"
     _add_trait(world, trait, n_pairs, n_tests)
-    # Traits are read when the definitions are loaded: in a process of its own.
+    # A separate process, because traits are read when the definitions are loaded.
     environment = {**os.environ, **world.environment}
     subprocess.run([sys.executable, "-c", _RUN, trait], env=environment, check=False)
     found = _tables(world, trait)

@@ -1,4 +1,4 @@
-"""A real daemon and webserver on loopback, asked as the UI asks."""
+"""A real daemon and webserver on loopback, with the queries of the UI."""
 
 from __future__ import annotations
 

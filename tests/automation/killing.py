@@ -1,7 +1,7 @@
 """Run one partition of a tiny model again and again, killing it with -9; print what is left.
 
 Usage: python -m tests.automation.killing ROOT KILLS SEED. Children are forked from a process that
-has everything imported, so that a run takes seconds and a kill may fall anywhere in it.
+has everything imported, so that a run takes seconds and a kill may occur anywhere in it.
 """
 
 from __future__ import annotations

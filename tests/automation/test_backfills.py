@@ -1,4 +1,4 @@
-"""Backfills of a whole model and of a whole trait, asked for as the UI asks, by a real daemon."""
+"""Backfills of a whole model and of a whole trait, requested as in the UI, by a real daemon."""
 
 from pathlib import Path
 

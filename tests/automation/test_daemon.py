@@ -1,4 +1,4 @@
-"""A model dropped in the watched folder runs through to the summary with no hand; retire undoes it.
+"""A model in the watched folder runs through to the summary automatically; retire removes it.
 
 Real webserver, daemon, code server and run processes.
 """

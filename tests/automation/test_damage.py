@@ -1,4 +1,4 @@
-"""Damaged files are named before anything is computed from them, and remade by the next run."""
+"""Damaged files are reported before any use, and made again by the next run."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_damaged_database_fails_no_run_and_is_rebuilt(finished: World, damage:
 
 
 def test_out_of_date_inputs_are_refused(finished: World) -> None:
-    """Prompts of a new study with activations of the old one would be nobody's result."""
+    """A result from new prompts and activations of an older study would belong to neither."""
     path = catalog.user_catalog() / "studies" / "tiny.yaml"
     path.write_text(path.read_text().replace("contrast_pairs: 6", "contrast_pairs: 7"))
     why = materialise_one("vector_families")

@@ -1,4 +1,4 @@
-"""Want of space and lost services: said, and the next run carries on."""
+"""Full disks and lost services are reported, and the next run continues."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_mlflow_out_of_reach_costs_nothing_but_the_record(
     assert versions(finished) == before
 
 
-#: Nobody else may even read while the process lives.
+#: No other process can read the database while this one runs.
 LOCK = (
     "import sqlite3, sys\n"
     "held = sqlite3.connect(sys.argv[1], isolation_level=None)\n"

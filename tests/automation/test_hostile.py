@@ -1,4 +1,4 @@
-"""One hostile text as prompt and answer, through the whole graph and all that shows it."""
+"""One hostile text as prompt and answer, through the graph and everything that displays it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`steer gc` takes what nothing refers to, and nothing else."""
+"""`steer gc` removes exactly the unreferenced files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ OURS = [
 
 
 def _aged(path: Path, days: float = 1.0, *, content: str = "x") -> Path:
-    """A file that was written days ago, as far as its times say."""
+    """A file whose times are days ago."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
     then = time.time() - days * 86400

@@ -1,4 +1,4 @@
-"""A run killed with -9 at any moment, over and over: the next one carries on to the same result."""
+"""A run killed with -9 at any time, repeatedly: the next one continues to the same result."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a run does again, and what it leaves alone, after the data folder or the study changed."""
+"""Stages that a run repeats, and those it reuses, after the data folder or the study changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long stages go on from what is finished."""
+"""Long stages resume from finished pieces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.faults
 
 
 class _Stop(Exception):
-    """Stands for whatever ends a run in the middle."""
+    """Represents any error that ends a run halfway."""
 
 
 @dataclass

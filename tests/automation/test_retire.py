@@ -1,4 +1,4 @@
-"""A retired model leaves nothing behind, and takes nothing of others along."""
+"""Retiring a model removes everything of it, and nothing of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the schedules ask for, on results that were recorded but never computed."""
+"""Runs requested by the schedules, on results that were recorded but never computed."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _index() -> str:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """What the browser says of every page, width and colour scheme."""
+    """Findings of the browser on every page, width and colour scheme."""
     folder = Path(os.environ.get("STEER_SHOTS") or tmp_path_factory.mktemp("pages"))
     folder.mkdir(parents=True, exist_ok=True)
     evidence = build_evidence()

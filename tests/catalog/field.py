@@ -1,4 +1,4 @@
-"""Small trait files in the layouts that people bring."""
+"""Small trait files in all supported layouts."""
 
 import json
 from typing import Any

@@ -15,7 +15,7 @@ from tests.catalog import field
 from tests.catalog.samples import MODEL, STUDY, TRAIT
 from tests.tiny import write_model
 
-#: What Excel, Windows editors and PowerShell write, beside what everybody else does.
+#: Encodings of Excel, Windows editors and PowerShell, and plain UTF-8.
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 
 

@@ -1,4 +1,4 @@
-"""Trait files of the field: what becomes of their parts, and what is said of them."""
+"""Trait files of published layouts: the use of their parts, and the messages on them."""
 
 import json
 from pathlib import Path

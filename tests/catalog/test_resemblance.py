@@ -1,4 +1,4 @@
-"""Prompts that say nearly the same: found, named, and warned of; different ones left alone."""
+"""Near-duplicate prompts cause warnings, and different ones do not."""
 
 import itertools
 import random

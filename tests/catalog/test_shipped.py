@@ -1,4 +1,4 @@
-"""The catalog that is delivered: enough of everything, and sound as an experiment."""
+"""The built-in catalog: enough entries of every kind, and a valid experimental design."""
 
 from collections import defaultdict
 

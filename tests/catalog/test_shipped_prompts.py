@@ -1,4 +1,4 @@
-"""The prompts that are delivered: enough, balanced, distinct, varied, and asking for no pole."""
+"""The built-in prompts: enough, balanced, distinct, varied, and requesting no pole."""
 
 import re
 from collections import Counter

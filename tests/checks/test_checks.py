@@ -1,4 +1,4 @@
-"""Every check passes on a whole run, and fails, in words, on what it is there for."""
+"""Every check passes on a complete run, and fails with a sentence on the defect that it covers."""
 
 from __future__ import annotations
 

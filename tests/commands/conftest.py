@@ -27,7 +27,7 @@ Steer = Callable[..., "Answer"]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command left: exit code, standard output, standard error."""
+    """Result of a command: exit code, standard output, standard error."""
 
     code: int
     out: str

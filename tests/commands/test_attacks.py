@@ -1,4 +1,4 @@
-"""`steer sql` against questions that want more than an answer."""
+"""`steer sql` against malicious queries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from steer_assets.storage.layout import Layout
 from tests.storage import synthetic
 
 SECRET = "nobody may read this"
-#: `OUT` is a folder beside the data folder, `DATA` the data folder, `PART` a Parquet part in it.
+#: `OUT` is a folder next to the data folder, `DATA` the data folder, `PART` a Parquet part in it.
 READS = {
     "a file": "FROM read_csv('OUT/secret.csv')",
     "a file of the system": "FROM read_text('/etc/passwd')",

@@ -1,4 +1,4 @@
-"""Errors are one sentence and an exit code: 2 for wrong input, 1 for a world gone wrong."""
+"""Errors are one sentence and an exit code: 2 for wrong input, 1 for an invalid state."""
 
 import re
 import shutil

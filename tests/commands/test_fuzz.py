@@ -1,6 +1,6 @@
 """Damaged files, strange keys and command lines through the real entry point.
 
-Whatever is typed or put into the catalog: an exit code of 0, 1 or 2, a sentence and no traceback,
+For any arguments and catalog content: an exit code of 0, 1 or 2, a sentence and no traceback,
 nothing unforeseen, and nothing written outside of the data folder.
 """
 
@@ -79,7 +79,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, str, bytes]:
     return room, name, content
 
 
-#: What a shell can hand over: no null byte, and no half of a character.
+#: Possible arguments of a process: no null bytes, and valid UTF-8.
 words = st.one_of(
     st.sampled_from([f for f in FRAGMENTS if f.isprintable() or "\x1b" in f]),
     st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=30),
@@ -100,7 +100,7 @@ def _listing(folder: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.fixture
 def safely(steer: Steer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Run a command and say whether it behaved."""
+    """Run a command and check its exit code and output."""
     surroundings = tmp_path / "here"
     surroundings.mkdir()
     (surroundings / "precious.txt").write_text("x")

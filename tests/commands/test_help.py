@@ -1,4 +1,4 @@
-"""What a newcomer types first: help, and what a shell completes."""
+"""Help texts and shell completion."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON lines for programs, and pipes that may close."""
+"""Output of commands: tables for people, JSON lines for programs, and pipes that may close."""
 
 import io
 import json

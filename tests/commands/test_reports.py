@@ -1,4 +1,4 @@
-"""`steer figures` and `steer table`: from stored rows alone, as files and as text."""
+"""`steer figures` and `steer table`: from stored rows only, as files and as text."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What people bring: a vector for every block, a scale, another architecture, a pickle."""
+"""Imported vectors: one for every block, a scale, another architecture, a pickle."""
 
 import json
 from pathlib import Path

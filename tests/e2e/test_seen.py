@@ -1,4 +1,4 @@
-"""What people see of a real run: the UI, figures made again, a notebook, the cookbook."""
+"""User-visible results of a real run: the UI, exported figures, a notebook, the cookbook."""
 
 import resource
 import subprocess
@@ -57,7 +57,7 @@ def test_figures_are_drawn_again_in_seconds(world: World) -> None:
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert {path.name for path in folder.iterdir()} == before
     assert "forest.pdf" in done.stdout
-    # Processor time; 20 s are promised on an idle machine, and with tests beside it takes longer.
+    # Processor time: the limit is 20 s on an idle machine, and other tests slow it down.
     assert now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime < 30
 
 

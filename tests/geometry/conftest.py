@@ -1,4 +1,4 @@
-"""One BLAS thread: the matrices here are small, and threads that wait for each other cost more."""
+"""One BLAS thread: for small matrices thread barriers cost more than they save."""
 
 from collections.abc import Iterator
 

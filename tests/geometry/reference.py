@@ -1,4 +1,4 @@
-"""Plain forms of what the package computes in another way, to compare it with."""
+"""Direct implementations, for comparison with those of the package."""
 
 from collections.abc import Callable
 

@@ -62,7 +62,7 @@ def test_quadratic_limit_is_the_last_dose_before_the_law_breaks() -> None:
     assert quadratic_limit(DOSES, predicted, predicted * [1, 1.05, 0.95, 0.5, 1]) == 1.0
     assert quadratic_limit(DOSES, predicted, predicted) == 4.0
     assert quadratic_limit(DOSES, predicted, 2 * predicted) == 0.0
-    # Both below what can be measured: they agree.
+    # Both are below the measurable minimum, so they agree.
     assert quadratic_limit(DOSES, np.zeros(5), np.full(5, 1e-14)) == 4.0
 
 

@@ -13,7 +13,7 @@ from steer_assets.geometry.null_spaces.moments import BLOCK_ROWS, Moments
 
 
 def two_pass(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # Extended precision, so that the reference is better than what it judges.
+    # Extended precision, so that the reference is more precise than the tested result.
     wide = x.astype(np.longdouble)
     mean = wide.mean(axis=0)
     centred = wide - mean

@@ -57,7 +57,7 @@ def test_the_sampling_floor_is_that_of_the_number_of_samples() -> None:
     assert ranks.covariance_floor(5000, 2048) == 0.0
     spectrum = activation_spectrum(np.random.default_rng(1).standard_normal((100, 300)))
     assert all(a.sampling_floor == 1 - 99 / 300 for a in null_spaces(spectrum))
-    # What an average of forms is forced to cannot be told from the average: it is not 0.
+    # The floor of an average of forms cannot be computed from the average, so it is unknown, not 0.
     assert all(a.sampling_floor is None for a in null_spaces(form_spectrum(np.eye(3), 100)))
 
 

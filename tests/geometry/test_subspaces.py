@@ -96,7 +96,7 @@ def test_heldout_energy_is_small_where_the_null_space_is_the_models() -> None:
         n_splits=4,
         rng=rng,
     )
-    # The planted null space, which holds the noise alone, sets the least that any fit can reach.
+    # The planted null space contains only noise and gives the minimum for any fit.
     least = subspaces.null_energy(x - 5.0, np.linalg.svd(planted)[0][:, 4:])
     assert 0 < least < 0.25
     assert least < energy < 1.1 * least

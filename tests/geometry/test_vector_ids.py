@@ -11,7 +11,7 @@ WRITTEN = {
     "L15.base_plus_null.fisher.all_seeds": VectorId(15, "base_plus_null", "fisher", ALL_SEEDS),
     "L15.orthogonal.all_seeds": VectorId(15, "orthogonal", seed=ALL_SEEDS),
     "L3.base_range.covariance": VectorId(3, "base_range", "covariance"),
-    # Names that others gave, whatever they look like.
+    # User-defined names of any form.
     "L3.external.s3": VectorId(3, "external", "s3"),
     "L3.external.v1.base": VectorId(3, "external", "v1.base"),
     "L3.other_trait.all_seeds": VectorId(3, "other_trait", "all_seeds"),

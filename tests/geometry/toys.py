@@ -1,4 +1,4 @@
-"""Planted data whose null spaces are known, in NumPy alone."""
+"""Planted data with known null spaces, using only NumPy."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The plain way, one row at a time with whole forwards: what the engine has to equal."""
+"""The reference for the engine: one row at a time, with forwards over whole sequences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proofs that size allows, on the model that comes with the package."""
+"""Tests that are feasible on the embedded model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A snapshot is loaded without trying again what its self-test tried, under the same conditions."""
+"""A snapshot is loaded without repeating the trials of its self-test, under the same conditions."""
 
 from __future__ import annotations
 

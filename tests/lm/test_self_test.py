@@ -1,4 +1,4 @@
-"""Each sentence of the self-test, on a model built to break it, taken as a user takes a model."""
+"""Each error of the self-test, on a model built to cause it, added in the way users add models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model whose files are not what its config says is refused, and its tensors named."""
+"""A model whose files do not match its config is rejected, with the names of the tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs by itself, and when: the conditions of the real definitions, evaluated tick by tick."""
+"""The automation conditions of the real definitions, evaluated tick by tick."""
 
 from __future__ import annotations
 

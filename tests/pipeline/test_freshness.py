@@ -1,4 +1,4 @@
-"""What is out of date, and why, when one thing changes: by the real stages, nothing computed."""
+"""Outdated artifacts and their reasons after a single change, by the real stages."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def _flip(path: Path) -> None:
 
 def _truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
-    os.utime(path, (0, 0))  # its size tells, whatever its time says
+    os.utime(path, (0, 0))  # its size differs, although its time does not
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which prompts a study takes: the first of each environment; a larger study holds a smaller."""
+"""The prompts of a study: the first of each environment, so a larger study includes a smaller."""
 
 from collections import Counter
 

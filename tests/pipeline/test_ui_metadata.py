@@ -1,4 +1,4 @@
-"""What the UI shows of a materialisation."""
+"""UI metadata of a materialisation."""
 
 import base64
 import logging
@@ -25,7 +25,7 @@ from steer_assets.storage.schema import columns, table_statements
 from tests.storage import synthetic
 
 KEY = {"model": "smollm2-135m-instruct", "trait": "formality"}
-#: Columns that say where a row lies, or that only its own stage knows.
+#: Columns that locate a row, or that its own stage sets.
 OWN = {"run_id", "code_version", "model", "trait"}
 
 

@@ -173,7 +173,7 @@ def _comparison(
 
 
 def _families(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the seeds show together."""
+    """Summary over the seeds."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for t in tests:
         if t["comparison"] == "against_base":

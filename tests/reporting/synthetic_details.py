@@ -1,6 +1,6 @@
-"""What stands behind the comparisons in the synthetic partition: doses, protocols, spread, scorers.
+"""Details of the comparisons in the synthetic partition: doses, protocols, spread, scorers.
 
-Two scorers voted; the study asks for a third one that could not be had.
+Two scorers scored; a third one of the study was not available.
 """
 
 from typing import Any

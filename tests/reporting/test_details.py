@@ -1,4 +1,4 @@
-"""Figures of what stands behind a verdict: doses, spread, fluency, scorers, protocols."""
+"""Figures of the details behind a verdict: doses, spread, fluency, scorers, protocols."""
 
 import xml.etree.ElementTree as ET
 from dataclasses import replace

@@ -299,7 +299,7 @@ def test_no_floor_of_zero_and_no_null_fraction_without_a_word_on_its_floor(
     assert "no bound is known (above 1% of largest, above 5% of largest and entropy rank)" in words
     for figure in figures.values():
         assert "floor of zero" not in figure.caption
-    # Where no bound is known for the study's estimator, the sentence says so and no number stands.
+    # If no bound is known for the study's estimator, the sentence says so instead of a number.
     reports = evidence.table("equivalence_reports")
     bare = reports.with_columns(sampling_floor_fisher=pl.lit(None, dtype=pl.Float64))
     said = " ".join(

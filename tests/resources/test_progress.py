@@ -1,4 +1,4 @@
-"""What a long stage says of the time left."""
+"""The time left that a long stage reports."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Heads kept in the data folder: the same scores with and without; none out of date is used."""
+"""Stored scorer heads: equal scores with and without them; outdated ones are not used."""
 
 from __future__ import annotations
 

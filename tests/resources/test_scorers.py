@@ -72,7 +72,7 @@ def test_other_weights_in_the_folder_of_a_scorer_are_another_input(
 def test_other_weights_anchors_or_code_make_scores_stale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, changed: str
 ) -> None:
-    """On files that are changed, and by what the stages name as their inputs."""
+    """On changed files, through the inputs that the stages declare."""
     shutil.copytree(encoder.package_folder(), tmp_path / "model")
     shutil.copytree(PACKAGE / "scoring", tmp_path / "scoring")
     monkeypatch.setattr(encoder, "package_folder", lambda: tmp_path / "model")

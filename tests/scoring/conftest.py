@@ -14,7 +14,7 @@ LABELLED = Path(__file__).parents[2] / "steer_assets" / "catalog" / "labelled"
 
 @pytest.fixture(scope="session")
 def encoder() -> MiniLMEncoder:
-    # One thread: on a busy machine two threads that wait for each other are the slower.
+    # One thread: on a busy machine two threads are slower because of barriers.
     return MiniLMEncoder.load(threads=1)
 
 

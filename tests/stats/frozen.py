@@ -1,4 +1,4 @@
-"""What statsmodels 0.15.0 gives, which neither the package nor its tests need for it.
+"""Results of statsmodels 0.15.0, frozen so that tests do not depend on it.
 
 In an environment with `pip install statsmodels==0.15.0`, with a and b as in `arms`:
 

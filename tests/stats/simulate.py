@@ -1,4 +1,4 @@
-"""Simulated scores with what real ones have: prompts as clusters, skew, bounds, common noise."""
+"""Simulated scores with properties of real ones: clusters by prompt, skew, bounds, common noise."""
 
 import numpy as np
 from scipy.special import expit

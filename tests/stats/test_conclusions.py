@@ -1,4 +1,4 @@
-"""What a number says of a conclusion, and which switch decides."""
+"""The finding from a number on a conclusion, and the deciding switch."""
 
 from math import inf
 

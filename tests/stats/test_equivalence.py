@@ -28,7 +28,7 @@ def test_tost_is_that_of_statsmodels(n, margin, lower, upper):
     ],
 )
 def test_tost_is_that_of_pingouin(n, margin, p):
-    """What ``pingouin.tost(a, b, bound=margin, paired=True)`` of pingouin 0.7.0 gives."""
+    """Results of ``pingouin.tost(a, b, bound=margin, paired=True)`` of pingouin 0.7.0."""
     a, b = arms(n)
     assert equivalence.tost(a - b, margin).p == pytest.approx(p, rel=1e-10)
 

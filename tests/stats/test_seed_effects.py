@@ -36,7 +36,7 @@ def test_opposite_seeds_are_seldom_called_equivalent(k: int, size: float):
         called += _equivalent(differences, margin)
         of_mean += equivalence.tost(differences.mean(axis=1), margin).p < 0.05
     assert called / STUDIES <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / STUDIES)
-    if k % 2 == 0:  # what the test of the signed mean says of the same studies
+    if k % 2 == 0:  # the test of the signed mean on the same studies
         assert of_mean / STUDIES > 0.5
 
 

@@ -1,4 +1,4 @@
-"""Looks spend the level that they say, and p-values of looks are p-values."""
+"""Looks spend their stated level, and p-values of looks are valid."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""One bootstrap for paired and unpaired readings, against what is known elsewhere."""
+"""One bootstrap for paired and unpaired analyses, against independent results."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_the_size_of_d_cannot_reach_zero_and_means_what_nothing_gives() -> None:
 
 
 def test_equal_scores_of_a_resample_have_no_spread_to_divide_by() -> None:
-    """A resample may hold one prompt alone, whose scores then differ by rounding only."""
+    """A resample may consist of one prompt, whose scores then differ by rounding only."""
     a = np.full((1, 12, 1), 0.1)
     assert 0 < a.var() < 1e-30
     assert not np.isfinite(mean_d([(0, 1)], absolute=False)([a, a + 1e-9])).any()
@@ -103,7 +103,7 @@ def test_share_with_and_without_a_baseline() -> None:
     with_baseline = estimate(arms, mean_share([2], 0, 1), clustered=True, rng=rng)
     without = estimate(arms, mean_share([2], 0, None), clustered=True, rng=rng)
     assert with_baseline.value == pytest.approx(0.0, abs=0.05)
-    # a vector that does nothing looks like five sixths of v where nobody looks at unsteered texts
+    # without unsteered texts a vector without effect appears to have five sixths of v's effect
     assert without.value == pytest.approx(published.raw_ratio(perp.ravel(), v.ravel()))
     assert without.low > 0.8
 

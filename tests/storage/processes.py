@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a process of its own."""
+    """Run `code` in a separate process."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 

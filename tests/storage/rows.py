@@ -1,4 +1,4 @@
-"""What a database holds, for comparison."""
+"""The content of a database, for comparison."""
 
 from steer_assets.storage.database.warehouse import connect, query
 from steer_assets.storage.layout import Layout

@@ -29,7 +29,7 @@ def _filler(dtype: pl.DataType) -> Any:
 
 
 def frame(table: str, *rows: dict[str, Any]) -> pl.DataFrame:
-    """Rows of `table`; what they do not say is filled in."""
+    """Rows of `table`, with defaults for missing columns."""
     filler = {name: _filler(dtype) for name, dtype in columns(table).items()}
     return conform(pl.DataFrame([{**filler, **row} for row in rows]), table)
 
@@ -129,7 +129,7 @@ def _texts(layout: Layout, key: PartitionKey) -> None:
 
 
 def _behind_the_effects(layout: Layout, key: PartitionKey) -> None:
-    """One row of every table that stands behind the comparisons."""
+    """One row of every table with details of the comparisons."""
     vector = next(name for name, family in VECTORS.items() if family != "base")
     shared = {"protocol": "controlled", "scorer": "minilm", "layer": LAYER, "alpha": 1.0}
     arm = {**shared, "comparison": "against_base", "vector_id": vector}

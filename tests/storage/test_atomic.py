@@ -133,7 +133,7 @@ def test_a_file_that_reads_back_differently_is_not_renamed(tmp_path, monkeypatch
     assert _files(tmp_path) == {"file"}
 
 
-#: Every writer, where no file may grow beyond 4 kB: what a full disk does to it.
+#: Every writer under a file size limit of 4 kB, which has the effect of a full disk.
 _LIMITED = """
 import resource, sys
 from pathlib import Path

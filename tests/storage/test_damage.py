@@ -1,4 +1,4 @@
-"""Whatever befalls a stored file, it is read as it was written or named as damaged."""
+"""After any modification a stored file is read as it was written, or reported as damaged."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Files that nothing refers to, without any run: what is judged, and what is never touched."""
+"""Unreferenced files, without any run: which are considered, and which are never removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What could not be measured is NULL, in the columns that say so, and nowhere else."""
+"""Values that could not be measured are NULL, only in the columns declared nullable."""
 
 from pathlib import Path
 

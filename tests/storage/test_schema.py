@@ -5,7 +5,7 @@ from steer_assets.storage import schema
 from steer_assets.storage.schema import SchemaError, conform
 from tests.storage import synthetic
 
-#: SPEC 6: what other people's SQL relies on. Tables may have more, never less.
+#: SPEC 6: columns on which users' SQL depends. Tables may have further columns.
 PROMISED = {
     "models": "source revision sha256 architecture n_layers hidden_size vocab_size n_parameters "
     "dtype",

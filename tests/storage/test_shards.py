@@ -1,4 +1,4 @@
-"""Finished pieces of a long stage: kept, dropped, never mixed, never trusted when damaged."""
+"""Finished pieces of a long stage: stored, removed, never mixed, not used when damaged."""
 
 from pathlib import Path
 

@@ -12,7 +12,7 @@ from steer_assets.storage.schema import view_statements
 from tests.storage import synthetic
 
 EXAMPLES = {path.stem: path.read_text() for path in sorted((SQL / "examples").glob("*.sql"))}
-#: With everything up to date these rightly have nothing to say.
+#: These are empty if everything is up to date.
 SILENT = {"v_stale_artifacts", "what_is_out_of_date"}
 
 ASSET = "prompt_sets"

@@ -1,4 +1,4 @@
-"""Four writers, a reader that hammers, an analyst who holds the database: nothing is lost."""
+"""Four writers, a constant reader, an analyst who locks the database: no data are lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The language model as a judge: what `lm_judge` asks, and its validation."""
+"""The language model as a judge: the generation for `lm_judge`, and its validation."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _NO = ("No", " No", "no", " no", "NO")
 
 
 def make_judge(run: StageRun) -> Judge:
-    """The unsteered model of the partition, asked through its chat template."""
+    """The unsteered model of the partition, prompted through its chat template."""
     from steer_assets.lm.measurements.logits import next_token_logits
     from steer_assets.scoring.registry import Judge
 
     def logits(prompts: list[str]) -> np.ndarray:
-        # Not held: another model may have been loaded since.
+        # Looked up on each call: another model may have been loaded in the meantime.
         model = run.language_model()
         ids = model.encode(prompts)
         none = np.empty((0, model.hidden_size))
@@ -33,6 +33,6 @@ def make_judge(run: StageRun) -> Judge:
 
 
 def _single_tokens(model: LanguageModel, words: tuple[str, ...]) -> tuple[int, ...]:
-    """Ids of those words that are one token."""
+    """Token ids of those words that are a single token."""
     ids = [model.tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
     return tuple(sorted({int(own[0]) for own in ids if len(own) == 1}))

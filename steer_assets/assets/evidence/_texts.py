@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from steer_assets.lm.decoding import decode
     from steer_assets.lm.forward.intervene import Arm as Additions
 
-    #: Texts of (prompt, arm) pairs, in batches of so many rows.
+    #: Generates texts of (prompt, arm) pairs in batches of a given number of rows.
     Generate = Callable[
         [list[tuple[int, int]], int, Callable[[Measured], None]], list[decode.Generation]
     ]
@@ -46,9 +46,9 @@ def sampled(
 ) -> pl.DataFrame:
     """Texts of every prompt under the arms of its environment.
 
-    vectors: ids, blocks at which they are added, and values [n, d]. Arms share their random
-    numbers, position by position; `independent` gives every arm its own. several: by vector id,
-    the vectors that an arm adds together, each at an equal share of the dose.
+    vectors: ids, blocks at which they are added, and values [n, d]. Arms use common random numbers
+    at each position, unless `independent` is set. several: by vector id, the vectors that an arm
+    adds together, each at an equal share of the dose.
     """
     from steer_assets.lm.decoding import decode
     from steer_assets.lm.forward.intervene import Addition
@@ -65,7 +65,7 @@ def sampled(
     ]
     encoded = prompt_selection.encoded(model, prompts, chat_template=chat_template)
     keys = prompts["prompt_id"].to_list()
-    # Random numbers go by prompt key, so that an arm with keys of its own has its own numbers.
+    # Random numbers are keyed by prompt, so an arm with its own keys has independent numbers.
     asked = pairs if independent else [(prompt, UNSTEERED) for prompt in range(len(prompts))]
     at = {pair: row for row, pair in enumerate(asked)}
     asked_ids = [encoded[prompt] for prompt, _ in asked]
@@ -119,14 +119,15 @@ def sampled(
 
 
 def _first_alike(additions: Sequence[Additions], values: np.ndarray) -> list[int]:
-    """For every arm the first one that adds the same numbers: to the model they are one.
+    """For every arm, the first arm that adds the same numbers and so gives the same texts.
 
-    So a copy of a vector has the texts of its original, and a dose of nothing those unsteered.
+    A copy of a vector has the texts of its original, and dose 0 those of the unsteered model.
     """
     first: dict[object, int] = {}
     found = []
     for arm, added in enumerate(additions):
-        steps = [(a.layer, a.alpha * values[a.vector] + 0.0) for a in added]  # no minus zero
+        # adding 0.0 turns -0.0 into 0.0
+        steps = [(a.layer, a.alpha * values[a.vector] + 0.0) for a in added]
         key = tuple((layer, step.tobytes()) for layer, step in steps if step.any())
         found.append(first.setdefault(key, arm))
     return found
@@ -140,7 +141,7 @@ def _in_pieces(
     samples: int,
     generate: Generate,
 ) -> list[decode.Generation]:
-    """Texts of all pairs, batch by batch; a finished batch survives a killed run."""
+    """Texts of all pairs, batch by batch; completed batches survive a killed run."""
     from steer_assets.lm.decoding.decode import Generation
     from steer_assets.lm.decoding.memory import default_rows
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _scored(judge: Scorer, texts: pl.DataFrame, read: pl.Expr) -> pl.DataFrame:
-    """A score of every text; equal texts are scored once, so that they have equal scores."""
+    """A score for every text; equal texts are scored once, which makes their scores equal."""
     words = texts.select(read).to_series().to_list()
     distinct = list(dict.fromkeys(words))
     scores = np.asarray(judge.score(distinct), dtype=np.float64) if distinct else np.empty(0)
@@ -36,7 +36,7 @@ def _scored(judge: Scorer, texts: pl.DataFrame, read: pl.Expr) -> pl.DataFrame:
 
 
 def _judged(run: StageRun, voting: list[Scorer]) -> pl.DataFrame:
-    """AUROC of those scorers that ask the language model."""
+    """AUROC of the scorers that prompt the language model."""
     judges = scorers.judges(run.study.scoring.scorers)
     texts = validation_texts(scorer_heads.labelled_texts(run.trait))
     found = [validate_fixed(judge, texts) for judge in voting if judge.name in judges]
@@ -55,10 +55,10 @@ def _judged(run: StageRun, voting: list[Scorer]) -> pl.DataFrame:
     sources=scorers.sources,
 )
 def classifier_scores(run: StageRun) -> Produced:
-    """Trait score of every generated text without its prompt; larger is nearer the positive pole.
+    """Trait score of every generated text without its prompt; higher is nearer the positive pole.
 
-    Scores are on an open scale (logits), so that a strong text is not squeezed against a bound.
-    `prompted_scores` has prompt and text scored together, for protocols that did so.
+    Scores are unbounded (logits), which avoids saturation for texts with a strong trait.
+    `prompted_scores` scores prompt and text together, for protocols that do so.
     """
     texts = run.rows("generations")
     switched = texts.filter(pl.col("protocol") != CONTROLLED)

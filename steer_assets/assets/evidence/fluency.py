@@ -1,4 +1,4 @@
-"""Stage: are the steered texts still language?"""
+"""Stage: fluency of the steered texts."""
 
 import dataclasses
 
@@ -21,8 +21,8 @@ from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 def fluency(run: StageRun) -> Produced:
     """Perplexity of each text under the unsteered model, repetition and distinct n-grams.
 
-    Of the first samples of every prompt and arm. Perplexity is that of the text after its prompt;
-    an empty text is scored as ending at once.
+    Computed for the first samples of every prompt and arm. Perplexity is that of the text given its
+    prompt; an empty text is scored as an immediate end of text.
     """
     from steer_assets.lm.measurements.likelihood import log_probabilities, text_ids
     from steer_assets.scoring import fluency as measures
@@ -37,7 +37,7 @@ def fluency(run: StageRun) -> Produced:
     )
     model = run.language_model()
     position = {prompt_id: row for row, prompt_id in enumerate(chosen["prompt_id"])}
-    # Equal texts after equal prompts are measured once, so that they have equal numbers.
+    # Equal texts after equal prompts are measured once, which makes their numbers equal.
     pairs = texts.select("prompt_id", "text").unique(maintain_order=True).rows()
     log_p = log_probabilities(
         model,

@@ -29,7 +29,7 @@ def _controlled(run: StageRun) -> pl.DataFrame:
 
 
 def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
-    """Texts of every protocol with switches, and of each without one of those of generation."""
+    """Texts of every protocol with switches, and of each with one generation switch off."""
     settings = run.study.protocol_texts
     if settings is None:
         return
@@ -79,8 +79,8 @@ def generations(run: StageRun) -> Produced:
     """Sampled texts of every arm and protocol, without their prompts.
 
     alpha * vector is added at the last prompt token and at every generated token; arms called
-    `multi_layer` add their vectors at all steered blocks, in equal shares of the dose. All arms
-    see the same prompts and, position by position, the same random numbers, except under
+    `multi_layer` add their vectors at all steered blocks, in equal shares of the dose. All arms use
+    the same prompts and common random numbers at each position, except under
     `independent_sampling`. `<protocol>-minus-<switch>` names a protocol with one switch off.
     """
     parts = [_controlled(run), *_switched(run)]

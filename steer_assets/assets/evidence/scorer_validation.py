@@ -1,4 +1,4 @@
-"""Stage 10: can the scorers tell the poles apart at all?"""
+"""Stage 10: validation of the scorers on labelled texts."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from steer_assets.storage.schema import columns
 
 
 def read_validation(run: StageRun) -> pl.DataFrame:
-    """Validation of every scorer that scored texts of the partition, judges among them."""
+    """Validation of every scorer that scored texts of the partition, including judges."""
     fixed, judged = run.rows("scorer_validation"), run.rows("judge_validation")
     return pl.concat([fixed, judged.select(fixed.columns)])
 
@@ -21,7 +21,8 @@ def _validated(judge: Scorer, trait: str) -> Validation:
     from steer_assets.scoring.embedded.minilm import MiniLMScorer, validate_by_topic
     from steer_assets.scoring.validation import validate_fixed
 
-    if isinstance(judge, MiniLMScorer):  # fitted on these texts: judged on topics it never saw
+    # its heads are fitted on these texts, so each topic is scored by a head fitted without it
+    if isinstance(judge, MiniLMScorer):
         return validate_by_topic(judge)
     return validate_fixed(judge, scorer_heads.labelled_texts(trait))
 
@@ -35,10 +36,10 @@ def _validated(judge: Scorer, trait: str) -> Validation:
     sources=scorers.sources,
 )
 def scorer_validation(run: StageRun) -> Produced:
-    """AUROC of each scorer on labelled texts of topics it was not fitted on, with its interval.
+    """AUROC of each scorer on labelled texts of held-out topics, with its interval.
 
-    A scorer whose interval reaches below the study's floor makes every comparison by it untestable.
-    Scorers that ask the language model are in `judge_validation`.
+    If the interval of a scorer reaches below the study's floor, every comparison by it is
+    untestable. Scorers that prompt the language model are in `judge_validation`.
     """
     names = run.study.scoring.scorers
     asked = tuple(name for name in names if name not in scorers.judges(names))

@@ -1,4 +1,4 @@
-"""Rows of `null_spaces`, filled by the covariance and by the behavioural stage alike."""
+"""Rows of `null_spaces`, which the covariance stage and the behavioural stage both fill."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def null_space_rows(
 ) -> list[dict[str, object]]:
     """One row per rank estimator; `identity` holds layer, environment and point.
 
-    heldout: energy by estimator, nothing of those that could not be held out. floors: sampling
-    floors by estimator; left out for a covariance of one sample per prompt, which has its own.
+    heldout: energy by estimator, without those for which no prompts could be held out. floors:
+    sampling floors by estimator; left out for a covariance of one sample per prompt, which has its
+    own.
     """
     from steer_assets.geometry.null_spaces.ranks import null_spaces
 

@@ -1,7 +1,7 @@
-"""Rows that say how far a null space can be believed: bands, saturation, persistence.
+"""Rows on the reliability of a null space: bands, saturation, persistence.
 
 Tables `spectrum_bands`, `effective_dimension` and `null_space_angles`, filled by the stages that
-have the spectra in hand.
+compute the spectra.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A null space: where it comes from, both bases, and what its own held-out prompts have in it.
+    """A null space: its identity, both bases, and the energy of its own held-out prompts in it.
 
-    own_null_energy: None where too few prompts could be held out.
+    own_null_energy: None if too few prompts could be held out.
     samples: activations [n, d] of the environment, for comparisons between environments.
     """
 
@@ -45,7 +45,7 @@ class Fitted:
         environment: str,
         samples: np.ndarray,
     ) -> Fitted:
-        """The null space of a covariance by one estimator."""
+        """The null space of a covariance, by one rank estimator."""
         from steer_assets.geometry.null_spaces.ranks import rank
         from steer_assets.geometry.null_spaces.subspaces import leading, null
 
@@ -84,7 +84,7 @@ def _compared(a: Fitted, b: Fitted, null_energy: float, **identity: object) -> R
 
 
 def environment_rows(layer: int, fitted: Sequence[Fitted]) -> Iterator[Row]:
-    """Every null space on every other environment's activations, about those' own mean."""
+    """Energy of every other environment's centred activations in each null space."""
     from steer_assets.geometry.null_spaces.subspaces import null_energy
 
     for a in fitted:
@@ -98,7 +98,7 @@ def environment_rows(layer: int, fitted: Sequence[Fitted]) -> Iterator[Row]:
 def kind_rows(
     layer: int, fitted: Sequence[Fitted], forms: Mapping[str, np.ndarray]
 ) -> Iterator[Row]:
-    """Every kind's null space against the covariance or output form [d, d] of every other kind."""
+    """Energy of every other kind's covariance or output form [d, d] in each kind's null space."""
     from steer_assets.geometry.null_spaces.stability import form_null_energy
 
     for a in fitted:

@@ -1,16 +1,16 @@
-"""Second moments over all prompt tokens, streamed while activations are captured.
+"""Second moments over all prompt tokens, accumulated while activations are captured.
 
-Kept by environment, and for all neutral (test) prompts in two halves of them, so that a null space
-fitted on one can be tested on the other. For that test each prompt leaves a few of its tokens
-behind. Contrast prompts, which v is made of, are in no half.
+Moments are kept by environment, and for all neutral (test) prompts in two halves, so that a null
+space fitted on one half can be tested on the other. For that test a few tokens of each prompt are
+stored. Contrast prompts, from which v is computed, are in neither half.
 
-Tokens of one prompt depend on one another: prompts are the units that are counted and held out.
-What so few prompts force on the scatter of all their tokens follows from each prompt's own
-(`geometry.null_spaces.floors`), whose eigenvalues are kept with the prompt's mean and number of
+Tokens of one prompt are dependent: prompts are the units that are counted and held out. The part of
+the scatter that a small number of prompts forces follows from each prompt's own scatter
+(`geometry.null_spaces.floors`), whose eigenvalues are stored with the prompt's mean and number of
 tokens.
 
-Tokens that every prompt begins with (the template's system turn) are left out: they are constants
-counted once per prompt, not samples.
+Tokens common to the start of every prompt (the template's system turn) are left out: they are
+constants, counted once per prompt, and carry no information on the distribution.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ if TYPE_CHECKING:
     from steer_assets.geometry.null_spaces.moments import Moments
     from steer_assets.lm.measurements.capture import Captured
 
-#: Name in tables of the tokens of all neutral prompts; `all_tokens.<environment>` are those of one.
+#: Name in tables for the tokens of all neutral prompts; `all_tokens.<environment>` for those of one
+#: environment.
 ALL_TOKENS = "all_tokens"
 #: Contrast prompts, which belong to no test environment.
 CONTRAST = "contrast"
 POSITION = "all_prompt_tokens"
 HALVES = (0, 1)
-#: Tokens that each prompt leaves behind, evenly spaced, the last one among them.
+#: Number of tokens stored of each prompt, evenly spaced, including the last.
 KEPT_PER_PROMPT = 4
 _NO_HALF = -1
 
 
 def _halves(prompts: pl.DataFrame) -> np.ndarray:
-    """Half of each neutral prompt [n]; -1 for the others, which no null space is fitted on."""
+    """Half of each neutral prompt [n]; -1 for the others, which are used for no null space."""
     neutral = pl.col("role") == "test"
     half = pl.when(neutral).then("prompt_id").rank("dense").cast(pl.Int64) % len(HALVES)
     return prompts.select(half.fill_null(_NO_HALF).alias("half"))["half"].to_numpy()
@@ -58,7 +59,7 @@ def _environments(prompts: pl.DataFrame) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Tokens of one prompt: how many, their mean [d], eigenvalues of the scatter about it."""
+    """Tokens of one prompt: their number, mean [d], and eigenvalues of the scatter about it."""
 
     size: int
     mean: np.ndarray
@@ -66,7 +67,7 @@ class _Part:
 
 
 def _part(tokens: np.ndarray) -> _Part:
-    """Of tokens [n, d]."""
+    """The part for tokens [n, d]."""
     values = tokens.astype(np.float64)
     mean = values.mean(axis=0)
     return _Part(len(values), mean, np.linalg.svd(values - mean, compute_uv=False) ** 2)
@@ -84,9 +85,9 @@ def _stacked(parts: Sequence[_Part], place: str) -> dict[str, np.ndarray]:
 
 
 class TokenMoments:
-    """Moments and kept tokens of every layer and half, fed batch by batch.
+    """Moments and stored tokens of every layer and half, updated batch by batch.
 
-    Every token is counted once, by layer, environment and half; sums over either are merged.
+    Every token is counted once, by layer, environment and half; totals over either are merged.
     """
 
     def __init__(
@@ -98,21 +99,21 @@ class TokenMoments:
     ) -> None:
         from steer_assets.lm.forward.prefix import common_length
 
-        #: Control prompts are no sample of the trait's.
+        #: Control prompts are not a sample of the trait's distribution.
         self._own = (prompts["role"] != "control").to_numpy()
         self._half = _halves(prompts)
         self._environment = _environments(prompts)
         self._layers, self._hidden_size = layers, hidden_size
         own = [ids[i] for i in np.flatnonzero(self._own).tolist()]
         self.n_prompts = len(own)
-        # At least the last token of the shortest prompt counts.
+        # At least the last token of the shortest prompt is counted.
         self._skip = min(common_length(own), min(map(len, own)) - 1)
         self._moments: dict[tuple[int, str, int], Moments] = {}
         self._kept: dict[tuple[int, int], list[np.ndarray]] = defaultdict(list)
         self._parts: dict[int, list[_Part]] = defaultdict(list)
 
     def add(self, batch: Captured) -> None:
-        """Take in one batch captured at all positions."""
+        """Add one batch captured at all positions."""
         from steer_assets.geometry.null_spaces.moments import Moments
 
         groups = defaultdict(list)
@@ -141,7 +142,7 @@ class TokenMoments:
         return whole
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What goes into the cache: `tokens/<layer>/<half or environment>/{n,mean,scatter}`.
+        """Arrays for the cache: `tokens/<layer>/<half or environment>/{n,mean,scatter}`.
 
         Halves also have `kept`, float32 [m, d]; `tokens/<layer>/prompts/` holds the neutral
         prompts' `sizes` [n], `means` float32 [n, d] and `within`, the eigenvalues of the scatter
@@ -164,7 +165,7 @@ class TokenMoments:
         return found
 
     def records(self) -> Iterator[dict[str, object]]:
-        """What the table `activation_caches` says of each layer's moments."""
+        """Columns of the table `activation_caches` for each layer's moments."""
         arrays = self.arrays()
         for layer in self._layers:
             own = {k: v for k, v in arrays.items() if k.startswith(f"tokens/{layer}/")}
@@ -178,7 +179,7 @@ class TokenMoments:
 
 
 def _read(run: StageRun, layer: int, parts: Sequence[str | int]) -> dict[str | int, Moments]:
-    """Stored moments by part; nothing of those that were not streamed."""
+    """Stored moments by part; parts that were not accumulated are omitted."""
     from steer_assets.geometry.null_spaces.moments import Moments
 
     path = run.layout.pair_file("activations", run.model, run.trait, ".h5")
@@ -194,16 +195,16 @@ def _read(run: StageRun, layer: int, parts: Sequence[str | int]) -> dict[str | i
 
 
 def read_halves(run: StageRun, layer: int) -> Iterator[tuple[Moments, np.ndarray]]:
-    """Moments and kept tokens float32 [m, d] of each half; nothing where none were streamed."""
+    """Moments and stored tokens float32 [m, d] of each half; empty if none were accumulated."""
     path = run.layout.pair_file("activations", run.model, run.trait, ".h5")
     for half, moments in _read(run, layer, HALVES).items():
         yield moments, read_array(path, f"tokens/{layer}/{half}/kept")
 
 
 def read_prompt_parts(run: StageRun, layer: int) -> list[np.ndarray]:
-    """Eigenvalues of the parts that the scatter of all tokens of the neutral prompts is the sum of.
+    """Eigenvalues of the summands of the total scatter of the neutral prompts' tokens.
 
-    One part for each prompt, about its own mean, and a last one for the spread of those means.
+    One summand for each prompt, about its own mean, and a last one for the scatter of these means.
     """
     path = run.layout.pair_file("activations", run.model, run.trait, ".h5")
     place = f"tokens/{layer}/prompts"
@@ -214,6 +215,6 @@ def read_prompt_parts(run: StageRun, layer: int) -> list[np.ndarray]:
 
 
 def read_environments(run: StageRun, layer: int) -> dict[str, Moments]:
-    """Moments of all tokens by environment, named as in tables."""
+    """Moments of all tokens by environment, keyed by their name in tables."""
     found = _read(run, layer, (CONTRAST, *ENVIRONMENTS))
     return {f"{ALL_TOKENS}.{environment}": moments for environment, moments in found.items()}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SITE = "block_output"
 POSITION = "last_prompt_token"
-#: Padded tokens of one batch, which is also what a killed run loses at most.
+#: Padded tokens of one batch, which is also the most that a killed run loses.
 _BATCH_TOKENS = 4096
 
 
@@ -36,7 +36,7 @@ def read_activations(run: StageRun, layer: int) -> tuple[pl.DataFrame, np.ndarra
 def pair_activations(
     prompts: pl.DataFrame, activations: np.ndarray, role: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positive and negative activations float64 [n_pairs, d] of a role, in the same pair order."""
+    """Positive and negative activations float64 [n_pairs, d] of a role, in matching pair order."""
     pairs = prompts.filter(pl.col("role") == role).sort("row")
     sides = [
         activations[pairs.filter(pl.col("polarity") == polarity)["row"].to_numpy()]
@@ -48,7 +48,7 @@ def pair_activations(
 def _captured(
     run: StageRun, ids: list[list[int]], layers: list[int], *, every: bool
 ) -> Iterator[Captured]:
-    """Batches captured at the last token, or at `every` one; those of a killed run are read."""
+    """Batches captured at the last or at `every` token; those stored by a killed run are reused."""
     from steer_assets.lm.forward.prefix import by_length
     from steer_assets.lm.measurements.capture import Captured, capture
 
@@ -96,9 +96,9 @@ def activation_caches(run: StageRun) -> Produced:
     """Residual stream at the output of each chosen block, at the last prompt token.
 
     Contrast, control and test prompts, chat template applied. HDF5 datasets `last/<layer>` are
-    float32 [prompts, hidden size]; `prompt_ids` names the rows. Where the study asks for it, the
-    moments of all prompt tokens are streamed in the same pass: `tokens/<layer>/<half or
-    environment>/...`, and `tokens/<layer>/prompts/...` of each neutral prompt by itself.
+    float32 [prompts, hidden size]; `prompt_ids` names the rows. If the study requires them, the
+    moments of all prompt tokens are accumulated in the same pass: `tokens/<layer>/<half or
+    environment>/...`, and `tokens/<layer>/prompts/...` for each neutral prompt.
     """
     model = run.language_model()
     facts, layers = run.model_facts(), run.all_layers()

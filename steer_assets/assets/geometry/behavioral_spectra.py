@@ -1,4 +1,4 @@
-"""Stage 6: how the output moves with the residual stream."""
+"""Stage 6: sensitivity of the output to the residual stream."""
 
 from __future__ import annotations
 
@@ -87,11 +87,12 @@ def behavioral_spectra(run: StageRun) -> Produced:
     """Exact Jacobian Gram J'J and Fisher pullback J'(diag p - pp')J, averaged over prompts.
 
     J = dz/dh at the last prompt token, by automatic differentiation. Directions with small singular
-    values do not move the next-token distribution: that is the behavioural null space, as opposed
-    to the covariance one (where activations do not vary). Few prompts force a null fraction on the
-    average, too: its floor follows from the ranks of the prompts' own forms (Ky Fan), and
-    `effective_dimension` has rank and floor of the average over ever more prompts. HDF5 datasets
-    `form/<kind>/<point>/<layer>` are [d, d]; the steered point has v added at the layer.
+    values do not change the next-token distribution; they span the behavioural null space, in
+    contrast to the covariance null space (directions in which activations do not vary). An average
+    over few prompts also has a forced null fraction: its floor follows from the ranks of the
+    prompts' own forms (Ky Fan), and `effective_dimension` has rank and floor of the average as a
+    function of the number of prompts. HDF5 datasets `form/<kind>/<point>/<layer>` are [d, d]; the
+    steered point has v added at the layer.
     """
     from steer_assets.geometry.null_spaces import floors, heldout, saturation
     from steer_assets.geometry.null_spaces.spectra import form_spectrum

@@ -22,19 +22,20 @@ from steer_assets.storage.files.hdf5 import write_arrays
 if TYPE_CHECKING:
     from steer_assets.geometry.null_spaces.moments import Moments
 
-#: All neutral prompts. What v is measured against is fitted on these.
+#: All neutral prompts; null spaces with which v is compared are fitted on these.
 POOLED = "pooled"
-#: Fewest prompts of a covariance: two leave one direction, of which nothing can be said.
+#: Fewest prompts for a covariance: centred data of two have rank one, so no spectrum can be
+#: estimated.
 FEWEST = 3
 
 
 def samples(prompts: pl.DataFrame) -> dict[str, np.ndarray]:
     """Rows of the cache by environment: all neutral prompts, contrast prompts, each environment.
 
-    Neutral are the test prompts of all environments. Contrast prompts stand for themselves: v is
-    their mean difference and lies in the span of their covariance whatever the model, so that no
-    null space that v is measured against may be fitted on them. The control trait's prompts are no
-    sample of the trait's distribution and are left out, as is a group of fewer than `FEWEST`.
+    Neutral are the test prompts of all environments. Contrast prompts are separate: v is their mean
+    difference and lies in the span of their covariance for any model, so no null space with which v
+    is compared may be fitted on them. The control trait's prompts are not a sample of the trait's
+    distribution and are left out, as are groups of fewer than `FEWEST`.
     """
     tests = prompts.filter(pl.col("role") == "test")
     groups = {
@@ -47,15 +48,15 @@ def samples(prompts: pl.DataFrame) -> dict[str, np.ndarray]:
 
 
 def _condition_number(eigenvalues: np.ndarray) -> float:
-    """Largest over smallest eigenvalue of the part that is not zero to rounding."""
+    """Largest over smallest eigenvalue, without those that are zero to rounding."""
     positive = eigenvalues[eigenvalues > eigenvalues.max() * np.finfo(float).eps * len(eigenvalues)]
     return float(positive.max() / positive.min())
 
 
 def _moments(run: StageRun, layer: int) -> Iterator[tuple[str, Moments]]:
-    """Moments of every environment, last tokens first; of all tokens where they were streamed.
+    """Moments of every environment: of last tokens, then, if accumulated, of all tokens.
 
-    All tokens are of at least `FEWEST` tokens; how many prompts they are of is another question.
+    For all tokens, `FEWEST` applies to the number of tokens, not of prompts.
     """
     from steer_assets.geometry.null_spaces.moments import Moments
 
@@ -84,11 +85,11 @@ def _moments(run: StageRun, layer: int) -> Iterator[tuple[str, Moments]]:
 def covariance_matrices(run: StageRun) -> Produced:
     """Covariance of the residual stream per layer and environment, accumulated in float64.
 
-    Of last prompt tokens, by environment, of all neutral (test) prompts (`pooled`) and of contrast
-    prompts, and of all prompt tokens, likewise (`all_tokens` and `all_tokens.<environment>`, of
-    which `n_samples` counts tokens).
-    HDF5 datasets `covariance/<layer>/<environment>` are [d, d] with one degree of freedom taken
-    for the mean, `mean/<layer>/<environment>` are [d].
+    For last prompt tokens, by environment, for all neutral (test) prompts (`pooled`) and for
+    contrast prompts; and for all prompt tokens, with the same groups (`all_tokens` and
+    `all_tokens.<environment>`, of which `n_samples` counts tokens). HDF5 datasets
+    `covariance/<layer>/<environment>` are [d, d] with one degree of freedom subtracted for the
+    mean, `mean/<layer>/<environment>` are [d].
     """
     arrays: dict[str, np.ndarray] = {}
     records = []

@@ -1,4 +1,4 @@
-"""Stage 5: spectra of activation covariances, and the null spaces they suggest."""
+"""Stage 5: spectra of activation covariances, and their null spaces."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from steer_assets.geometry.null_spaces.spectra import Spectrum
 
 _COVARIANCE = {"kind": "covariance"}
-#: Fewest prompts that a curve of effective dimension begins with.
+#: Fewest prompts in a curve of effective dimension.
 _SMALLEST = 8
 
 
 def _stored_spectrum(
     run: StageRun, layer: int, environment: str, n_samples: int, n_prompts: int | None = None
 ) -> Spectrum:
-    """Spectrum of a stored covariance; `n_prompts` where its samples are tokens of so many."""
+    """Spectrum of a stored covariance; `n_prompts` counts prompts if samples are tokens."""
     from steer_assets.geometry.null_spaces.moments import Moments
     from steer_assets.geometry.null_spaces.spectra import covariance_spectrum
 
@@ -56,7 +56,7 @@ def _groups(prompts: pl.DataFrame, rows: np.ndarray) -> np.ndarray:
 
 
 def _n_splits(groups: np.ndarray, n_splits: int) -> int:
-    """Splits by which enough prompts are left to fit on: few prompts are held out one by one."""
+    """Number of splits that leaves enough prompts to fit on; with few prompts, one per prompt."""
     sizes = np.sort(np.bincount(groups))[::-1]
     splits = min(n_splits, len(sizes))
     largest_fold = sizes[: -(-len(sizes) // splits)].sum()
@@ -64,7 +64,7 @@ def _n_splits(groups: np.ndarray, n_splits: int) -> int:
 
 
 def _frame(table: str, rows: list[Row]) -> pl.DataFrame:
-    """Rows of one kind of null space, of the table's types; there may be none."""
+    """Rows of one kind of null space in the table's types; may be empty."""
     shared = ("model", "trait", "kind", "run_id", "code_version")
     schema = {name: kind for name, kind in columns(table).items() if name not in shared}
     return pl.DataFrame(rows, schema=schema)
@@ -85,7 +85,7 @@ def _spectrum_rows(spectrum: Spectrum, layer: int, environment: str) -> pl.DataF
 
 @dataclass
 class _Layer:
-    """Rows of one layer, gathered environment by environment."""
+    """Rows of one layer, collected by environment."""
 
     run: StageRun
     layer: int
@@ -98,7 +98,7 @@ class _Layer:
     basis: np.ndarray | None = None
 
     def last_tokens(self) -> None:
-        """Last prompt tokens: all neutral prompts, contrast prompts, each environment."""
+        """Rows for last prompt tokens: all neutral prompts, contrast prompts, each environment."""
         study = self.run.study
         prompts, activations = read_activations(self.run, self.layer)
         for environment, rows in samples(prompts).items():
@@ -116,7 +116,7 @@ class _Layer:
                 )
 
     def _energies(self, environment: str, x: np.ndarray, groups: np.ndarray) -> dict[str, float]:
-        """Held-out null energies; none where too few prompts leave nothing to fit on."""
+        """Held-out null energies; empty if there are too few prompts to fit on."""
         from steer_assets.geometry.errors import DegenerateError, TooFewSamplesError
         from steer_assets.geometry.null_spaces import heldout
 
@@ -134,9 +134,9 @@ class _Layer:
             return {}
 
     def all_tokens(self) -> None:
-        """All tokens of the neutral prompts, where their moments were streamed.
+        """Rows for all tokens of the neutral prompts, if their moments were accumulated.
 
-        Prompts are the units: they are held out, and the floor is what they force.
+        Prompts are the units: whole prompts are held out, and the floor follows from their number.
         """
         from steer_assets.geometry.null_spaces import floors, heldout
 
@@ -201,10 +201,10 @@ class _Layer:
 def svd_spectra(run: StageRun) -> Produced:
     """Principal axes of each covariance, and its null space by every rank estimator.
 
-    A singular value is the standard deviation of activations along an axis. Null fractions stand
-    beside the sampling floor that so few prompts give any model, and beside the energy that
-    held-out prompts have in the null space (1 is no better than a random subspace). Of all tokens
-    there is no noise edge: those of a prompt depend on one another. The pooled spectrum, of all
+    A singular value is the standard deviation of activations along an axis. Each null fraction is
+    stored with the sampling floor that the number of prompts gives any model, and with the energy
+    of held-out prompts in the null space (1 is no better than a random subspace). For all tokens
+    there is no noise edge, since tokens of a prompt are dependent. The pooled spectrum, of all
     neutral prompts, has a bootstrap band over prompts and a curve of effective dimension against
     prompts; every environment's null space is compared with every other's. HDF5 datasets
     `basis/<layer>` are [d, d], columns in descending order, for the pooled samples; none of fewer

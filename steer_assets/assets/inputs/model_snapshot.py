@@ -1,4 +1,4 @@
-"""Stage 2: models, brought once into safetensors."""
+"""Stage 2: models, converted once to safetensors."""
 
 import dataclasses
 import importlib.util
@@ -17,7 +17,7 @@ from steer_assets.storage.layout import PartitionKey
 
 
 def _source_file(source: ModelSource) -> Path | None:
-    """The local file or folder of a source, found without importing anything; None for hub ids."""
+    """The local file or folder of a source, found without imports; None for hub ids."""
     if source.kind == "hub":
         return None
     if source.kind == "package":
@@ -28,7 +28,7 @@ def _source_file(source: ModelSource) -> Path | None:
 
 
 def _content(path: Path | None) -> str:
-    """What changes when a source does, in any of its parts where it is split."""
+    """A digest of the source's content, including all parts of a split source."""
     parts = parts_of(path) if path is not None else []
     return fingerprint(path) if len(parts) < 2 else hash_json([fingerprint(p) for p in parts])
 
@@ -49,12 +49,12 @@ def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
     sources=_sources,
 )
 def model_snapshot(run: StageRun) -> Produced:
-    """Weights as safetensors with their tokenizer, converted once from wherever they come.
+    """Weights as safetensors with their tokenizer, converted once from their source.
 
-    Refuses models that need remote code, have only pickled weights, lack a tensor, or fail the
-    self-test: no position sees later tokens, no row those beside it, hooks are exact, cached
-    prefixes equal plain forwards. The row in `models` holds the content hash that every later
-    artifact can be traced to, the largest errors, and the number types with finite values.
+    Rejects models that need remote code, have only pickled weights, lack a tensor, or fail the
+    self-test: no position depends on later tokens, no row on other rows of its batch, hooks are
+    exact, cached prefixes equal plain forwards. The row in `models` holds the content hash to which
+    every later artifact can be traced, the largest errors, and the number types with finite values.
     """
     from steer_assets.lm.loading import loader
 

@@ -31,11 +31,11 @@ def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
 def prompt_sets(run: StageRun) -> Produced:
     """Contrast pairs, neutral test prompts in four environments, and the control trait's pairs.
 
-    One row per prompt. `contrast` prompts come in pairs that differ only in the pole asked for;
-    `test` prompts ask for neither pole; `control` pairs belong to a direction that has nothing to
-    do with the trait. `turns` holds the turns of a prompt that is more than one user turn; of
-    answered questions the last turn is the answer, and its last token is where v is read. `raw`
-    texts get no chat template.
+    One row per prompt. `contrast` prompts form pairs that differ only in the requested pole; `test`
+    prompts request neither pole; `control` pairs belong to a direction unrelated to the trait.
+    `turns` holds the turns of a prompt that is more than one user turn; for answered questions the
+    last turn is the answer, and its last token is where v is read. The chat template is not applied
+    to `raw` texts.
     """
     trait = catalog.trait(run.trait)
     prompts = [

@@ -1,1 +1,1 @@
-"""Group `protocols`: the published procedure, switch by switch."""
+"""Group `protocols`: the published procedure, with each switch on and off."""

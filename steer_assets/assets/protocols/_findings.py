@@ -1,4 +1,4 @@
-"""What the numbers of a conclusion say together: does it survive, and which switch decides."""
+"""Findings: whether a published conclusion survives, and which switch decides."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ _SAME = {
 
 
 def region(asked: tuple[str, str], study: Study) -> Region:
-    """Where the number of (conclusion, quantity) must lie, with the margins of the study."""
+    """The range in which the number of (conclusion, quantity) must lie, by the study's margins."""
     margins = study.statistics
     return published_region(
         asked[1], margin_sd=margins.margin_sd, margin_share=margins.margin_efficacy
@@ -63,7 +63,7 @@ def region(asked: tuple[str, str], study: Study) -> Region:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one setting gave; `number` is empty where there is none."""
+    """Result of one setting; `number` is None if it could not be measured."""
 
     setting: str
     switch: str

@@ -1,12 +1,12 @@
-"""Null fractions of the Jacobian and of the covariance as each protocol takes them.
+"""Null fractions of the Jacobian and of the covariance, as each protocol computes them.
 
 `finite_difference`: central differences in float16, z(h + s u) - z(h - s u) over 2 s, along
-orthonormal random directions u (at most as many as there are), at one prompt: the mean over several
-such prompts is shown, with its interval. Otherwise the exact derivative, its Gram averaged over
-prompts. Directions that were not probed count as null, which is the floor of the method.
+orthonormal random directions u (at most d), at one prompt: the mean over several such prompts is
+reported, with its interval. Otherwise the exact derivative is used, with its Gram averaged over
+prompts. Directions that were not probed count as null; their share is the floor of the method.
 
-A residual stream beyond 65,504 overflows float16, and a step of 0.01 may be below its rounding:
-such a model has no finite differences, and that is what its row says.
+A residual stream beyond 65,504 overflows float16, and a step of 0.01 may be below its rounding: for
+such a model finite differences do not exist, and its row gives that as the reason.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from steer_assets.pipeline.stage import StageRun
 from steer_assets.stats.intervals import bootstrap, jackknife
 from steer_assets.stats.validation import Estimate
 
-#: Probes whose logits are held at once.
+#: Number of probes whose logits are in memory at once.
 _CHUNK = 64
-#: Groups of prompts that are left out in turn.
+#: Number of groups of prompts for the jackknife.
 _GROUPS = 10
-#: With one pair left out, a spectrum needs three prompts of the others.
+#: Without one pair, a spectrum still needs three prompts.
 _FEWEST_PAIRS = 3
-#: By (site, block, kind): the null fraction, beside the one that the method gives any model.
+#: By (site, block, kind): the null fraction, with the fraction that the method gives any model.
 Fractions = dict[tuple[Site, int, str], Measured]
 
 
@@ -54,7 +54,7 @@ def _finite_differences(
 ) -> Iterator[np.ndarray]:
     """Gram [n, n] of the probed Jacobian at every prompt, from a model in float16.
 
-    It is not finite where the forward overflows.
+    Not finite where the forward pass overflows.
     """
     from steer_assets.lm.forward.intervene import Addition
     from steer_assets.lm.measurements.logits import next_token_logits
@@ -84,7 +84,7 @@ def _finite_differences(
 
 
 def jacobian(run: StageRun, chosen: list[Site], layer: int, *, finite: bool) -> Fractions:
-    """Null fractions of the Jacobian at every site, by finite differences or exactly."""
+    """Null fractions of the Jacobian at every site, by finite differences or exact derivatives."""
     from steer_assets.lm.measurements import derivatives
 
     settings = run.study.protocol_texts
@@ -112,7 +112,8 @@ def jacobian(run: StageRun, chosen: list[Site], layer: int, *, finite: bool) -> 
         for site in sites:
             own = grams[site.read_layer(layer)]
             number = _finite_number if finite else _exact_number
-            # Of one prompt it is what was not probed; an average of few is forced to more.
+            # At one prompt the floor is the share not probed; for an average over few prompts it is
+            # the forced fraction.
             floor = 1 - len(own[0]) / d if finite else _forced(own, estimator)
             taken = partial(number, run, own, d, estimator)
             found[site, layer, kind] = _measured(taken, floor, len(own))
@@ -120,17 +121,18 @@ def jacobian(run: StageRun, chosen: list[Site], layer: int, *, finite: bool) -> 
 
 
 def _forced(grams: list[np.ndarray], estimator: str) -> float | None:
-    """Null fraction that so few prompts force on the averaged Gram (None: no bound is known)."""
+    """Null fraction that the number of prompts forces on the averaged Gram; None if unknown."""
     from steer_assets.geometry.null_spaces.floors import form_eigenvalues, part_floors
 
     try:
         return part_floors([form_eigenvalues(gram) for gram in grams], len(grams[0]))[estimator]
-    except ValueError:  # zero or not finite: there is no number either, and its row says why
+    # zero or not finite: the number does not exist either, and its row gives the reason
+    except ValueError:
         return None
 
 
 def _measured(take: Callable[[], Estimate], by_itself: float | None, n_prompts: int) -> Measured:
-    """What `take` gives, or the reason that it raised."""
+    """The result of `take`, or the reason for which it raised."""
     try:
         return Measured(take(), by_itself, n_prompts)
     except ValueError as error:
@@ -138,7 +140,7 @@ def _measured(take: Callable[[], Estimate], by_itself: float | None, n_prompts: 
 
 
 def _finite_number(run: StageRun, grams: list[np.ndarray], d: int, estimator: str) -> Estimate:
-    """Mean over prompts of what one prompt gives."""
+    """Mean of the per-prompt null fractions."""
     broken = sum(not np.isfinite(gram).all() for gram in grams)
     if broken:
         raise ValueError(
@@ -157,7 +159,7 @@ def _finite_number(run: StageRun, grams: list[np.ndarray], d: int, estimator: st
 
 
 def _exact_number(run: StageRun, grams: list[np.ndarray], d: int, estimator: str) -> Estimate:
-    """Null fraction of the averaged Gram, with its interval by leaving out prompts."""
+    """Null fraction of the averaged Gram, with a jackknife interval over prompts."""
     stacked = np.stack(grams)
     n = len(stacked)
     _require_prompts(n)
@@ -184,7 +186,7 @@ def covariance(run: StageRun, chosen: list[Site], layer: int) -> Fractions:
         return float(1 - rank(activation_spectrum(rows), estimator) / rows.shape[1])
 
     def number(x: np.ndarray) -> Estimate:
-        # Prompts come in pairs, which stay together; groups of pairs are left out.
+        # Both prompts of a pair stay in one group; groups of pairs are left out.
         n_pairs = len(x) // 2
         if n_pairs < _FEWEST_PAIRS:
             raise ValueError(
@@ -203,6 +205,6 @@ def covariance(run: StageRun, chosen: list[Site], layer: int) -> Fractions:
 
 
 def _share(value: float, left: list[float], level: float) -> Estimate:
-    """A share of 0 to 1 with its jackknife interval."""
+    """A share between 0 and 1 with its jackknife interval."""
     interval = jackknife.interval(value, left, level=level)
     return Estimate(value, max(0.0, interval.low), min(1.0, interval.high))

@@ -1,7 +1,8 @@
-"""Next-token distributions around v as each protocol compares them: with v + v_perp, a control.
+"""Next-token distributions around v as each protocol compares them: v + v_perp and a control.
 
-The published test puts a vector in place of v and finds the logits of v + v_perp nearer; a vector
-in place of v lies sqrt 2 times as far from v as v + v_perp does.
+The published test compares v + v_perp with a vector that replaces v and finds the logits of v +
+v_perp closer to those of v; but a replacement of v lies sqrt 2 times as far from v as v + v_perp
+does.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ class Distances:
     """Distances from v of the next-token distributions of one site and one length of v + v_perp.
 
     to_nothing [prompts], to_perp [prompts, seeds]: KL in nats to unsteered and to v + v_perp. The
-    others are Euclidean distances of logits [prompts, seeds]: to v + v_perp; to v_perp in place of
-    v, as published (`replaced`); and along that same step at the length of v + v_perp's own
-    (`same`). reach: that length as a share of the published one, mean over seeds: 1 / sqrt 2 where
-    v + v_perp is not rescaled.
+    other fields are Euclidean distances of logits [prompts, seeds]: to v + v_perp; to v_perp in
+    place of v, as published (`replaced`); and along that same step at the length of v + v_perp's
+    own (`same`). reach: that length as a share of the published one, mean over seeds: 1 / sqrt 2
+    where v + v_perp is not rescaled.
     """
 
     to_nothing: np.ndarray
@@ -40,21 +41,21 @@ class Distances:
     reach: float
 
 
-#: By (site, whether v + v_perp is as long as v).
+#: By (site, whether v + v_perp is rescaled to the length of v).
 Divergences = dict[tuple[Site, bool], Distances]
 
 
 def control_steps(steps: np.ndarray, replaced: np.ndarray) -> tuple[np.ndarray, float]:
-    """Steps [seeds, d] of the control at the lengths of `steps`, and their mean share of its own.
+    """Steps [seeds, d] of the control at the lengths of `steps`, and the mean ratio of lengths.
 
-    steps: from v to v + v_perp; replaced: from v to a vector in place of v, likewise [seeds, d].
+    steps: from v to v + v_perp; replaced: from v to a vector in place of v [seeds, d].
     """
     reach = np.linalg.norm(steps, axis=1) / np.linalg.norm(replaced, axis=1)
     return reach[:, None] * replaced, float(reach.mean())
 
 
 def divergences(run: StageRun, layer: int) -> Divergences:
-    """Distances of next-token distributions from that of v at every site, in float32 or better."""
+    """Distances of next-token distributions from that of v at every site, at least in float32."""
     found: Divergences = {}
     for site in protocol_sites.sites(run.study):
         (v,), *lengths = (
@@ -65,7 +66,8 @@ def divergences(run: StageRun, layer: int) -> Divergences:
                 protocol_sites.orthogonal_ids(run.study, MATCHED, layer),
             )
         )
-        # v_perp in place of v: a random vector of v's length, as far from v as such vectors are.
+        # v_perp in place of v: a random vector of v's length, at the typical distance of such
+        # vectors.
         replaced = lengths[0] - v - v
         controls = [control_steps(moved - v, replaced) for moved in lengths]
         arms = [v[None], *lengths, v + replaced, *(v + same for same, _ in controls)]
@@ -117,12 +119,12 @@ def kl_share(run: StageRun, found: Divergences, setting: Setting) -> Measured:
 
 
 def reduction(run: StageRun, found: Divergences, setting: Setting) -> Measured:
-    """1 - (distance of logits to v + v_perp) / (to the control), beside what geometry gives of it.
+    """1 - (distance of logits to v + v_perp) / (to the control), with its purely geometric value.
 
     As published the control is a vector in place of v, so its step from v is sqrt 2 times as long:
-    in an isotropic model, whose logits move by as much in every direction, the distance to v +
-    v_perp is smaller by 1 - 1 / sqrt 2 = 29.3 %. Controlled, the control's step is as long as that
-    to v + v_perp and geometry gives nothing.
+    in an isotropic model, whose logits respond equally to every direction, the distance to v +
+    v_perp is smaller by 1 - 1 / sqrt 2 = 29.3 %. In the controlled setting both steps have the same
+    length and the geometric value is 0.
     """
     own = _of_setting(found, setting)
     replaced = "replaced_control" in setting.on
@@ -135,7 +137,7 @@ def reduction(run: StageRun, found: Divergences, setting: Setting) -> Measured:
 
 
 def _ratio(run: StageRun, above: np.ndarray, below: np.ndarray, purpose: str) -> Measured:
-    """Ratio of the means over prompts and seeds, paired by prompt; nothing by itself."""
+    """Ratio of the means over prompts and seeds, paired by prompt; `by_itself` is 0."""
 
     def share(arms: list[np.ndarray]) -> np.ndarray:
         return np.asarray(arms[0].mean(axis=(1, 2)) / arms[1].mean(axis=(1, 2)))

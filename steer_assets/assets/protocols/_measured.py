@@ -1,4 +1,4 @@
-"""A number that may not exist: with its interval, or with the reason why there is none."""
+"""A number with its interval, or the reason why it does not exist."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from steer_assets.stats.validation import Estimate
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A number of `n_prompts` prompts, and what the method gives any model.
+    """A number of `n_prompts` prompts, and the value that the method gives any model.
 
-    number: None where it could not be measured; `reason` then says why in words, and is empty
-        otherwise. by_itself: None where no bound is known.
+    number: None where it could not be measured; `reason` then says why, and is empty otherwise.
+        by_itself: None where no bound is known.
     """
 
     number: Estimate | None
@@ -21,7 +21,7 @@ class Measured:
     reason: str = ""
 
     def columns(self) -> dict[str, object]:
-        """As tables store it: null where there is no number."""
+        """Columns as in tables; null where the number does not exist."""
         number = self.number
         return {
             "value": number and number.value,

@@ -1,7 +1,7 @@
-"""The number of each published conclusion that is read off texts, at any setting of the switches.
+"""The number of each published conclusion on texts, at any setting of the switches.
 
-`unmatched_norm`, `no_baseline` and `unsigned_mean_d` need no new texts: how scores are compared is
-here, and which scores they are in `_protocol_scores`.
+`unmatched_norm`, `no_baseline` and `unsigned_mean_d` need no new texts: this module applies them to
+the comparison of scores; `_protocol_scores` selects the scores.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ from steer_assets.stats.verdicts.equivalence import difference_p
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number, what it would be if there were nothing to find, and whether v acts at all."""
+    """A number, its value under the null hypothesis, and whether v has an effect."""
 
     estimate: Estimate
     by_itself: float
@@ -50,7 +50,7 @@ class Question:
 
     @property
     def dose(self) -> float:
-        """The dose of everything but the sweep."""
+        """The dose used outside the dose sweep."""
         return protocol_sites.headline_dose(self.data.study)
 
     @property
@@ -59,13 +59,13 @@ class Question:
         return Arm(base_id(self.layer), self.dose)
 
     def perpendicular(self, alpha: float) -> list[Arm]:
-        """v + v_perp of every seed, long as published or as long as v."""
+        """v + v_perp of every seed, with the published length or that of v."""
         family = UNMATCHED if "unmatched_norm" in self.setting.on else MATCHED
         ids = protocol_sites.orthogonal_ids(self.data.study, family, self.layer)
         return [Arm(vector_id, alpha) for vector_id in ids]
 
     def arms(self, ids: list[str]) -> list[Arm]:
-        """Those of the vectors that every set of texts has, at the headline dose.
+        """The given vectors that every set of texts has, at the headline dose.
 
         Raises:
             NotMeasuredError: there is none.
@@ -76,7 +76,7 @@ class Question:
         return kept
 
     def doses(self) -> list[float]:
-        """Doses at which every set of texts has v.
+        """Doses at which every set of texts includes v.
 
         Raises:
             NotMeasuredError: there is one only.
@@ -92,7 +92,7 @@ class Question:
         return self.data.tables(self.setting, arms, environment)
 
     def estimate(self, strata: list[list[np.ndarray]], statistic: Callable) -> Estimate:
-        """The statistic with its interval, paired and clustered unless published otherwise."""
+        """The statistic with its interval; paired and clustered unless switched off."""
         settings = self.data.study.statistics
         try:
             return estimate(
@@ -109,7 +109,7 @@ class Question:
             raise NotMeasuredError(str(error)) from error
 
     def v_acts(self) -> bool:
-        """Whether v differs from unsteered here; taken for granted without a baseline."""
+        """Whether v differs from unsteered at this setting; assumed without a baseline."""
         if "no_baseline" in self.setting.on:
             return True
         v, unsteered = self.tables([self.base, UNSTEERED])
@@ -124,13 +124,13 @@ def measure(asked: tuple[str, str], question: Question) -> Number:
     """The number of (conclusion, quantity).
 
     Raises:
-        NotMeasuredError: the study has no texts for it, or it does not exist for them.
+        NotMeasuredError: the study has no texts for the number, or they leave it undefined.
     """
     return _MEASURES[asked](question)
 
 
 def _mean_d(question: Question, strata: list[tuple[list[np.ndarray], int]]) -> Number:
-    """Mean d over strata: tables and the size of a group, which ends with the arm compared with."""
+    """Mean d over strata: tables and the size of a group, which ends with the reference arm."""
     unsigned = "unsigned_mean_d" in question.setting.on
     pairs, start = [], 0
     for tables, group in strata:
@@ -178,7 +178,8 @@ def _vectors(question: Question) -> Number:
 def _share(question: Question, ids: list[str]) -> Number:
     tables = question.tables([question.base, UNSTEERED, *question.arms(ids)])
     raw = "no_baseline" in question.setting.on
-    if raw:  # probabilities, as published: raw log-odds have no zero that a ratio could rest on
+    # probabilities, as published: raw log-odds have no zero on which a ratio could be based
+    if raw:
         tables = [expit(table) for table in tables]
     positions = range(2, len(tables))
     statistic = mean_share(positions, 0, None if raw else 1)

@@ -1,8 +1,8 @@
-"""Scores of the texts of one protocol and of `controlled`, as the switches of a setting read them.
+"""Scores of the texts of one protocol and of `controlled`, as a setting's switches interpret them.
 
-Texts are those of the setting (`layer_offset`, `no_chat_template`, `independent_sampling`); how
-they are read is here: `label_substring` and `prompt_included` need no new texts. `controlled` is
-cut to the same prompts and samples, so that two settings differ in their switches alone.
+Texts are those of the setting (`layer_offset`, `no_chat_template`, `independent_sampling`). This
+module interprets them: `label_substring` and `prompt_included` need no new texts. `controlled` is
+restricted to the same prompts and samples, so that two settings differ only in their switches.
 """
 
 import numpy as np
@@ -20,16 +20,16 @@ from steer_assets.pipeline.design.arms import Arm
 from steer_assets.pipeline.design.comparisons import POOLED, Scores
 from steer_assets.pipeline.design.protocol_settings import Setting
 
-#: Fewest prompts of an environment for a d of its own.
+#: Fewest prompts for a separate d of an environment.
 FEWEST = 2
 
 
 class NotMeasuredError(ValueError):
-    """The study has no texts for a number, or the number does not exist for them."""
+    """The study has no texts for a number, or the number is undefined for them."""
 
 
 class NoEffectError(NotMeasuredError):
-    """v shows no effect of its own, which the number would be a share of."""
+    """v shows no effect, so a share of it is undefined."""
 
 
 class ProtocolScores:
@@ -50,8 +50,8 @@ class ProtocolScores:
         keys = ["protocol", "vector_id", "alpha"]
         texts = self._scored.filter(ours).select(*keys, "prompt_id").unique()
         n_sets = texts["protocol"].n_unique()
-        #: Arms that every set of texts has, and the prompts of each in all of them: settings are to
-        #: differ in nothing else.
+        #: Arms in every set of texts, with their prompts common to all sets: settings must differ
+        #: only in their switches.
         self.everywhere: dict[Arm, set[str]] = {}
         by_prompt = texts.group_by("vector_id", "alpha", "prompt_id").agg(pl.len().alias("n_sets"))
         for row in by_prompt.filter(pl.col("n_sets") == n_sets).iter_rows(named=True):
@@ -59,7 +59,7 @@ class ProtocolScores:
             self.everywhere.setdefault(arm, set()).add(row["prompt_id"])
 
     def scores(self, setting: Setting) -> Scores:
-        """Scores as the setting's switches read them."""
+        """Scores as the setting's switches interpret them."""
         texts = texts_of(self.protocol, setting.on)
         prompted = "prompt_included" in setting.on
         folded = "label_substring" in setting.on and self.trait in SUBSTRING_LABELS
@@ -67,7 +67,8 @@ class ProtocolScores:
         if key not in self._known:
             score = pl.col("prompted") if prompted else pl.col("score")
             rows = self._scored.filter(pl.col("protocol") == texts).with_columns(
-                # Both labels hold the substring: what is left is how sure the classifier is.
+                # Both labels contain the substring, which leaves only the confidence of the
+                # classifier.
                 score=score.abs() if folded else score
             )
             self._known[key] = Scores(rows)
@@ -76,7 +77,7 @@ class ProtocolScores:
     def tables(
         self, setting: Setting, arms: list[Arm], environment: str = POOLED
     ) -> list[np.ndarray]:
-        """Scores [prompts, samples] of every arm on the prompts that all of them have.
+        """Scores [prompts, samples] of every arm on the prompts common to all of them.
 
         Raises:
             NotMeasuredError: an arm has no texts, or they share fewer than two prompts.
@@ -91,7 +92,7 @@ class ProtocolScores:
         return [scores.table(arm, prompts) for arm in arms]
 
     def prompts(self, setting: Setting, arms: list[Arm], environment: str = POOLED) -> list[str]:
-        """Prompts that all of the arms have, in every set of texts that has the arm at all."""
+        """Prompts that all of the arms have, in every set of texts that includes the arm."""
         known = [self.everywhere[arm] for arm in arms if arm in self.everywhere]
         shared = self.scores(setting).shared(arms, environment)
         return [prompt for prompt in shared if all(prompt in own for own in known)]

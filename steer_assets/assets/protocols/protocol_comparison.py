@@ -1,4 +1,4 @@
-"""Stage: which published conclusions survive, and which switch decides."""
+"""Stage: which published conclusions survive without the switches, and which switch decides."""
 
 from collections.abc import Iterator
 
@@ -20,13 +20,13 @@ from steer_assets.stats.validation import Estimate
 from steer_assets.stats.verdicts.conclusions import reading
 from steer_assets.storage.schema import columns
 
-#: Scorer of numbers that need none.
+#: Value of `scorer` for numbers that need no scorer.
 NO_SCORER = "none"
 Row = dict[str, object]
 
 
 def _tested(on: frozenset[Switch]) -> bool:
-    """Whether a number is read by its interval: published numbers have none."""
+    """Whether a number is judged by its interval; published numbers have none."""
     return "unsigned_mean_d" not in on
 
 
@@ -44,7 +44,7 @@ def _found(row: Row, of_any: float | None = None) -> Found:
 def _of_texts(
     run: StageRun, data: ProtocolScores, asked: tuple[str, str], layer: int, auroc_low: float
 ) -> Iterator[tuple[Found, Row | None]]:
-    """Every setting of one conclusion that is read off texts, with its row where there is one."""
+    """Every setting of one text-based conclusion, with its row if the number exists."""
     trusted = auroc_low >= run.study.scoring.auroc_floor
     for setting in settings(data.protocol, *asked, run.trait):
         try:
@@ -62,7 +62,7 @@ def _of_texts(
             region(asked, run.study),
             tested=tested,
             believable=number.v_acts and (trusted or not tested),
-            # Without a baseline a vector that does nothing has a share all the same.
+            # Without a baseline, a share is defined even if v has no effect.
             of_any=number.by_itself if "no_baseline" in setting.on else None,
         )
         row: Row = {
@@ -83,7 +83,7 @@ def _of_texts(
 def _of_measures(
     run: StageRun, measures: pl.DataFrame, protocol: Protocol, asked: tuple[str, str]
 ) -> Iterator[tuple[Found, Row | None]]:
-    """Every setting of one conclusion that needs no text, with its row where there is a number."""
+    """Every setting of one conclusion that needs no texts, with its row if the number exists."""
     on = {(s.name, s.switch): s.on for s in settings(protocol, *asked, run.trait)}
     wanted = (pl.col("conclusion") == asked[0]) & (pl.col("quantity") == asked[1])
     for measured in measures.filter(wanted).iter_rows(named=True):
@@ -105,7 +105,7 @@ def _of_measures(
 
 
 def _with_prompts(run: StageRun) -> pl.DataFrame:
-    """Texts with the score of the text alone and, where there is one, of prompt and text."""
+    """Texts with the score of the text and, if it exists, that of prompt and text together."""
     keys = ["generation_id", "scorer"]
     scored = run.rows("generations").join(
         run.rows("classifier_scores").select(*keys, "score"), on="generation_id"
@@ -163,10 +163,10 @@ def _compare(run: StageRun) -> Iterator[tuple[Row, list[Row], Row]]:
     ),
 )
 def protocol_comparison(run: StageRun) -> Produced:
-    """Each published conclusion as published, controlled, and with each switch off alone.
+    """Each published conclusion as published, controlled, and with each switch off separately.
 
-    Numbers have intervals; as published a number decides by itself, controlled by its interval.
-    `protocol_findings` says in a sentence which conclusions survive and which switch decides.
+    Numbers have intervals. As published, the number itself decides; controlled, its interval does.
+    `protocol_findings` states which conclusions survive and which switch decides.
     """
     numbers: list[Row] = []
     findings: list[Row] = []

@@ -1,4 +1,4 @@
-"""Stage: what protocols say of logits and null spaces, which needs no text and no scorer."""
+"""Stage: logit distances and null spaces of the protocols, which need no texts and no scorer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COVARIANCE = ("null_space_size", "covariance_null_fraction")
 
 
 def _fractions(run: StageRun, layers: list[int]) -> _jacobians.Fractions:
-    """Every null fraction that some setting needs; those of the float16 model last."""
+    """Every null fraction that a setting needs; those of the float16 model last."""
     wanted: dict[bool, set[Site]] = {False: set(), True: set()}
     for protocol in run.study.switched_protocols:
         for setting in settings(protocol, *_JACOBIAN, run.trait):
@@ -51,7 +51,7 @@ def _row(
 
 
 def _rows(run: StageRun, layers: list[int]) -> Iterator[dict[str, object]]:
-    # One model is held at a time: all that needs float32 comes before what needs float16.
+    # Only one model is in memory: everything in float32 comes before everything in float16.
     divergences = {layer: _logits.divergences(run, layer) for layer in layers}
     fractions = _fractions(run, layers)
     for layer in layers:
@@ -90,15 +90,16 @@ def _rows(run: StageRun, layers: list[int]) -> Iterator[dict[str, object]]:
     ),
 )
 def protocol_measures(run: StageRun) -> Produced:
-    """Numbers of the protocols that need no text: logit distances and sizes of null spaces.
+    """Numbers of the protocols that need no texts: logit distances and sizes of null spaces.
 
     `kl_share`: KL from v to v + v_perp as a share of KL from v to the unsteered model.
-    `distance_reduction`: by how much the logits of v + v_perp are nearer to those of v than those
-    of a control: v_perp in place of v, or as long a step along the same direction. Null
-    fractions of the Jacobian, by finite differences in float16 or exact, and of the covariance.
-    `by_itself` is what the method gives any model, null where no bound is known. Logits
-    and exact derivatives are in float32 or better, whatever the study's precision. A number that
-    this model or so few prompts do not give is null, and `reason` says why.
+    `distance_reduction`: how much closer the logits of v + v_perp are to those of v than the logits
+    of a control, which is v_perp in place of v, or a step of equal length along the same direction.
+    Null fractions of the Jacobian, by finite differences in float16 or exact, and of the
+    covariance. `by_itself` is the value that the method gives any model, null where no bound is
+    known. Logits and exact derivatives are in float32 or higher, independent of the study's
+    precision. A number that does not exist for this model or number of prompts is null, and
+    `reason` says why.
     """
     layers = protocol_sites.layers(run.study, run.model_facts()["n_layers"])
     rows = list(_rows(run, layers))

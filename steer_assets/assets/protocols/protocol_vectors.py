@@ -1,4 +1,4 @@
-"""Stage: steering vectors as other protocols read them."""
+"""Stage: steering vectors from the sites at which other protocols read them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _captured(run: StageRun, prompts: pl.DataFrame, layers: list[int]) -> dict[s
 def _built(
     run: StageRun, layer: int, contrast: np.ndarray, positive: np.ndarray
 ) -> list[families.SteeringVector]:
-    """Vectors to be added at `layer`, from the activations they are read from."""
+    """Vectors to be added at `layer`, from the activations at their site."""
     from steer_assets.geometry import families
 
     plan = run.study.vectors
@@ -93,9 +93,9 @@ def _rows(
     ),
 )
 def protocol_vectors(run: StageRun) -> Produced:
-    """v and its families as protocols with switches read them, to be added at the steered block.
+    """v and its families from the protocols' sites, to be added at the steered block.
 
-    By site: read one block before it is added (`layer_offset`) or there, from raw text
+    Sites: one block before the vector is added (`layer_offset`) or that block, from raw text
     (`no_chat_template`) or through the chat template. Random directions are those of
     `vector_families`. HDF5 holds the activations float32 [contrast prompts, d].
     """

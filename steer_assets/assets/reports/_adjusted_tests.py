@@ -1,7 +1,7 @@
-"""Which hypothesis stands where in the order of `stats.verdicts.gatekeeping`, and what it gives.
+"""Positions of hypotheses in the order of `stats.verdicts.gatekeeping`; adjusted p-values.
 
-A block is one margin at one layer; v + v_perp at several blocks, beside v at those, is a block by
-itself. Whoever calls hands in one protocol and scorer.
+A block of the order is one margin at one layer; v + v_perp at several blocks, compared with v at
+the same blocks, forms a separate block. The caller passes one protocol and scorer at a time.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,17 +18,17 @@ from steer_assets.stats.verdicts import gatekeeping
 
 HEADLINE_FAMILY = "base_plus_orthogonal"
 _SEVERAL = (multi_layer.FAMILY, multi_layer.PLUS)
-#: Layer, and whether several blocks are steered -> dose of the headline.
+#: (layer, whether several blocks are steered) -> headline dose.
 Doses = dict[tuple[int, bool], float]
 
 
 def headline_alpha(alphas: Iterable[float], study: Study) -> float:
-    """The dose at which the Fisher form was taken, or the nearest one that has texts."""
+    """The dose at which the Fisher form was computed, or the nearest one with texts."""
     return min(alphas, key=lambda alpha: (abs(alpha - study.behaviour.steered_alpha), alpha))
 
 
 def headline_doses(tests: Sequence[Row], study: Study) -> Doses:
-    """The headline's dose of each layer, by the doses of v there."""
+    """The headline dose of each layer, among the doses of v there."""
     found: dict[tuple[int, bool], set[float]] = {}
     for row in tests:
         if row["comparison"] == "efficacy" and row["family"] in OF_V:
@@ -41,7 +41,7 @@ def _where(row: Row) -> tuple[int, bool]:
 
 
 def adjust_efficacies(tests: Sequence[Row], doses: Doses) -> dict[int, float]:
-    """Write adjusted p-values of effects over unsteered; shares of the level by place."""
+    """Write adjusted p-values of effects over unsteered; return shares of the level by position."""
     blocks: dict[tuple[int, bool], list[int]] = {}
     for at, row in enumerate(tests):
         if row["comparison"] == "efficacy" and not is_signed_mean(row):
@@ -63,7 +63,7 @@ def adjust_efficacies(tests: Sequence[Row], doses: Doses) -> dict[int, float]:
 def adjust_groups(
     tests: Sequence[Row], groups: Sequence[Group], doses: Doses, level: float
 ) -> list[gatekeeping.Adjusted]:
-    """Adjusted p-values of families beside v, in their order; those of the seeds are written."""
+    """Adjusted p-values of families compared with v, in order; those of seeds are set in place."""
     blocks: dict[tuple[Any, ...], list[int]] = {}
     for at, group in enumerate(groups):
         key = (group.reference_id, group.named["layer"], group.named["margin_kind"])
@@ -91,7 +91,7 @@ def _hypothesis(tests: Sequence[Row], group: Group, doses: Doses) -> gatekeeping
 
 def _gate(group: Group, doses: Doses) -> gatekeeping.Gate:
     named = group.named
-    # What a group is compared with says where it stands: v, or v at several blocks.
+    # The reference determines the block: v, or v at several blocks.
     several = group.reference_id == str(VectorId(named["layer"], multi_layer.FAMILY))
     own = multi_layer.PLUS if several else HEADLINE_FAMILY
     pooled = named["environment"] == POOLED

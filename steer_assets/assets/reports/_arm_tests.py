@@ -1,7 +1,7 @@
-"""Unadjusted tests of one protocol and scorer: of single arms, and of the seeds of a family.
+"""Unadjusted tests of one protocol and scorer: single arms, and the seeds of a family.
 
 The unit of effects and margins is the standard deviation of one unsteered text's score in the
-environment, the same for every comparison there, also for one that has some of the prompts.
+environment. It is the same for every comparison there, including those on a subset of the prompts.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from steer_assets.stats.effects import seed_effects, standardiser
 from steer_assets.stats.verdicts import equivalence, joint_power, margins
 from steer_assets.stats.verdicts.compare import compare
 
-#: Whose effect over unsteered is v's own.
+#: Families whose effect over unsteered counts as that of v.
 OF_V = ("base", multi_layer.FAMILY)
 Row = dict[str, Any]
 
@@ -34,8 +34,8 @@ Row = dict[str, Any]
 class Group:
     """The seeds of one family at one dose, in one environment, against v by one margin.
 
-    tests: places of the seeds in `Compared.tests`. rms in standard deviations; like the design it
-    is missing where the seeds have no two prompts in common.
+    tests: indices of the seeds in `Compared.tests`. rms in standard deviations; None, like the
+    design, if the seeds share fewer than two prompts.
     """
 
     named: Row
@@ -47,7 +47,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Rows of tests without adjustment, the design of each, and families of those beside v."""
+    """Rows of unadjusted tests, the design of each, and the families compared with v."""
 
     tests: list[Row]
     designs: list[joint_power.Design]
@@ -67,7 +67,7 @@ class _Pair:
 def _pair(
     scores: Scores, arms: tuple[Arm, ...], reference: Arm, environment: str, study: Study
 ) -> _Pair | None:
-    """Nothing where there are fewer than two prompts, or no spread that could be a unit."""
+    """None if there are fewer than two prompts, or no variance to define the unit."""
     a, b = scores.paired(arms, reference, environment)
     everywhere = scores.shared([UNSTEERED], environment)
     if len(a) < 2 or len(everywhere) < 2:
@@ -85,7 +85,7 @@ def _pair(
     if reference != UNSTEERED:
         v, plain = scores.paired((reference,), UNSTEERED, environment)
         efficacy = (v - plain).mean(axis=1)
-        # A share of an effect that is exactly zero, or known on other prompts, is no margin.
+        # A share of an effect that is exactly zero, or measured on other prompts, is not a margin.
         if len(efficacy) == len(a) and efficacy.mean() != 0:
             found["efficacy"] = margins.relative(efficacy, settings.margin_efficacy)
     return _Pair(a, b, unit, found)
@@ -124,7 +124,7 @@ def _tests(
     settings = study.statistics
     difference = (pair.a - pair.b).mean(axis=1)
     for kind, margin in pair.margins.items():
-        # Prompts are resampled alike for all vectors: equal texts have equal intervals.
+        # Prompts are resampled identically for all vectors: equal texts have equal intervals.
         key = (*purpose, reference.vector_id, f"{subject.alpha}", environment, kind)
         result = compare(
             pair.a,
@@ -157,14 +157,14 @@ def _tests(
 
 
 def is_signed_mean(row: Row) -> bool:
-    """Whether a row is the signed mean over seeds, which describes and decides nothing."""
+    """Whether a row is the signed mean over seeds, which is descriptive only."""
     return VectorId.parse(row["vector_id"]).seed == ALL_SEEDS
 
 
 def _groups(
     scores: Scores, tests: list[Row], study: Study, purpose: tuple[str, ...]
 ) -> Iterator[Group]:
-    """Families among the comparisons with v; a vector that a user brought is one by itself."""
+    """Families among the comparisons with v; each user-supplied vector is a family of one."""
     together: dict[tuple[Any, ...], list[int]] = {}
     for at, row in enumerate(tests):
         if row["comparison"] == "against_base" and not is_signed_mean(row):

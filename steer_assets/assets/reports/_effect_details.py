@@ -1,7 +1,7 @@
-"""What stands behind the comparisons: ratios, heterogeneity, seeds, noise, spanning, agreement.
+"""Details behind the comparisons: ratios, heterogeneity, seeds, noise, spanning, agreement.
 
-Every frame has the columns of its table but those that a whole report shares. A number that does
-not exist for some scores (no variation, one sample, an unbounded ratio) has no row.
+Every frame has the columns of its table except those that a whole report shares. A number that is
+undefined for some scores (no variance, one sample, an unbounded ratio) has no row.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,13 +37,13 @@ TABLES = (
 
 
 def unfiltered(table: str, rows: list[Row]) -> pl.DataFrame:
-    """Rows in the schema of their table, but for the columns that a whole report shares."""
+    """Rows in the schema of their table, without the columns that a whole report shares."""
     schema = {name: kind for name, kind in columns(table).items() if name not in SHARED}
     return pl.DataFrame(rows, schema=schema)
 
 
 def frame_of(table: str, rows: list[Row]) -> pl.DataFrame:
-    """Rows in the schema of their table; those with a number that is not finite are left out."""
+    """Rows in the schema of their table, without those that contain a number that is not finite."""
     frame = unfiltered(table, rows)
     measures = [pl.col(name).is_finite() for name, kind in frame.schema.items() if kind.is_float()]
     return frame.filter(pl.all_horizontal(measures)) if measures else frame
@@ -52,7 +52,7 @@ def frame_of(table: str, rows: list[Row]) -> pl.DataFrame:
 def details(
     scored: pl.DataFrame, vectors: pl.DataFrame, study: Study, identity: dict[str, str]
 ) -> dict[str, list[Row]]:
-    """Rows by table, of one protocol and scorer. `identity` names them."""
+    """Rows by table, for one protocol and scorer. `identity` holds their key columns."""
     scores = Scores(scored)
     found: dict[str, list[Row]] = {table: [] for table in TABLES}
     for subject in subjects(vectors, scores.arms):
@@ -112,7 +112,7 @@ def _effects(scores: Scores, arm: Arm, base: Arm) -> tuple[np.ndarray, np.ndarra
 
 
 def _crossed(one: _One, a: np.ndarray, b: np.ndarray, n_seeds: int) -> Iterator[Row]:
-    # Samples of the seeds lie side by side.
+    # Samples of the seeds are concatenated.
     x = (a - b).reshape(len(a), n_seeds, -1).mean(axis=2)
     with suppress(ValueError):
         interval = bootstrap.crossed(x, **one.sampling("crossed"))  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ def _correlation(one: _One, x: np.ndarray, v: np.ndarray) -> Iterator[Row]:
         }
 
 
-#: Made from scores of two arms, and from the effects over unsteered of a vector and of v.
+#: Computed from scores of two arms, and from the effects over unsteered of a vector and of v.
 _BETWEEN_ARMS: dict[str, Maker] = {"heterogeneity": _spread, "sampling_noise": _noise}
 _BESIDE_V: dict[str, Maker] = {"efficacy_ratios": _ratio, "effect_correlations": _correlation}
 
@@ -191,7 +191,7 @@ def spanning(families: pl.DataFrame) -> list[Row]:
 
 
 def scorer_agreement(scored: pl.DataFrame, study: Study) -> list[Row]:
-    """Agreement of every two scorers on the same texts, and on the effects of v."""
+    """Agreement of every pair of scorers on the same texts, and on the effects of v."""
     found: list[Row] = []
     for (protocol,), rows in scored.group_by("protocol", maintain_order=True):
         by_scorer = {

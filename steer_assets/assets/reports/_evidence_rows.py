@@ -1,4 +1,4 @@
-"""Rows of `equivalence_reports`: one answer per protocol, scorer and layer."""
+"""Rows of `equivalence_reports`: one conclusion per protocol, scorer and layer."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ VERDICTS = ("equivalent", "different", "inconclusive", "untestable")
 
 
 def families_guarded(families: pl.DataFrame, tests: pl.DataFrame) -> pl.DataFrame:
-    """Families as their seeds are after the guard of fluency.
+    """Families after the fluency guard was applied to their seeds.
 
-    A family is not equivalent where one of its seeds no longer is; that seed's reason tells why.
+    A family is not equivalent if one of its seeds no longer is; it takes the reason of that seed.
     """
     verdicts, reasons = [], []
     beside_v = tests.filter(
@@ -46,7 +46,7 @@ def _seeds_of(family: dict[str, Any], tests: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counts(tests: pl.DataFrame) -> dict[str, int]:
-    """Verdicts of every single vector beside v, pooled, by the margin in standard deviations."""
+    """Numbers of pooled verdicts of single vectors against v, by margin (standard deviations)."""
     counted = tests.filter(
         _AT_HEADLINE
         & (pl.col("comparison") == "against_base")
@@ -64,8 +64,8 @@ def report_row(
 ) -> dict[str, object]:
     """One row, without protocol, scorer and report path. `fisher` is the layer's null-space row.
 
-    What could not be compared (one prompt, unsteered scores that are all the same) is `untestable`,
-    without an efficacy.
+    A comparison that is impossible (one prompt, constant unsteered scores) is `untestable` and has
+    no efficacy.
     """
     own = tests.filter((pl.col("layer") == layer) & _AT_HEADLINE)
     of_v = own.filter((pl.col("comparison") == "efficacy") & (pl.col("family") == "base"))

@@ -1,6 +1,7 @@
-"""No verdict of equivalence on broken texts.
+"""The fluency guard: a verdict of equivalence needs fluent texts.
 
-The rule is that of `stats.verdicts.broken_texts`: shown over prompts, never by a handful of texts.
+The rule is that of `stats.verdicts.broken_texts`: loss of fluency must be shown over prompts, not
+by single texts.
 """
 
 import polars as pl
@@ -12,7 +13,7 @@ from steer_assets.reporting.broken_texts import broken_texts
 
 
 def broken_arms(fluent: pl.DataFrame, settings: Fluency) -> dict[Arm, str]:
-    """Arms whose texts are broken, and why. `fluent`: rows of `fluency` joined to `generations`."""
+    """Arms with broken texts, and the reasons. `fluent`: rows of `fluency` with `generations`."""
     judged = broken_texts(fluent, settings.model_dump()).filter("broken")
     return {
         Arm(row["vector_id"], row["alpha"]): row["reason"] for row in judged.iter_rows(named=True)
@@ -31,7 +32,7 @@ def _why(vector_id: str, alpha: float, broken: dict[Arm, str]) -> str:
 
 
 def guarded(tests: pl.DataFrame, broken: dict[Arm, str]) -> pl.DataFrame:
-    """Tests with the reason told, and `inconclusive` for `equivalent` where texts are broken."""
+    """Tests with the reason added; with broken texts, `equivalent` becomes `inconclusive`."""
     verdicts, reasons = [], []
     for row in tests.iter_rows(named=True):
         why = _why(row["vector_id"], row["alpha"], broken) or _why(

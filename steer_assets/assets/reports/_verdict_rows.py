@@ -1,8 +1,8 @@
 """Adjusted p-values, power and verdicts: rows of `equivalence_tests` and `family_tests`.
 
-Whether v acts, and by more than the margin, is asked in the environment and at the dose of each
-comparison. That it does is a condition that has to hold together with the claim, and needs no
-adjustment.
+Whether v has an effect, and one larger than the margin, is tested in the environment and at the
+dose of each comparison. This is a condition that must hold jointly with the claim (an
+intersection-union test) and needs no adjustment.
 """
 
 import math
@@ -25,9 +25,9 @@ from steer_assets.stats.verdicts.multiplicity import holm
 from steer_assets.stats.verdicts.verdict_rules import Grounds, Seeds, of_family, verdict
 from steer_assets.storage.schema import columns
 
-#: The verdict of a row that decides nothing.
+#: The verdict of a descriptive row.
 DESCRIPTIVE = "descriptive"
-#: More prompts than any study could have.
+#: Stands for infinity: more prompts than any study has.
 NEVER = 2**31 - 1
 _SHARED = ("model", "trait", "protocol", "scorer", "run_id", "code_version")
 _SIGNED_MEAN = (
@@ -37,14 +37,14 @@ _SIGNED_MEAN = (
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Rows of `equivalence_tests` and `family_tests`, but for the columns of a whole report."""
+    """Rows of `equivalence_tests` and `family_tests`, without the columns of a whole report."""
 
     tests: pl.DataFrame
     families: pl.DataFrame
 
 
 class _Conditions:
-    """What a verdict needs beside its own numbers."""
+    """Inputs of a verdict besides its own numbers."""
 
     def __init__(self, tests: Sequence[Row], auroc_low: float, study: Study) -> None:
         self.level = study.statistics.significance
@@ -60,7 +60,7 @@ class _Conditions:
         }
 
     def of(self, row: Row, p_difference: float, p_equivalence: float, margin: float) -> Grounds:
-        """Grounds of a row or of a family it is of: does v act there, and how little might it."""
+        """Grounds of a row or of its family: whether v has an effect there, and its lower bound."""
         acts, least = self._v_there(row)
         return Grounds(
             p_difference_adjusted=p_difference,
@@ -81,7 +81,7 @@ class _Conditions:
 
 
 def with_verdicts(compared: Compared, auroc_low: float, study: Study) -> Judged:
-    """Adjust p-values in the gatekept order; add power, verdicts and their reasons.
+    """Adjust p-values in the gatekeeping order; add power, verdicts and their reasons.
 
     compared: of one protocol and scorer. auroc_low: lower end of that scorer's interval.
     """
@@ -110,12 +110,12 @@ def with_verdicts(compared: Compared, auroc_low: float, study: Study) -> Judged:
 
 
 def _power(design: joint_power.Design | None, level: float) -> Row:
-    """Power of the test that is made, and the prompts for 80 % of it."""
+    """Power of the test as designed, and the number of prompts for 80 % power."""
     if design is None:
         return {"power": 0.0, "n_prompts_needed": NEVER}
     try:
         needed = joint_power.sample_size(design, alpha=level)
-    except ValueError:  # an empty margin, or a share of next to nothing
+    except ValueError:  # an empty margin, or a share of an effect close to zero
         needed = NEVER
     return {"power": joint_power.power(design, alpha=level), "n_prompts_needed": needed}
 

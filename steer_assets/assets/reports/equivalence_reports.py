@@ -1,4 +1,4 @@
-"""Stage 12: tests, verdicts and the page that people read."""
+"""Stage 12: tests, verdicts and the report page."""
 
 import polars as pl
 
@@ -26,7 +26,7 @@ def _fisher_row(run: StageRun, spaces: pl.DataFrame, layer: int) -> dict[str, ob
 def _tests_and_rows(
     run: StageRun, spaces: pl.DataFrame, report_path: str
 ) -> dict[str, pl.DataFrame]:
-    """Frames by table: tests with verdicts, one row per block, and what stands behind them."""
+    """Frames by table: tests with verdicts, one row per block, and the details behind them."""
     from steer_assets.assets.reports._arm_tests import compare_arms
     from steer_assets.assets.reports._evidence_rows import families_guarded, report_row
     from steer_assets.assets.reports._verdict_rows import with_verdicts
@@ -46,7 +46,7 @@ def _tests_and_rows(
         identity = {"protocol": str(protocol), "scorer": str(scorer)}
         columns = [pl.lit(value).alias(name) for name, value in identity.items()]
         compared = compare_arms(rows, vectors, run.study, run.model, run.trait, *identity.values())
-        # A scorer that was not validated is not believed.
+        # A scorer without validation is untestable.
         judged = with_verdicts(compared, trust.get(str(scorer), 0.0), run.study)
         tests = guarded(judged.tests.with_columns(columns), broken)
         families = families_guarded(judged.families.with_columns(columns), tests)
@@ -59,7 +59,7 @@ def _tests_and_rows(
             fisher = _fisher_row(run, spaces, layer)
             row = report_row(tests, families, fisher, layer, run.study)
             reports.append({**identity, **row, "report_path": report_path})
-    # Also of no scores at all there are tables, with no rows.
+    # Empty tables are written even if there are no scores.
     tests, families = (
         pl.concat([_effect_details.frame_of(name, []), *found], how="diagonal")
         for name, found in (("equivalence_tests", all_tests), ("family_tests", all_families))
@@ -122,10 +122,11 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
 def equivalence_reports(run: StageRun) -> Produced:
     """Paired equivalence and difference tests, verdicts, and one self-contained HTML page.
 
-    Units are prompts; two one-sided tests with margins in standard deviations of the unsteered
-    texts and in shares of v's own efficacy; one gatekept order of hypotheses. A family of seeds is
-    equivalent where every seed is, different where any is. Verdicts are equivalent, different,
-    inconclusive or untestable; failing to find a difference is never called equivalence.
+    Units are prompts. Two one-sided tests use margins in standard deviations of the unsteered texts
+    and in shares of v's own efficacy, with one gatekeeping order of hypotheses. A family of seeds
+    is equivalent where every seed is, different where any seed is. Verdicts are equivalent,
+    different, inconclusive or untestable; a difference that is not significant does not count as
+    equivalence.
     """
     tables = read_tables(run.layout, run.key, INPUTS)
     path = run.layout.relative(run.layout.pair_file("reports", run.model, run.trait, ".html"))

@@ -1,4 +1,4 @@
-"""Stage 13: all verdicts that exist."""
+"""Stage 13: all verdicts of all partitions."""
 
 import polars as pl
 
@@ -12,7 +12,7 @@ from steer_assets.storage.schema import columns
 
 
 def _pair_rows(run: StageRun, key: PartitionKey) -> pl.DataFrame:
-    """Verdicts of one partition, with the covariance null space beside the Fisher one."""
+    """Verdicts of one partition, with both the covariance and the Fisher null space."""
     reports = read_part(run.layout.part("equivalence_reports", key))
     spaces = read_part(run.layout.part("null_spaces", {**key, "kind": "covariance"}))
     covariance = spaces.filter(

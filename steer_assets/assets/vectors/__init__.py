@@ -1,1 +1,1 @@
-"""Group `vectors`: steering vectors, and what each does to the next token."""
+"""Group `vectors`: steering vectors, and their effect on the next-token distribution."""

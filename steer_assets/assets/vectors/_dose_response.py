@@ -1,8 +1,9 @@
-"""Rows of `dose_response` and `equivalence_radius`: divergence against the length of a step.
+"""Rows of `dose_response` and `equivalence_radius`: divergence as a function of step length.
 
-Two questions, one table. From the unsteered model: up to which share of |h| does the Fisher form
-predict the divergence of a step along any of the vectors? Around v: up to which length is v_perp
-harmless in v + c v_perp, along null, range and random directions, and was that to be foreseen?
+The table answers two questions. From the unsteered model: up to which share of |h| does the Fisher
+form predict the divergence of a step along any of the vectors? Around v: up to which length is
+v_perp harmless in v + c v_perp, along null, range and random directions, and does the Fisher form
+predict that length?
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _ARM = ("layer", "reference_id", "vector_id", "family", "null_space")
 
 @dataclass(frozen=True, slots=True)
 class _Curves:
-    """Directions of unit length, each followed through `steps`, from one starting point."""
+    """Directions of unit length, each scaled by `steps`, from one starting point."""
 
     reference_id: str
     origin: np.ndarray | None
@@ -124,12 +125,12 @@ def rows(
     base = table[chosen["vector_id"].to_list().index(base_id(layer))]
     norms = _residual_norms(run, layer, prompts)
     if not (moving := norms > 0).all():
-        # No step is a share of nothing.
+        # A step relative to a norm of zero is undefined.
         run.log.warning(f"left out: {(~moving).sum()} prompts with a zero state at block {layer}")
         prompts, norms = prompts.filter(pl.Series(moving)), norms[moving]
     if not len(norms):
         return pl.DataFrame(schema=_own_columns("dose_response"))
-    # The harmonic mean: the mean of |e|/|h| over prompts is then the share that was asked for.
+    # The harmonic mean makes the mean of |e|/|h| over prompts equal to the requested share.
     size = float(1.0 / (1.0 / norms).mean())
     curves = [_from_unsteered(run, identity, table, size)]
     if around := _around_base(run, layer, identity, table, base):
@@ -141,7 +142,7 @@ def rows(
 
 
 def _finite(run: StageRun, layer: int, found: pl.DataFrame) -> pl.DataFrame:
-    """Without the steps whose divergence, or its prediction, is not finite at some prompt."""
+    """Without steps whose divergence or prediction is not finite at some prompt."""
     finite = pl.all_horizontal(pl.col("kl", "predicted_kl").is_finite())
     kept = found.filter(finite.all().over(*_ARM, "step_norm"))
     if n := len(found) - len(kept):
@@ -150,7 +151,7 @@ def _finite(run: StageRun, layer: int, found: pl.DataFrame) -> pl.DataFrame:
 
 
 def _own_columns(table: str) -> dict[str, pl.DataType]:
-    """Columns of a table but for those that every row of a part shares."""
+    """Columns of a table without those that all rows of a part share."""
     shared = ("model", "trait", "run_id", "code_version")
     return {name: kind for name, kind in columns(table).items() if name not in shared}
 
@@ -163,7 +164,7 @@ def radii(doses: pl.DataFrame, tolerances: tuple[float, ...]) -> pl.DataFrame:
     curves = doses.group_by(*_ARM, "step_norm").agg(pl.col("kl", "predicted_kl").mean(), pl.len())
     for names, curve in curves.sort(*_ARM, "step_norm").group_by(*_ARM, maintain_order=True):
         steps, kl, predicted = (curve[n].to_numpy() for n in ("step_norm", "kl", "predicted_kl"))
-        # The Fisher form along the direction: half of it times the squared step is the prediction.
+        # The Fisher form along the direction; the prediction is half of it times the squared step.
         form = np.array([[2.0 * predicted[-1] / steps[-1] ** 2]])
         limit = radius.quadratic_limit(steps, predicted, kl)
         for tolerance in tolerances:

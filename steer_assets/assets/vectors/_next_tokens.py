@@ -1,6 +1,6 @@
-"""Next-token distributions along steps from one point: measured, and as the Fisher form predicts.
+"""Next-token distributions along steps from one point: measured, and predicted by the Fisher form.
 
-What both `logit_distances` and `dose_response` rows are made of.
+Rows of `logit_distances` and `dose_response` are computed from these.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`scale` times row `direction` of a table of directions."""
+    """`scale` times row `direction` of an array of directions."""
 
     direction: int
     scale: float
@@ -33,7 +33,7 @@ class Measured:
 
 
 def _distinct(states: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """Different rows of `states`, and for each row which of them it is."""
+    """Distinct rows of `states`, and for each row the index of its distinct row."""
     places: dict[bytes, int] = {}
     index = [places.setdefault(state.tobytes(), len(places)) for state in states]
     first = [index.index(place) for place in range(len(places))]
@@ -50,7 +50,7 @@ def measure(
     origin: np.ndarray | None = None,
     on_progress: OnProgress = None,
 ) -> Iterator[Measured]:
-    """How far each step moves the next-token distribution of each prompt, in input order.
+    """Distance of every step's next-token distribution at each prompt, in input order.
 
     directions: [k, d] in units of the residual stream at the output of block `layer`; steps start
     from the unsteered model, or from it with `origin` [d] added. `predicted_kl` is half e'Ge with

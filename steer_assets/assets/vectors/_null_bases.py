@@ -1,4 +1,4 @@
-"""Leading and null subspaces of each kind at a layer, and how the kinds compare."""
+"""Leading and null subspaces of each kind at a layer, and their comparison."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Bases = dict[str, tuple[np.ndarray, np.ndarray]]
 def null_space(run: StageRun, layer: int, kind: str) -> dict[str, Any] | None:
     """The pooled, unsteered row of `null_spaces` by the study's estimator for the kind.
 
-    None where there were too few neutral prompts for one.
+    None if there were too few neutral prompts.
     """
     found = run.rows("null_spaces", kind=kind).filter(
         (pl.col("layer") == layer)
@@ -35,9 +35,9 @@ def null_space(run: StageRun, layer: int, kind: str) -> dict[str, Any] | None:
 def null_bases(run: StageRun, layer: int) -> Bases:
     """Leading and null subspaces of each kind, by the study's estimator for the kind.
 
-    All are fitted on neutral prompts: that of the covariance on the activations of all of them,
-    the forms at some of them. v is made of none of these. A kind that too few prompts give no null
-    space of is left out.
+    All are fitted on neutral prompts: the covariance on the activations of all of them, the forms
+    at some of them. v is computed from none of these. A kind with too few prompts for a null space
+    is omitted.
     """
     from steer_assets.geometry.null_spaces.spectra import form_spectrum
     from steer_assets.geometry.null_spaces.subspaces import leading, null
@@ -59,7 +59,7 @@ def null_bases(run: StageRun, layer: int) -> Bases:
 def energy_rows(
     run: StageRun, layer: int, bases: Bases, vectors: Mapping[str, np.ndarray]
 ) -> Iterator[Row]:
-    """Rows of `null_energies`: every vector's share in each null space beside a random one's."""
+    """Rows of `null_energies`: energy shares of vectors, and of a random one, by null space."""
     from steer_assets.geometry.null_spaces.subspaces import energy_share, random_share
 
     for kind, (_, null) in bases.items():
@@ -86,7 +86,7 @@ def energy_rows(
 
 
 def angle_rows(run: StageRun, layer: int, bases: Bases) -> Iterator[Row]:
-    """Rows of `null_space_angles` between the kinds: is where nothing varies where nothing acts?"""
+    """Rows of `null_space_angles` between the kinds: low variance against low sensitivity."""
     path = run.layout.pair_file("moments", run.model, run.trait, ".h5")
     forms = {k: read_form(run, k, "unsteered", layer) for k in bases if k != "covariance"}
     if "covariance" in bases:

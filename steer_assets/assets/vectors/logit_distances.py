@@ -15,13 +15,13 @@ from steer_assets.geometry.vector_ids import NONE_ID, base_id
 from steer_assets.pipeline.design import prompt_selection
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 
-#: Family whose vectors are put in place of v: the control that lengths are judged by.
+#: Family whose vectors replace v; distances are normalised by its step lengths.
 _CONTROL = "random"
 
 
 @dataclass(frozen=True, slots=True)
 class _Arms:
-    """Vectors by one reference: steps [n, d] from it at dose 1, and the length of v."""
+    """Vectors relative to one reference: steps [n, d] from it at dose 1, and the length of v."""
 
     reference_id: str
     vectors: pl.DataFrame
@@ -78,7 +78,7 @@ def _frames(
 def _layer_rows(
     run: StageRun, layer: int, vectors: pl.DataFrame, values: np.ndarray, prompts: pl.DataFrame
 ) -> pl.DataFrame:
-    """Unsteered for every dose; the base vector at the dose where its Fisher form was taken."""
+    """Unsteered for every dose; the base vector at the dose where its Fisher form was computed."""
     chosen = vectors.with_row_index("row").filter(pl.col("layer") == layer)
     table = values[chosen["row"].to_numpy()]
     alphas, dose = run.study.logits.alphas, run.study.behaviour.steered_alpha
@@ -111,16 +111,16 @@ def _layer_rows(
     ),
 )
 def logit_distances(run: StageRun) -> Produced:
-    """How far each vector moves the next-token distribution, beside what the Fisher form predicts.
+    """Distance of each vector's next-token distribution, measured and predicted by the Fisher form.
 
     Against the unsteered model at every dose, and against v at its own dose. KL in nats;
-    `predicted_kl` is half e'Ge with the Fisher form G of the same prompt at the reference: exact
-    to second order in the step e. `displacement` is the length of the step from the reference in
-    units of |v|, `displacement_floor` the distance of logits that this length gives alone: that of
+    `predicted_kl` is half e'Ge with the Fisher form G of the same prompt at the reference: exact to
+    second order in the step e. `displacement` is the length of the step from the reference in units
+    of |v|, `displacement_floor` the distance of logits expected from this length alone: that of
     random vectors per unit of length, at the same prompt, reference and dose. `dose_response`
-    follows small steps along every vector and v + c v_perp along null, range and random
-    directions; `equivalence_radius` says up to which length a step stays within a tolerance, as
-    predicted and as measured.
+    follows small steps along every vector and v + c v_perp along null, range and random directions;
+    `equivalence_radius` gives the length up to which a step stays within a tolerance, as predicted
+    and as measured.
     """
     vectors, values = read_table(run)
     tests = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)

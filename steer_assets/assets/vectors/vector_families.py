@@ -97,7 +97,7 @@ def _row(
 
 
 def _none_row(path: str) -> dict[str, object]:
-    """The unsteered arm: a vector of norm 0, which has no direction and no energy anywhere."""
+    """The unsteered arm: a vector of norm 0, without direction or energy."""
     return {
         "vector_id": NONE_ID,
         "family": NONE_ID,
@@ -139,14 +139,14 @@ def _none_row(path: str) -> dict[str, object]:
     sources=external_vectors.sources,
 )
 def vector_families(run: StageRun) -> Produced:
-    """The base vector v of each steered layer and every family it is compared with.
+    """The base vector v of each steered layer and the families compared with it.
 
     v is the mean difference of the contrast pairs. float64 vectors [d] in safetensors, by
-    `vector_id`; each row gives norm, cosine to v, and the share of energy in each null space,
-    which `null_energies` has beside that of a random vector. All three null spaces, and the
-    families made from them (`base_plus_null`, `base_plus_range`, `base_null`, `base_range`), are of
-    neutral prompts: v lies in the range of its own contrast prompts by construction. The null
-    spaces of the three kinds are compared with each other at every layer.
+    `vector_id`; each row gives norm, cosine to v, and the share of energy in each null space, which
+    `null_energies` compares with that of a random vector. All three null spaces, and the families
+    made from them (`base_plus_null`, `base_plus_range`, `base_null`, `base_range`), are fitted on
+    neutral prompts, because v lies in the range of its own contrast prompts by construction. The
+    null spaces of the three kinds are compared with each other at every layer.
     """
     path = vectors_path_of(run)
     stored: dict[str, np.ndarray] = {}

@@ -1,1 +1,1 @@
-"""Layouts that trait files come in, other than our YAML."""
+"""Layouts of trait files, other than this package's YAML."""

@@ -1,8 +1,9 @@
-"""Questions with a matching and a not matching answer, as two collections of the field have them.
+"""Questions with a matching and a non-matching answer, in the formats of two published collections.
 
 `question`, `answer_matching_behavior`, `answer_not_matching_behavior`: contrastive activation
 addition (Rimsky et al. 2024) and model-written evaluations (Perez et al. 2022). Statements with
-`label_confidence` are of the latter, too. An answer may be a list, of which questions take turns.
+`label_confidence` also belong to the latter. If an answer is a list, successive questions use its
+items in turn.
 """
 
 from collections import Counter
@@ -17,14 +18,14 @@ from steer_assets.catalog.prompt_texts.sentences import Location
 _MATCHING = ("answer_matching_behavior", "matching")
 _NOT_MATCHING = ("answer_not_matching_behavior", "not_matching")
 FIELDS = ("question", *_MATCHING, *_NOT_MATCHING, "system", "statement", "label_confidence")
-#: Fields by which a row, or the header of a table, is one of answered questions.
+#: Fields that identify a row, or the header of a table, as answered questions.
 MARKS = (*_MATCHING, *_NOT_MATCHING)
 _USED = ("question", *MARKS, "system")
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One row: its line, its question, and the answers that match and that do not."""
+    """One row: its line, its question, and the matching and non-matching answers."""
 
     line: int
     question: str
@@ -34,7 +35,7 @@ class Given:
 
 
 def is_answered(row: dict[str, Any]) -> bool:
-    """Whether a row says what matches, or what does not."""
+    """Whether a row has a matching or a non-matching answer."""
     return any(field in row for field in MARKS)
 
 
@@ -48,7 +49,7 @@ class Answers:
         self._n_lists = 0
 
     def add(self, line: int, row: dict[str, Any]) -> None:
-        """Take the question of a row, and one answer of each kind."""
+        """Add the question of a row, and one answer of each kind."""
         self._unused.update(field for field in row if not (field in _USED or _ours(field)))
         system = row.get("system", "")
         self.given.append(
@@ -90,7 +91,7 @@ class Answers:
     def contrast(
         self, tests: dict[str, list[Any]], lines: dict[Location, int]
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """The contrast and what became of what; held-out questions go into `tests`."""
+        """The contrast, and notes on the conversion; held-out questions are added to `tests`."""
         self._refuse_repeats()
         kept, held_out = (self.given, []) if tests else heldout.split(self.given, group=_matching)
         notes = [
@@ -129,7 +130,7 @@ class Answers:
 
 
 def _ours(field: str) -> bool:
-    """Whether another part of a row's reader takes the field."""
+    """Whether a different row reader handles the field."""
     return field in ("test", "environment", "raw", "title", "description") or field.endswith(
         "_pole"
     )
@@ -140,7 +141,7 @@ def _matching(one: Given) -> str:
 
 
 def _one_sided(kept: list[Given]) -> list[str]:
-    """A warning where the answer alone tells the poles apart."""
+    """A warning if the answer text alone identifies the pole."""
     matching = {_matching(one) for one in kept}
     if len(matching) > 1:
         return []

@@ -1,4 +1,4 @@
-"""Rows of JSON lines and of JSON lists, with the line that each begins in."""
+"""Rows of JSON lines and of JSON lists, with the line on which each begins."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _BLANK = " \t\r\n"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON loaders keep the last of two fields of one name, and say nothing."""
+    """Rejects repeated fields: JSON loaders silently keep the last of them."""
     found: dict[str, Any] = {}
     for field, value in pairs:
         if field in found:
@@ -23,7 +23,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def parse(path: Path, text: str) -> Any:
-    """The value of a whole JSON text; CatalogError with its line where it is none."""
+    """The value of a whole JSON text; raises CatalogError with the line if it is invalid."""
     try:
         return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
@@ -45,13 +45,13 @@ def lines(path: Path) -> Iterator[Row]:
 
 
 def is_list(text: str) -> bool:
-    """Whether a JSON text begins a list."""
+    """Whether a JSON text starts a list."""
     return text.lstrip(_BLANK).startswith("[")
 
 
 def items(path: Path, text: str) -> Iterator[Row]:
     """The objects of a JSON list."""
-    parse(path, text)  # the whole is valid, so that below only its items are looked for
+    parse(path, text)  # the whole text is valid, so the code below only has to locate the items
     decoder = json.JSONDecoder(object_pairs_hook=_object)
     at, line, counted = text.index("[") + 1, 1, 0
     while True:

@@ -1,13 +1,13 @@
-"""Traits from one JSON object: the layout of the published experiments, and persona vectors.
+"""Traits from one JSON object: the format of the published experiments, and persona vectors.
 
 **Published**: `{"persona_prompts": {trait: {"contexts": [...], "positive_template": ...,
 "negative_template": ...}}}`, any number of traits; a trait may also have `test`, by environment.
-Where it has none, its contexts are asked about without a pole (`NEUTRAL`).
+Without it, test prompts are made from its contexts with a neutral template (`NEUTRAL`).
 
 **Persona vectors** (Chen et al. 2025, arXiv 2507.21509): `{"instruction": [{"pos": ..., "neg":
 ...}], "questions": [...], "eval_prompt": ...}`. Instructions become system turns before the
-questions; every second question is kept out of the contrast and is a test prompt, without a system
-turn.
+questions; every second question is held out of the contrast and becomes a test prompt without a
+system turn.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from steer_assets.catalog.layouts.reading import Reading, validated, whole
 from steer_assets.catalog.prompt_texts.contrasts import PLACEHOLDER
 from steer_assets.catalog.prompt_texts.sentences import LineOf, Location
 
-#: How a context is asked about where a published file has no test prompts.
+#: Template that turns a context into a test prompt where a published file has none.
 NEUTRAL = f"Write two or three sentences about this: {PLACEHOLDER}"
 PUBLISHED = "persona_prompts"
 INSTRUCTION = "instruction"
@@ -29,12 +29,12 @@ _PERSONA_FIELDS = (INSTRUCTION, "questions", "eval_prompt", "test")
 
 
 def own_words(text: str) -> str:
-    """A test prompt without the words of `NEUTRAL` around it."""
+    """A test prompt without the text that `NEUTRAL` adds to it."""
     return text.removeprefix(NEUTRAL.removesuffix(PLACEHOLDER))
 
 
 def names(value: object) -> list[str] | None:
-    """Traits that a published value defines; None where it names none."""
+    """Traits that a published value defines; None if it is not of that layout."""
     traits = value.get(PUBLISHED) if isinstance(value, dict) else None
     return list(traits) if isinstance(traits, dict) else None
 
@@ -43,7 +43,7 @@ def read(path: Path, name: str, text: str, value: object) -> Reading:
     """The trait `name` of an object.
 
     Raises:
-        CatalogError: it is of neither layout, or does not fit.
+        CatalogError: it is of neither layout, or is invalid.
     """
     if isinstance(value, dict) and INSTRUCTION in value:
         return _persona_vectors(path, name, text, value)
@@ -86,7 +86,7 @@ def _published(path: Path, name: str, text: str, entry: object) -> Reading:
     )
 
     def where(location: Location) -> int:
-        # The contrast's fields stand at the top level of a published entry.
+        # The contrast's fields are at the top level of a published entry.
         return line_of(location[1:] if location[:1] == ("contrast",) else location)
 
     return validated(path, value, notes, where)
@@ -165,7 +165,7 @@ def _renamed(path: Path, line: int, one: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_repeated_questions(path: Path, line_of: LineOf, questions: list[Any]) -> None:
-    """A question may not be both a context and a test."""
+    """Raise an error for a question that is both a context and a test."""
     first: dict[str, int] = {}
     for number, question in enumerate(questions):
         before = first.setdefault(str(question).casefold(), number)

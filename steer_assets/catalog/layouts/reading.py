@@ -1,4 +1,4 @@
-"""A trait as it was read from a file, and what became of the file's parts."""
+"""A trait read from a file, with notes on how each part of the file was used."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from steer_assets.catalog.traits import Trait
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The trait; sentences that say what was made of the file; the line of every place in it."""
+    """The trait; sentences on how the file was interpreted; the line of every location in it."""
 
     trait: Trait
     notes: tuple[str, ...]
@@ -23,10 +23,10 @@ class Reading:
 def validated(
     path: Path, value: dict[str, Any], notes: tuple[str, ...], line_of: LineOf
 ) -> Reading:
-    """The reading of a value that is shaped as the YAML would be.
+    """The reading of a value with the structure of the YAML layout.
 
     Raises:
-        CatalogError: it does not fit; names line and field.
+        CatalogError: it is invalid; the message has line and field.
     """
     try:
         return Reading(Trait.model_validate(value), notes, line_of)
@@ -35,7 +35,7 @@ def validated(
 
 
 def whole(name: str, description: str, contrast: object, test: object) -> dict[str, Any]:
-    """A trait of no other words, as its YAML would have it."""
+    """The reading of a trait that uses all of its file unchanged, as from YAML."""
     return {
         "trait": name,
         "title": name.replace("_", " ").replace("-", " ").capitalize(),

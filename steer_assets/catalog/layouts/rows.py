@@ -1,18 +1,19 @@
-"""A trait from rows: of CSV, JSON lines, or a JSON list.
+"""A trait from rows of CSV, JSON lines, or a JSON list.
 
 A row may be:
 
-- a contrast pair: `positive`, `negative`, each after its own system turn where
-  `positive_system`, `negative_system` are there; or a `context`, with its `environment` if it has
-  one, and in one row `positive_template` and `negative_template`, each with `{context}` once;
+- a contrast pair: `positive`, `negative`, each after its own system turn if `positive_system`,
+  `negative_system` are present; or a `context`, with an optional `environment`, and in one row
+  `positive_template` and `negative_template`, each with `{context}` once;
 - a question with two answers: `question`, `answer_matching_behavior` and
   `answer_not_matching_behavior` (or `matching`, `not_matching`), after `system`;
-- a test prompt, which asks for neither pole: `test`, and its `environment` (`in_distribution` where
-  none is given);
-- what the trait is called: `title`, `description`, `positive_pole`, `negative_pole`, once, if ever.
+- a test prompt, which requests neither pole: `test`, and its `environment` (default
+  `in_distribution`);
+- the description of the trait: `title`, `description`, `positive_pole`, `negative_pole`, at most
+once.
 
-`raw: yes` says that the texts of its row have the chat markup already. In JSON, `positive`,
-`negative` and `test` may be lists of turns, or `{"raw": text}`.
+`raw: yes` means that the texts of its row already have chat markup. In JSON, `positive`, `negative`
+and `test` may be lists of turns, or `{"raw": text}`.
 """
 
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ _YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
 class Draft:
-    """Parts of a trait as rows give them, with the line that each came from."""
+    """Parts of a trait collected from rows, with the line of each."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
@@ -58,7 +59,7 @@ class Draft:
         return CatalogError(f"{self.path}:{line}: {what}")
 
     def add(self, line: int, row: dict[str, Any]) -> None:
-        """Take one row apart."""
+        """Add the parts of one row."""
         answered = answers.is_answered(row)
         for field, value in row.items():
             if field not in FIELDS and not answered:
@@ -116,7 +117,7 @@ class Draft:
         return value
 
     def _add_context(self, line: int, row: dict[str, Any]) -> None:
-        """The environment of a row that has a test prompt, too, is that of the test prompt."""
+        """In a row that also has a test prompt, the environment is that of the test prompt."""
         named = "environment" in row and "test" not in row
         environment = self._environment(line, row) if named else IN_DISTRIBUTION
         group = self.placed.setdefault(environment, [])
@@ -190,7 +191,7 @@ class Draft:
         return {"pairs": self.pairs}, ()
 
     def line_of(self, location: Location) -> int:
-        """Line of the longest known beginning of a location."""
+        """Line of the longest known prefix of a location."""
         for size in range(len(location), 0, -1):
             if location[:size] in self.lines:
                 return self.lines[location[:size]]

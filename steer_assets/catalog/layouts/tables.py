@@ -1,4 +1,4 @@
-"""Rows of CSV and of its relatives: commas, semicolons, tabs or bars, as the header has them."""
+"""Rows of CSV-like tables, delimited by commas, semicolons, tabs or bars as the header shows."""
 
 import csv
 import io
@@ -10,15 +10,15 @@ from typing import Any
 from steer_assets.catalog import yaml_files
 from steer_assets.catalog.errors import CatalogError
 
-#: Line of a file, and the fields of the row that begins there.
+#: Line number in the file, and the fields of the row that begins there.
 Row = tuple[int, dict[str, Any]]
 _DELIMITERS = (",", ";", "\t", "|")
-#: The line by which Excel is told a delimiter.
+#: The line that declares the delimiter to Excel.
 _DECLARED = re.compile(r"\s*\"?sep=(.)\"?[ ,;\t|]*\r?\n", re.IGNORECASE)
 
 
 def _delimiter(text: str, known: Collection[str]) -> str:
-    """The delimiter by which most columns of the header are known ones."""
+    """The delimiter that gives the most known columns in the header."""
 
     def n_known(delimiter: str) -> int:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -28,16 +28,17 @@ def _delimiter(text: str, known: Collection[str]) -> str:
             return 0
         return sum(field.strip().lower() in known for field in header)
 
-    return max(_DELIMITERS, key=n_known)  # the comma where none is better
+    return max(_DELIMITERS, key=n_known)  # the comma wins ties
 
 
 def rows(path: Path, known: Collection[str], lax: Collection[str]) -> Iterator[Row]:
-    """Rows by column, blank cells left out.
+    """Rows by column, without blank cells.
 
-    known: columns that may be there. lax: where one of these is there, others are let through.
+    known: permitted columns. lax: if one of these is present, unknown columns are permitted too.
 
     Raises:
-        CatalogError: it is no table, has an unknown column, or a row that does not fit the header.
+        CatalogError: it is not a table, has an unknown column, or a row that does not match the
+        header.
     """
     text = yaml_files.read_text(path)
     skipped = 0
@@ -73,7 +74,7 @@ def _check(
 
 
 def _row(path: Path, line: int, header: list[str], cells: list[str]) -> dict[str, Any]:
-    # Spreadsheets write columns that once were used, without a name.
+    # Spreadsheets export formerly used columns without a name.
     named = [(field, cell.strip()) for field, cell in zip(header, cells, strict=False)]
     beyond = any(cell.strip() for cell in cells[len(header) :])
     if len(cells) < len(header) or beyond or any(cell and not field for field, cell in named):

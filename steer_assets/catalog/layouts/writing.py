@@ -1,4 +1,4 @@
-"""Traits into files of the user's catalog: YAML, or JSON lines where YAML would be too large."""
+"""Writes traits to the user's catalog: YAML, or JSON lines where YAML would be too large."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from steer_assets.catalog.yaml_files import MOST_YAML
 
 
 def file_of(trait: Trait) -> tuple[str, str]:
-    """Name and text of the file that says the same as `trait`."""
+    """Name and text of a file equivalent to `trait`."""
     value = trait.model_dump(mode="json", exclude_defaults=True)
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
     if len(text.encode()) <= MOST_YAML:
@@ -24,7 +24,7 @@ def file_of(trait: Trait) -> tuple[str, str]:
 
 
 def _rows(trait: Trait, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The rows of `layouts/rows.py`; contrasts without contexts become pairs."""
+    """Rows as `layouts/rows.py` reads them; contrasts without contexts become pairs."""
     yield {
         "title": trait.title,
         "description": trait.description,
@@ -52,7 +52,7 @@ def _contrast_rows(trait: Trait) -> Iterator[dict[str, Any]]:
 
 
 def raw(trait: Trait) -> Trait:
-    """The trait with every text that holds chat markup declared raw."""
+    """The trait with every text that contains chat markup declared raw."""
 
     def declared(said: Said) -> Said:
         return Raw(raw=said) if isinstance(said, str) and MARKUP.search(readable(said)) else said

@@ -1,1 +1,1 @@
-"""What the prompts of a trait are made of: contexts, templates, environments, resemblance."""
+"""Parts of a trait's prompts: contexts, templates, environments, resemblance."""

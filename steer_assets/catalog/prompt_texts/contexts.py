@@ -1,6 +1,6 @@
-"""Contexts of a contrast: a list, or lists by environment as the test prompts have them.
+"""Contexts of a contrast: a list, or lists by environment, like test prompts.
 
-Contexts without an environment are in distribution: v is made from the first ones.
+Contexts without an environment are in distribution: v is computed from the first ones.
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from steer_assets.catalog.prompt_texts.environments import ENVIRONMENTS, Environ
 from steer_assets.catalog.prompt_texts.sentences import refuse_repeats
 from steer_assets.catalog.prompts import Strict, Text
 
-#: Forms of contexts as pydantic's error locations tag them; no field can be called so.
+#: Tags of the forms of contexts in pydantic's error locations; no field can have such a name.
 _LIST, _PLACED = "<contexts>", "<environments>"
 
 
 class PlacedContexts(Strict):
-    """Contexts by environment; two at least in all."""
+    """Contexts by environment; at least two in total."""
 
     in_distribution: tuple[Text, ...] = ()
     topic_shift: tuple[Text, ...] = ()

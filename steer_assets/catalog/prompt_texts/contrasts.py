@@ -1,7 +1,7 @@
-"""Contrasts: what asks for one pole of a trait, beside what asks for the other.
+"""Contrasts: prompts that request one pole of a trait, paired with prompts that request the other.
 
 Pairs are made from two templates and contexts, from pairs of instructions (system turns) and
-questions, from questions with a matching and a not matching answer, or written out one by one.
+questions, from questions with a matching and a non-matching answer, or listed explicitly.
 """
 
 import re
@@ -16,15 +16,15 @@ from steer_assets.catalog.prompt_texts.sentences import Location, refuse_repeats
 from steer_assets.catalog.prompts import Said, Strict, Text, Turn, readable, with_answer
 
 PLACEHOLDER = "{context}"
-#: Forms of a contrast as pydantic's error locations tag them; no field can be called so.
+#: Tags of the forms of a contrast in pydantic's error locations; no field can have such a name.
 _FORMS = {"pairs": "<pairs>", "instructions": "<instructions>", "answers": "<answers>"}
 _TEMPLATES = "<templates>"
-#: An answer that is one letter or number in brackets.
+#: An answer that is one letter or number in parentheses.
 _BRACKETED = re.compile(r"(\s*\([A-Za-z0-9]+)\)\s*")
 
 
 def refuse_repeated_texts(texts: tuple[str, ...]) -> None:
-    """Raise an error that is told by line where two texts of a list are equal but for case."""
+    """Raise an error, reported by line, if two texts of a list are equal up to case."""
     refuse_repeats(((number,), text) for number, text in enumerate(texts))
 
 
@@ -62,7 +62,7 @@ class Contrast(Strict):
 
 
 class Pair(Strict):
-    """Two prompts that differ only in the pole asked for."""
+    """Two prompts that differ only in the requested pole."""
 
     positive: Said
     negative: Said
@@ -75,7 +75,7 @@ class Pair(Strict):
 
 
 class ContrastPairs(Strict):
-    """Contrast pairs written out one by one."""
+    """Explicitly listed contrast pairs."""
 
     pairs: Annotated[tuple[Pair, ...], Field(min_length=2)]
 
@@ -94,7 +94,7 @@ class ContrastPairs(Strict):
 
 
 class Instruction(Strict):
-    """Two system turns that ask for opposite poles."""
+    """Two system turns that request opposite poles."""
 
     positive: Text
     negative: Text
@@ -134,7 +134,7 @@ class ContrastInstructions(Strict):
         return self
 
     def prompts(self) -> Iterator[tuple[Said, Said]]:
-        """Both prompts of every pair; the first pairs have every question, instructions in turn."""
+        """Both prompts of every pair; the first pairs cover all questions."""
         for turn in range(len(self.instructions)):
             for number, question in enumerate(self.questions):
                 chosen = self.instructions[(number + turn) % len(self.instructions)]
@@ -161,11 +161,12 @@ class Answered(Strict):
 
 
 class ContrastAnswers(Strict):
-    """Questions with two answers: the contrast is at the answer's last token.
+    """Questions with two answers: v is read at the answer's last token.
 
-    Of an answer such as "(B)" the closing bracket is left out, so that this token is the letter.
-    The layout of Rimsky et al. 2024, "Steering Llama 2 via Contrastive Activation Addition", and of
-    Perez et al. 2022, "Discovering Language Model Behaviors with Model-Written Evaluations".
+    The closing bracket of an answer such as "(B)" is left out, so that the last token is the
+    letter. The layout of Rimsky et al. 2024, "Steering Llama 2 via Contrastive Activation
+    Addition", and of Perez et al. 2022, "Discovering Language Model Behaviors with Model-Written
+    Evaluations".
     """
 
     answers: Annotated[tuple[Answered, ...], Field(min_length=2)]
@@ -194,13 +195,13 @@ def _places(answers: tuple[Answered, ...]) -> Iterator[tuple[Location, str]]:
 
 
 def begun(answer: str) -> str:
-    """An answer up to the token that decides: without the bracket that closes a letter."""
+    """An answer up to the token that decides, without the closing bracket of a letter."""
     bracketed = _BRACKETED.fullmatch(answer)
     return bracketed.group(1) if bracketed else answer
 
 
 def _form_of_contrast(value: Any) -> str:
-    """By the field that only this form has; else, whatever is wrong is said about templates."""
+    """The form by its characteristic field; otherwise errors refer to templates."""
     for field, tag in _FORMS.items():
         if field in value if isinstance(value, Mapping) else hasattr(value, field):
             return tag

@@ -1,4 +1,4 @@
-"""The four environments that prompts of a trait are written for."""
+"""The four environments of a trait's prompts."""
 
 from typing import Literal
 

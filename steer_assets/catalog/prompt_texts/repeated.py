@@ -1,7 +1,6 @@
-"""Sentences on prompts of a trait file that say nearly the same, with both of their lines.
+"""Warnings on near-duplicate prompts of a trait file, with both line numbers.
 
-They are warnings: a file of such prompts can be used, but its intervals are narrower than what the
-prompts can tell.
+Such a file can be used, but near-duplicates are not independent, so its intervals are too narrow.
 """
 
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ _LONGEST_SHOWN = 120
 
 
 def warnings(file: Path, reading: Reading) -> Iterator[str]:
-    """A line of text for each prompt that resembles an earlier one, and for each series."""
+    """A sentence for each prompt that resembles an earlier one, and for each series."""
     asked = list(places(reading.trait))
     texts = [text for _, text in asked]
     lines = [
@@ -46,7 +45,7 @@ def warnings(file: Path, reading: Reading) -> Iterator[str]:
 
 
 def places(trait: Trait) -> Iterator[tuple[Location, str]]:
-    """Contexts or questions of the contrast, and test prompts: the place and text of each.
+    """Contexts or questions of the contrast, and test prompts: location and text of each.
 
     Test prompts that were made from contexts (`objects.NEUTRAL`) are left out.
     """

@@ -1,13 +1,13 @@
-"""Texts that say nearly the same as an earlier one: they count as two and are worth one.
+"""Near-duplicate texts, which are counted as two prompts but carry the information of one.
 
 **Resemblance**: the Jaccard index of the sets of 5-character pieces of two texts is at least
-`THRESHOLD`, after case, punctuation and blanks are evened out. One word of ten replaced leaves 0.67
-to 0.74, an added "please" 0.84; of the 500,000 pairs of prompts that ship, which are written one by
-one and share openings ("What should someone do if ..."), none goes beyond 0.60.
+`THRESHOLD`, after normalising case, punctuation and blanks. One word of ten replaced leaves 0.67 to
+0.74, an added "please" 0.84; of the 500,000 pairs of built-in prompts, which were written
+individually and share openings ("What should someone do if ..."), none exceeds 0.60.
 
-**Series**: in a short text one word of three is most of the pieces, so that "Write about dogs" and
-"Write about cats" do not resemble each other (0.47). They are found by their frame: what is left
-when one or two words in a row are taken out. A few texts may share one ("What is a bond?").
+**Series**: in a short text one word of three makes up most of the pieces, so that "Write about
+dogs" and "Write about cats" do not resemble each other (0.47). They are found by their frame, the
+text without one word or two consecutive words. A few texts may share one ("What is a bond?").
 """
 
 import math
@@ -18,19 +18,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 THRESHOLD = 0.65
-#: Texts that may share a frame; one more is a series.
+#: Number of texts that may share a frame; more are a series.
 MOST_OF_A_FRAME = 7
-#: Texts that are looked at; a trait of more is a data set, and its reader has other means.
+#: Number of texts compared, to bound the cost; a larger trait is a data set with its own curation.
 MOST = 5_000
 _SIZE = 5
-#: Words of the longest text that is looked at for frames; one word of a longer text changes little.
+#: Longest text, in words, searched for frames; one word of a longer text changes little.
 _LONGEST_FRAME = 12
 _NO_WORD = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Resemblance:
-    """Numbers of two texts, the earlier one first, and their similarity; 1 is the same text."""
+    """Indices of two texts, the earlier one first, and their similarity; 1 means equal."""
 
     first: int
     second: int
@@ -38,29 +38,29 @@ class Resemblance:
 
 
 def normalised(text: str) -> str:
-    """A text without regard to case, punctuation and blanks; as it is where nothing is left."""
+    """A text without case, punctuation and blanks; unchanged if nothing would be left."""
     even = unicodedata.normalize("NFKC", text).casefold()
     return _NO_WORD.sub(" ", even).strip() or text
 
 
 def pieces(text: str) -> frozenset[str]:
-    """The sequences of 5 characters of a normalised text; a shorter text is one piece."""
+    """All substrings of 5 characters of a normalised text; a shorter text is one piece."""
     even = f" {normalised(text)} "
     return frozenset(even[i : i + _SIZE] for i in range(max(1, len(even) - _SIZE + 1)))
 
 
 def similarity(one: frozenset[str], other: frozenset[str]) -> float:
-    """The Jaccard index: pieces that both have, of the pieces that either has."""
+    """The Jaccard index: size of the intersection over size of the union."""
     shared = len(one & other)
     return shared / (len(one) + len(other) - shared)
 
 
 def resemblances(texts: Sequence[str], threshold: float = THRESHOLD) -> Iterator[Resemblance]:
-    """Each text that resembles an earlier one, with the earliest such; of the first `MOST` texts.
+    """Each of the first `MOST` texts that resembles an earlier one, with the earliest such.
 
-    Texts in which a pair is found are compared with no later one, so that a series made from one
-    template is named line by line with its first line. Two texts that share a part `threshold` of
-    their pieces share one of the rarest ones of each: only these are indexed.
+    Texts that resemble an earlier one are not compared with later ones, so that each line of a
+    series made from one template is reported with the first line. Two texts that share a part
+    `threshold` of their pieces share one of the rarest ones of each: only these are indexed.
     """
     parts = [pieces(text) for text in texts[:MOST]]
     counts = Counter(piece for own in parts for piece in own)
@@ -83,14 +83,14 @@ def resemblances(texts: Sequence[str], threshold: float = THRESHOLD) -> Iterator
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A frame, with "..." for the words that change, and the numbers of its texts in order."""
+    """A frame, with "..." for the words that vary, and the indices of its texts in order."""
 
     frame: str
     members: tuple[int, ...]
 
 
 def _frames(text: str) -> Iterator[str]:
-    """The text without one word or two in a row, where two words at least are left."""
+    """The text without one word or two consecutive ones, if at least two words are left."""
     words = normalised(text).split()
     if len(words) > _LONGEST_FRAME:
         return
@@ -100,9 +100,9 @@ def _frames(text: str) -> Iterator[str]:
 
 
 def series(texts: Sequence[str], most: int = MOST_OF_A_FRAME) -> list[Series]:
-    """Frames that more than `most` of the first `MOST` texts share, the largest first.
+    """Frames that more than `most` of the first `MOST` texts share, largest first.
 
-    A text is named in one series only, that of its most frequent frame.
+    A text is reported in one series only, that of its most frequent frame.
     """
     members: defaultdict[str, list[int]] = defaultdict(list)
     for number, text in enumerate(texts[:MOST]):

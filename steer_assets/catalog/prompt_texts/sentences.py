@@ -1,4 +1,4 @@
-"""Errors of validation as sentences: file, line, field, what was expected."""
+"""Validation errors as sentences: file, line, field, what was expected."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 Location = tuple[int | str, ...]
 LineOf = Callable[[Location], int]
-#: Place of a value that occurs again, place of its first occurrence, and its text.
+#: Location of a repeated value, location of its first occurrence, and its text.
 Repeat = tuple[Location, Location, str]
 #: Type of the error of `refuse_repeats`.
 REPEATED = "repeated"
@@ -17,10 +17,10 @@ _LONGEST_SHOWN = 120
 
 
 def sentences(path: Path, line_of: LineOf, error: ValidationError) -> str:
-    """One line of text per error: file, line, field, what was expected."""
+    """One sentence per error: file, line, field, what was expected."""
     lines: list[str] = []
     for detail in error.errors():
-        # Tags of a union's members are in the location, but not in the file.
+        # Locations include tags of a union's members, which do not occur in the file.
         location = tuple(step for step in detail["loc"] if not str(step).startswith("<"))
         if detail["type"] == REPEATED:
             lines += _repeats(path, line_of, location, detail["ctx"]["repeats"])
@@ -31,7 +31,7 @@ def sentences(path: Path, line_of: LineOf, error: ValidationError) -> str:
 
 
 def _repeats(path: Path, line_of: LineOf, at: Location, repeats: list[Repeat]) -> Iterator[str]:
-    """A line for every value that occurs again, with the line of its first occurrence."""
+    """A sentence for every repeated value, with the line of its first occurrence."""
     for again, first, text in repeats[:_MOST_REPEATS]:
         field = ".".join(str(step) for step in (*at, *again))
         yield (
@@ -43,9 +43,9 @@ def _repeats(path: Path, line_of: LineOf, at: Location, repeats: list[Repeat]) -
 
 
 def refuse_repeats(values: Iterable[tuple[Location, str]]) -> None:
-    """Raise an error that `sentences` tells by line, for values that are equal but for case.
+    """Raise an error, which `sentences` reports by line, for values equal up to case.
 
-    values: the place of each below the field that is validated, and its text.
+    values: location of each below the validated field, and its text.
     """
     first: dict[str, Location] = {}
     repeats: list[Repeat] = []

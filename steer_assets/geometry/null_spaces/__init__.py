@@ -1,1 +1,1 @@
-"""Spectra, the null spaces they imply, and how far these can be believed."""
+"""Spectra, their null spaces, and the reliability of these."""

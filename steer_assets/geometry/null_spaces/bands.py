@@ -1,11 +1,11 @@
 r"""Bootstrap band of a covariance spectrum over prompts.
 
-Prompts are drawn with replacement and the spectrum is computed again (Beran & Srivastava 1985, Ann.
-Statist. 13, 95); the band holds the percentiles of each singular value. The same argument limits
+Prompts are drawn with replacement and the spectrum is recomputed (Beran & Srivastava 1985, Ann.
+Statist. 13, 95); the band consists of percentiles of each singular value. The same argument limits
 it: it is consistent for leading, well-separated values. In dimensions comparable with n a resample
-holds only about 0.63 n distinct prompts, so trailing values are biased low and leading ones high
-(El Karoui & Purdom 2019, AISTATS). It is therefore a band for a plotted spectrum, not for the size
-of a null space; that is what held-out null energy is for.
+has only about 0.63 n distinct prompts, so trailing values are biased low and leading ones high (El
+Karoui & Purdom 2019, AISTATS). It is therefore a band for a plotted spectrum; the size of a null
+space is assessed by held-out null energy.
 """
 
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ def bootstrap_singular_values(
 
 
 class _Centred:
-    """Centred rows, and their n x n Gram matrix where that is the smaller of the two."""
+    """Centred rows, and their n x n Gram matrix if that is smaller than the covariance."""
 
     def __init__(self, x: Float[np.ndarray, "n d"]) -> None:
         matrix = as_matrix(x, "activations")
@@ -94,7 +94,7 @@ def _resampled_spectrum(centred: _Centred, drawn: Int[np.ndarray, " m"]) -> Floa
         rows -= rows.mean(axis=0)
         form = rows.T @ rows
     else:
-        # Same non-zero eigenvalues as the covariance, from products that are computed once.
+        # Same non-zero eigenvalues as the covariance, from products computed only once.
         form = centred.gram[np.ix_(drawn, drawn)]
         column_means = form.mean(axis=0)
         form = form - column_means - column_means[:, None] + column_means.mean()

@@ -4,8 +4,8 @@ r"""Sampling floors: the null fraction that a number of prompts gives any model.
 n - 1 and the null fraction at least :math:`\max(0, 1 - (n-1)/d)`.
 
 **Averaged forms.** A Jacobian Gram or Fisher pullback averaged over n prompts, and the scatter of
-all tokens of n prompts, are sums of positive semidefinite parts :math:`G = \sum_i G_i`. Whatever
-way the subspaces of the parts lie to one another, the spectrum of G is bounded by theirs: with
+all tokens of n prompts, are sums of positive semidefinite parts :math:`G = \sum_i G_i`. The
+spectrum of G is bounded by those of the parts, for any relative position of their subspaces: with
 :math:`A = [G_1^{1/2} \dots G_n^{1/2}]`, G = AA' has the non-zero eigenvalues of A'A, whose diagonal
 blocks are the :math:`G_i`, so that they majorise the pooled eigenvalues of the parts (Fan 1949,
 PNAS 35, 652; Marshall, Olkin & Arnold 2011, *Inequalities*, 9.C.1). With :math:`r_i` the rank of
@@ -13,8 +13,8 @@ PNAS 35, 652; Marshall, Olkin & Arnold 2011, *Inequalities*, 9.C.1). With :math:
 
 - `variance_95`, `variance_99`: the span of the first :math:`r_i` axes of every part has at most
   :math:`\sum_i r_i` dimensions and holds at least q of every :math:`T_i`, hence of the trace of G;
-  by Ky Fan so do the first :math:`\sum_i r_i` axes of G. Null fraction at least
-  :math:`\max(0, 1 - \sum_i r_i/d)`. Parts at right angles attain it.
+  by Ky Fan so do the first :math:`\sum_i r_i` axes of G. Null fraction at least :math:`\max(0, 1 -
+  \sum_i r_i/d)`. Mutually orthogonal parts attain it.
 - `participation_ratio`: :math:`T^2/\sum\lambda^2` is Schur-concave, hence at most that of the
   pooled eigenvalues, which is at most :math:`\sum_i r_i` (Cauchy-Schwarz). The same floor.
 - `stable_rank`: :math:`\lambda_1(G) \ge \max_i\mu_i`, hence
@@ -31,8 +31,8 @@ PNAS 35, 652; Marshall, Olkin & Arnold 2011, *Inequalities*, 9.C.1). With :math:
   :math:`h(m_k) + m_k\log k + (1-m_k)\log(d-k)` as long as :math:`m_k \ge k/d`. Floor from the
   smallest of these where it is positive; otherwise no bound is known.
 
-With one part every floor is that part's own null fraction. A floor that is not known is None: it is
-never 0, which would say that nothing is forced.
+With one part every floor is that part's own null fraction. An unknown floor is None, because 0
+would mean that no null fraction is forced.
 """
 
 from collections.abc import Sequence

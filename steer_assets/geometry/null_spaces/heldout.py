@@ -1,9 +1,8 @@
 """Held-out energy of null spaces, for several rank estimators from the same fits.
 
 For a null space fitted on part of the prompts, the share of energy that the held-out prompts have
-in it, relative to a random subspace of the same dimension: 1.0 is nothing special, near 0 is a null
-space that is real. Each fold is decomposed once and all estimators read the same
-spectrum.
+in it, relative to a random subspace of the same dimension: 1.0 is chance level, and a value near 0
+confirms the null space. Each fold is decomposed once and all estimators read the same spectrum.
 """
 
 from collections.abc import Sequence
@@ -56,12 +55,12 @@ def covariance_energies(
 def moment_energies(
     parts: Sequence[tuple[Moments, Float[np.ndarray, "m d"]]],
 ) -> dict[str, float]:
-    """Held-out null energy of all tokens of prompts, which are too many to hold.
+    """Held-out null energy of all tokens of prompts, which do not fit in memory.
 
-    parts: for each part of the prompts the moments of all its tokens, and some of them [m, d]. A
-    null space is fitted on the moments of the other parts, and its energy measured on those some.
-    Raises `TooFewSamplesError` with fewer than 2 parts, `ShapeError` for different widths,
-    `DegenerateError` when every sample of a part equals the mean of the others.
+    parts: for each part of the prompts the moments of all its tokens, and a sample of the tokens
+    [m, d]. A null space is fitted on the moments of the other parts, and its energy measured on
+    that sample. Raises `TooFewSamplesError` with fewer than 2 parts, `ShapeError` for different
+    widths, `DegenerateError` when every sample of a part equals the mean of the others.
     """
     if len(parts) < 2:
         raise TooFewSamplesError(f"held-out energy needs 2 parts or more, not {len(parts)}")
@@ -79,7 +78,7 @@ def moment_energies(
 def _covariance_fold(
     spectrum: Spectrum, deviations: Float[np.ndarray, "m d"]
 ) -> tuple[int, dict[str, float]]:
-    """Number of held-out rows, none of them zero, and their null energy by estimator."""
+    """Number of non-zero held-out rows, and their null energy by estimator."""
     if not len(deviations):
         raise DegenerateError("all held-out samples equal the mean: they are constant")
     units = deviations / np.linalg.norm(deviations, axis=1, keepdims=True)

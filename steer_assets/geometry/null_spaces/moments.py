@@ -5,9 +5,9 @@ sets of moments combine as (Chan, Golub & LeVeque 1983, *The American Statistici
 
 .. math:: S = S_a + S_b + \frac{n_a n_b}{n_a + n_b}\,\delta\delta^T, \quad \delta = m_b - m_a .
 
-Each block is centred on its own mean before the product, so nothing is lost to a large common mean,
-as it is in :math:`\sum xx^T - n mm^T`. The product is one symmetric rank-k update per block (BLAS
-``dsyrk``), which does half the work of a general matrix product.
+Each block is centred on its own mean before the product, which avoids the cancellation that a large
+common mean causes in :math:`\sum xx^T - n mm^T`. The product is one symmetric rank-k update per
+block (BLAS ``dsyrk``), which does half the work of a general matrix product.
 """
 
 import numpy as np
@@ -18,8 +18,8 @@ from scipy.linalg import blas
 from steer_assets.geometry.errors import NotFiniteError, ShapeError, TooFewSamplesError
 from steer_assets.geometry.validation import as_form, as_vector
 
-# Rows per block: each block is one BLAS call, whose threads wait for each other at its end; the
-# working copy (rows x width float64) is 19 MB at width 576.
+# Rows per block: each block is one BLAS call, which ends with a thread barrier; the working copy
+# (rows x width float64) is 19 MB at width 576.
 BLOCK_ROWS = 4096
 
 
@@ -32,7 +32,7 @@ class Moments:
         self.dim = dim
         self._n = 0
         self._mean = np.zeros(dim)
-        # Only the upper triangle is kept up to date; Fortran order lets BLAS update it in place.
+        # Only the upper triangle is updated; Fortran order allows BLAS to do so in place.
         self._upper = np.zeros((dim, dim), order="F")
 
     @classmethod
@@ -56,25 +56,25 @@ class Moments:
     def update(self, x: Float[np.ndarray, "n d"]) -> None:
         """Add the rows of `x` [n, d], of any float dtype; n may be 0.
 
-        The whole of `x` is checked before any of it is added, so a refused update changes nothing.
+        The whole of `x` is checked before any of it is added, so a failed update changes nothing.
         Raises `ShapeError` for another width, `NotFiniteError` for NaN or infinity.
         """
         if x.ndim != 2 or x.shape[1] != self.dim:
             raise ShapeError(f"activations have shape {x.shape}, expected [n, {self.dim}]")
         blocks = [x[start : start + BLOCK_ROWS] for start in range(0, x.shape[0], BLOCK_ROWS)]
         means = [block.mean(axis=0, dtype=np.float64) for block in blocks]
-        # A mean is finite only if all it is taken over is: no pass over the data for that alone.
+        # A mean is finite only if all of its terms are, which saves a separate pass over the data.
         if not all(np.isfinite(mean).all() for mean in means):
             raise NotFiniteError("activations hold NaN or infinity, or sums beyond float64")
         workspace = np.empty((min(BLOCK_ROWS, x.shape[0]), self.dim))
         for block, mean in zip(blocks, means, strict=True):
             centred = np.subtract(block, mean, out=workspace[: block.shape[0]])
-            # The transpose of a C-ordered block is the Fortran array that BLAS wants: no copy.
+            # The transpose of a C-ordered block is Fortran-ordered, so BLAS needs no copy.
             self._upper = blas.dsyrk(1.0, centred.T, beta=1.0, c=self._upper, overwrite_c=1)
             self._shift(block.shape[0], mean)
 
     def merge(self, other: "Moments") -> None:
-        """Add the samples behind `other`, which is left as it is. Raises `ShapeError`."""
+        """Add the samples of `other`, which is unchanged. Raises `ShapeError`."""
         if other.dim != self.dim:
             raise ShapeError(f"cannot merge moments of width {other.dim} into width {self.dim}")
         if other.n:

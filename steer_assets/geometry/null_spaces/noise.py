@@ -8,12 +8,13 @@ robustly: up to half of the eigenvalues may be signal (Gavish & Donoho 2014, IEE
 60, 5040, section III). N < d needs no separate case, because the law is symmetric under transposing
 the data.
 
-The asymptotic edge :math:`\sigma^2(1 + \sqrt{d/N})^2` is crossed by the largest noise eigenvalue
-of finite data in about one data set of six, and one crossing turns "nothing found" into "a leading
-direction, all else null". The edge used here is therefore the quantile of that largest eigenvalue:
-centring and scale of Johnstone (2001, Ann. Statist. 29, 295) with the second-order correction of Ma
-(2012, Bernoulli 18, 322), Tracy-Widom law of order 1 by the shifted gamma of Chiani (2014,
-J. Multivariate Anal. 129, 69). It tends to the asymptotic edge as N and d grow.
+The asymptotic edge :math:`\sigma^2(1 + \sqrt{d/N})^2` is crossed by the largest noise eigenvalue of
+finite data in about one data set of six, and a single crossing changes the result from "nothing
+found" to "one leading direction and a null space of all others". The edge used here is therefore
+the quantile of that largest eigenvalue: centring and scale of Johnstone (2001, Ann. Statist. 29,
+295) with the second-order correction of Ma (2012, Bernoulli 18, 322), Tracy-Widom law of order 1 by
+the shifted gamma of Chiani (2014, J. Multivariate Anal. 129, 69). It tends to the asymptotic edge
+as N and d grow.
 """
 
 from functools import lru_cache
@@ -22,10 +23,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy import integrate, optimize, stats
 
-# Probability that pure noise of known level shows an eigenvalue beyond the edge.
+# Probability that pure noise of known level has an eigenvalue beyond the edge.
 FALSE_ALARM = 1e-4
 
-# Shape, scale and shift of the gamma law close to Tracy-Widom of order 1 (Chiani, table 1).
+# Shape, scale and shift of the gamma approximation to Tracy-Widom of order 1 (Chiani, table 1).
 _TW1_SHAPE, _TW1_SCALE, _TW1_SHIFT = 46.446, 0.186054, 9.84801
 
 
@@ -52,11 +53,11 @@ def marchenko_pastur_median(beta: float) -> float:
 
 
 def _noisy_part(eigenvalues: Float[np.ndarray, " d"], dof: int) -> tuple[float, int]:
-    """Median eigenvalue, and the number of dimensions, that white noise is judged by.
+    """Median eigenvalue and number of dimensions from which white noise is estimated.
 
-    `dof` samples can make min(dof, d) eigenvalues non-zero. When more than half of those are zero
-    there is no noise, and the median is zero. A smaller number of zeros are directions that never
-    vary: the noise fills the others only, and its law holds there.
+    `dof` samples can make min(dof, d) eigenvalues non-zero. If more than half of those are zero
+    there is no noise, and the median is zero. Fewer zeros are constant directions: the noise is in
+    the other directions, and its law applies to them.
     """
     d = eigenvalues.shape[0]
     visible = min(dof, d)
@@ -74,7 +75,7 @@ def noise_variance(eigenvalues: Float[np.ndarray, " d"], dof: int) -> float:
     """Variance of white noise from the median of covariance eigenvalues [d], descending.
 
     `dof` is n - 1 for a covariance about the sample mean. Zero when more than half of the
-    eigenvalues are zero: the data then hold no white noise at all.
+    eigenvalues are zero: the data then have no white noise.
     """
     median, d = _noisy_part(eigenvalues, dof)
     return float(median / (marchenko_pastur_median(_ratio(d, dof)) * max(d, dof) / dof))

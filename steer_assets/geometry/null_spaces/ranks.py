@@ -12,13 +12,14 @@ With singular values :math:`\sigma_i`, eigenvalues :math:`\lambda_i = \sigma_i^2
   covariance of noisy samples.
 
 **Sampling floor.** n samples about their mean span n - 1 dimensions, so a covariance has a null
-fraction of at least :math:`\max(0, 1 - (n-1)/d)` whatever the model. Few prompts force one on an
-averaged output form as well, by the ranks of their own forms: see `floors.py`.
+fraction of at least :math:`\max(0, 1 - (n-1)/d)` whatever the model. An averaged output form also
+has one, which follows from the ranks of its prompts' forms: see `floors.py`.
 
 **Nothing found.** The two noise-aware estimators separate a leading subspace from directions that
-are indistinguishable from isotropic noise. When no direction stands out, there is no subspace in
-which the activations vary less than elsewhere: the covariance is that of full-rank isotropic data,
-the null space is empty apart from directions that are exactly constant, and `found` is False.
+are indistinguishable from isotropic noise. When no direction exceeds the noise, there is no
+subspace in which the activations vary less than elsewhere: the covariance is that of full-rank
+isotropic data, the null space is empty apart from directions that are exactly constant, and `found`
+is False.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,12 +33,12 @@ from steer_assets.geometry.null_spaces.spectra import Spectrum
 
 @dataclass(frozen=True)
 class NullSpace:
-    """One estimator's answer to "how large is the null space".
+    """The null space by one estimator.
 
     threshold: the estimator's parameter: fraction of the largest singular value, share of variance,
         or singular value of the noise edge; 0.0 for effective ranks, which have none.
-    value: the rank as a real number (an integer but for effective ranks; directions beyond the edge
-        for the noise-aware estimators, which may be 0).
+    value: the rank as a real number (an integer except for effective ranks; directions beyond the
+        edge for the noise-aware estimators, which may be 0).
     rank, null_dim: integers that sum to ambient_dim; rank rounds `value` up.
     null_fraction: null_dim / ambient_dim.
     sampling_floor: null fraction that the number of prompts gives any model; None where no bound is
@@ -64,7 +65,7 @@ def above_fraction(spectrum: Spectrum, fraction: float) -> int:
 
 def variance_rank(spectrum: Spectrum, share: float) -> int:
     """Fewest leading axes that hold `share` of the variance."""
-    # The last partial sum may fall short of 1 by rounding; so may any sum of its target.
+    # The last partial sum may be slightly below 1 by rounding, as may the target.
     return int(np.searchsorted(spectrum.cumulative_variance, share - 1e-12) + 1)
 
 
@@ -101,12 +102,12 @@ NOISE_EDGES: dict[str, Callable[[Spectrum], float]] = {
 }
 FRACTIONS = {"sigma_1pct": 0.01, "sigma_5pct": 0.05}
 VARIANCES = {"variance_95": 0.95, "variance_99": 0.99}
-#: An effective rank of exactly k may come out as k + 1e-15; that is not k + 1 dimensions.
+#: An effective rank of exactly k may be computed as k + 1e-15, which must not round up to k + 1.
 ROUNDING = 1e-9
 
 
 def covariance_floor(n_samples: int, ambient_dim: int) -> float:
-    """Null fraction that `n_samples` about their mean give any covariance."""
+    """Null fraction that `n_samples` about their mean force on any covariance."""
     return max(0.0, 1.0 - (n_samples - 1) / ambient_dim)
 
 
@@ -116,9 +117,9 @@ def null_spaces(
     """Every estimator's null space of `spectrum`.
 
     The noise-aware estimators are included where the spectrum has a noise edge.
-    floors: sampling floor by estimator (`floors.part_floors`); one that is not named is not known.
-    Left out, a covariance of independent samples has `covariance_floor`; other spectra have none
-    that could be told from them alone.
+    floors: sampling floor by estimator (`floors.part_floors`); estimators not in it have no known
+        floor. If omitted, a covariance of independent samples has `covariance_floor`; for other
+        spectra the floor is unknown.
     """
     independent = spectrum.noise_edge is not None
     if floors is None:
@@ -171,7 +172,7 @@ def _noise_aware(spectrum: Spectrum, name: str, edge: float, floor: float | None
 
 
 def _varying_directions(spectrum: Spectrum) -> int:
-    """Directions not shown to be constant: all, unless samples enough to see more saw fewer."""
+    """Directions not shown to be constant: all, unless enough samples showed that fewer vary."""
     visible = min(spectrum.n_samples - 1, spectrum.ambient_dim)
     varying = int((spectrum.singular_values > 0).sum())
     return varying if varying < visible else spectrum.ambient_dim

@@ -1,8 +1,8 @@
-"""Effective dimension against the number of prompts used: does it saturate?
+"""Effective dimension as a function of the number of prompts.
 
-A null space that keeps shrinking as prompts are added is a statement about the prompts, not about
-the model. The curve gives every rank estimator at growing numbers of prompts, each with the floor
-that so many prompts force; the view `v_saturation` gives its growth per doubling.
+If a null space keeps shrinking as prompts are added, its size reflects the number of prompts
+instead of the model. The curve gives every rank estimator at increasing numbers of prompts, each
+with the floor that this number forces; the view `v_saturation` gives its growth per doubling.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,9 +43,9 @@ def form_curve(
 ) -> list[DimensionPoint]:
     """Curve of the averaged output form over per-prompt forms, streamed in the order given.
 
-    Each point has the sampling floors that the prompts up to it force (`floors.part_floors`).
-    Holds one d x d sum in memory. Raises `TooFewSamplesError` when the forms end before the largest
-    size, `ShapeError` when they differ in width or sizes do not ascend from 1.
+    Each point has the sampling floors that the prompts up to it force (`floors.part_floors`). Keeps
+    one d x d sum in memory. Raises `TooFewSamplesError` when the forms end before the largest size,
+    `ShapeError` when they differ in width or sizes do not ascend from 1.
     """
     _require_ascending(sizes)
     wanted = iter(sizes)

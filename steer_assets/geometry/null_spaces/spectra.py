@@ -6,8 +6,8 @@ warehouse, are the **square roots of their eigenvalues**:
 - covariance: standard deviations of the activations along the principal axes, in activation units;
 - output form: root-mean-square gain of the output per unit of activation along each axis.
 
-So a fraction of the largest singular value means the same for both, and explained variance is
-proportional to the square.
+A fraction of the largest singular value therefore has the same meaning for both, and explained
+variance is proportional to the square.
 """
 
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ class Spectrum:
     n_samples: independent samples behind a covariance, prompts behind an output form.
     ambient_dim: d.
     noise_edge: singular value beyond which a direction is not explained by white noise of n_samples
-        samples. None where there is none: for output forms, which are exact derivatives and hold no
-        sampling noise of that kind, and for tokens, which depend on one another within a prompt.
+        samples. None where there is none: for output forms, which are exact derivatives without
+        sampling noise of that kind, and for tokens, which are dependent within a prompt.
     """
 
     singular_values: Float[np.ndarray, " d"]
@@ -60,19 +60,19 @@ class Spectrum:
 def covariance_spectrum(moments: Moments, *, n_prompts: int | None = None) -> Spectrum:
     """Spectrum of the unbiased covariance of `moments`.
 
-    Singular values are the square roots of the covariance's eigenvalues: standard deviations along
-    its axes, not the eigenvalues (variances) themselves.
-    n_prompts: where the samples are tokens, the prompts that they come from. Tokens of one prompt
-    are no independent samples, so prompts are counted, and the edge of white noise is not known.
-    Raises `TooFewSamplesError` below 3 samples (one degree of freedom has no noise level to
-    estimate), `DegenerateError` for constant activations.
+    Singular values are the square roots of the covariance's eigenvalues, that is, standard
+    deviations along its axes.
+    n_prompts: number of prompts, if the samples are tokens. Tokens of one prompt are not
+        independent samples, so prompts are counted, and the edge of white noise is unknown. Raises
+        `TooFewSamplesError` below 3 samples (one degree of freedom has no noise level to estimate),
+        `DegenerateError` for constant activations.
     """
     if moments.n < 3:
         raise TooFewSamplesError(f"a spectrum needs at least 3 samples, got {moments.n}")
     covariance = moments.covariance()
     scale = float(np.abs(moments.mean).max(initial=0.0))
     largest = float(np.diag(covariance).max())
-    # Deviations below the rounding of the mean they were taken from are not variation.
+    # Deviations below the rounding error of the mean are not variation.
     if largest <= (8 * np.finfo(np.float64).eps * scale) ** 2:
         raise DegenerateError(f"activations are constant over {moments.n} samples")
     eigenvalues, basis = _eigen(covariance)
@@ -83,8 +83,7 @@ def covariance_spectrum(moments: Moments, *, n_prompts: int | None = None) -> Sp
 
 
 def activation_spectrum(x: Float[np.ndarray, "n d"]) -> Spectrum:
-    """`covariance_spectrum` of activations [n, d] that are in memory. Raises as that does, and as
-    `Moments.update`."""
+    """`covariance_spectrum` of activations [n, d]. Raises as that does, and as `Moments.update`."""
     matrix = as_matrix(x, "activations")
     moments = Moments(matrix.shape[1])
     moments.update(matrix)
@@ -108,7 +107,7 @@ def form_spectrum(gram: Float[np.ndarray, "d d"], n_samples: int) -> Spectrum:
 
 
 def values_only(eigenvalues: Float[np.ndarray, " d"]) -> Spectrum:
-    """Spectrum of one form from its eigenvalues [d], descending and >= 0; its axes are not kept."""
+    """Spectrum of one form from its eigenvalues [d], descending and >= 0, without axes."""
     d = eigenvalues.shape[0]
     return Spectrum(np.sqrt(eigenvalues), np.empty((d, 0)), 1, d, None)
 
@@ -120,13 +119,14 @@ def _eigen(
     ascending, vectors = np.linalg.eigh(form)
     eigenvalues, basis = ascending[::-1].copy(), vectors[:, ::-1].copy()
     largest = max(eigenvalues[0], 0.0)
-    # Float32 derivatives leave eigenvalues of about -1e-7 of the largest; more is another matrix.
+    # Float32 derivatives give eigenvalues down to about -1e-7 of the largest; a larger violation is
+    # an error.
     if eigenvalues[-1] < -1e-5 * largest or largest == 0.0:
         raise GeometryError(
             f"the form is not positive semidefinite: eigenvalues from {eigenvalues[-1]:.3g} "
             f"to {eigenvalues[0]:.3g}"
         )
-    # The usual tolerance of numerical rank: below it an eigenvalue is rounding of the largest.
+    # The usual tolerance of numerical rank: a smaller eigenvalue is rounding error of the largest.
     tolerance = form.shape[0] * np.finfo(np.float64).eps * largest
     eigenvalues[eigenvalues <= tolerance] = 0.0
     return eigenvalues, fix_signs(basis)

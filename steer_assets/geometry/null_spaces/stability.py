@@ -1,9 +1,9 @@
-r"""Does a null space persist across environments (prompt distributions)?
+r"""Persistence of a null space across environments (prompt distributions).
 
 Two subspaces A, B of dimensions a, b in d are compared by their principal angles and by their
 overlap :math:`\|A^TB\|_F^2/\min(a,b)`, the mean squared cosine, whose expectation for random
 subspaces is :math:`\max(a,b)/d`. The *leading* subspaces are compared: null spaces of more than d/2
-dimensions intersect whatever the model, and their non-zero principal angles are those of their
+dimensions intersect for any model, and their non-zero principal angles are those of their
 complements.
 """
 
@@ -43,10 +43,9 @@ def subspace_overlap(a: Float[np.ndarray, "d k"], b: Float[np.ndarray, "d m"]) -
 def form_null_energy(form: Float[np.ndarray, "d d"], null_basis: Float[np.ndarray, "d k"]) -> float:
     """Share of the trace of a positive semidefinite form in a null space, relative to k/d.
 
-    1.0 is what a random subspace of that size holds, and what is returned for an empty one, of
-    which nothing is claimed; below 1 the null space of one kind is one of the form's as well.
-    Raises `ShapeError` for another width or a form that is not symmetric, `DegenerateError` for a
-    form without trace.
+    1.0 is the value of a random subspace of that size, and is returned for an empty one, for which
+    no claim is made; below 1 the null space is also one of the form. Raises `ShapeError` for
+    another width or a form that is not symmetric, `DegenerateError` for a form without trace.
     """
     matrix = as_form(form, "form")
     basis = as_matrix(null_basis, "null basis")

@@ -1,11 +1,11 @@
-r"""Subspaces of a spectrum: bases, energy in them, angles between them, a test by held-out data.
+r"""Subspaces of a spectrum: bases, energy in them, angles between them, a held-out test.
 
 **Held-out null energy.** Fit a null space N of dimension k on some prompts and measure on others
 
 .. math:: \frac{\mathrm{mean}_i\; \|P_N(x_i - m)\|^2/\|x_i - m\|^2}{k/d},
 
 where k/d is the expected share in a random k-dimensional subspace, exactly, for any x. A null space
-that is only an accident of the sample gives 1; one that the model has gives less.
+that is an artefact of the sample gives 1; a null space of the model gives less.
 """
 
 from collections.abc import Iterator
@@ -53,8 +53,8 @@ def energy_share(v: Float[np.ndarray, " d"], basis: Float[np.ndarray, "d k"]) ->
 class RandomShare:
     """Energy share of an isotropic random vector in a subspace of k of d dimensions.
 
-    Its law is Beta(k/2, (d-k)/2): of d squared Gaussians, k over all. mean: k/d; low, high: the
-    middle part of the law, `level` of it.
+    Its law is Beta(k/2, (d-k)/2), as the ratio of k to all d squared Gaussians. mean: k/d; low,
+    high: the central interval of probability `level`.
     """
 
     null_dim: int
@@ -64,7 +64,7 @@ class RandomShare:
     high: float
 
     def below(self, share: float) -> float:
-        """Probability that a random vector has no more than `share` there."""
+        """Probability that a random vector has at most `share` there."""
         if self.null_dim in (0, self.ambient_dim):
             return float(share >= self.mean)
         a, b = self.null_dim / 2, (self.ambient_dim - self.null_dim) / 2
@@ -72,7 +72,7 @@ class RandomShare:
 
 
 def random_share(k: int, d: int, *, level: float = 0.95) -> RandomShare:
-    """What a vector without any relation to a subspace has in it. Raises `ShapeError` for k > d."""
+    """Energy share of a vector unrelated to the subspace. Raises `ShapeError` for k > d."""
     if not 0 <= k <= d or d < 1:
         raise ShapeError(f"{k} dimensions do not fit in {d}")
     if k in (0, d):
@@ -87,7 +87,7 @@ def principal_angles(
     """Principal angles in radians, ascending, between the column spans of `a` and `b`.
 
     Sines below pi/4, cosines above (Knyazev & Argentati 2002): small angles are exact to rounding.
-    Raises `ShapeError` for other widths, `DegenerateError` for an empty subspace.
+    Raises `ShapeError` for unequal widths, `DegenerateError` for an empty subspace.
     """
     first, second = as_matrix(a, "first basis"), as_matrix(b, "second basis")
     if first.shape[0] != second.shape[0]:
@@ -95,7 +95,7 @@ def principal_angles(
     if not (first.shape[1] and second.shape[1]):
         raise DegenerateError("an empty subspace has no principal angles")
     # scipy.linalg.subspace_angles takes the cosine for small angles when large ones are present
-    # (its mask runs in the opposite order), which loses angles below 1e-8; hence the formula here.
+    # (its mask runs in the opposite order), which loses angles below 1e-8.
     wide, narrow = linalg.orth(first), linalg.orth(second)
     if wide.shape[1] < narrow.shape[1]:
         wide, narrow = narrow, wide
@@ -110,8 +110,8 @@ def null_energy(
 ) -> float:
     """Mean share of energy of rows in a null space, relative to a random subspace of that size.
 
-    1.0 for an empty null space, of which nothing is claimed. Rows of zero norm have no direction
-    and do not count. Raises `DegenerateError` when all rows are zero.
+    1.0 for an empty null space, for which no claim is made. Rows of zero norm have no direction and
+    are ignored. Raises `DegenerateError` when all rows are zero.
     """
     d, k = null_basis.shape
     norms = np.linalg.norm(deviations, axis=1)
@@ -145,7 +145,8 @@ def held_out_folds(
         raise TooFewSamplesError(
             f"{n_splits} splits of {n_groups} groups: need 2 splits or more, and a group for each"
         )
-    from sklearn.model_selection import GroupKFold  # seconds of import, for this test alone
+    # takes seconds to import and is needed only here
+    from sklearn.model_selection import GroupKFold
 
     folds = GroupKFold(n_splits, shuffle=True, random_state=seed)
     for fitted, held_out in folds.split(matrix, groups=labels):

@@ -1,1 +1,1 @@
-"""Sampling of texts: batches of rows, noise, and the choice of each token."""
+"""Sampling of texts: batches of rows, noise, and token selection."""

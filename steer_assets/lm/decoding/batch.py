@@ -1,7 +1,7 @@
-"""Batches of rows, decoded from first to last token.
+"""Batches of rows, decoded from the first to the last token.
 
-Prompts are prefilled once up to their last token; all rows of a batch then take one token per step.
-Rows that end are retired and the batch is compacted.
+Prompts are prefilled once up to their last token; all rows of a batch then advance one token per
+step. Finished rows are retired and the batch is compacted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from steer_assets.parallel_batches import side_by_side
 
 
 class Row(NamedTuple):
-    """One text to come: positions of its prompt and arm, and the number of its sample."""
+    """One text to generate: positions of its prompt and arm, and the number of its sample."""
 
     prompt: int
     arm: int
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Taken:
-    """Token ids of one row so far, and the log-probability (nats) of each where it was drawn."""
+    """Token ids of one row so far, and the log-probability (nats) at which each was sampled."""
 
     ids: list[int] = field(default_factory=list)
     log_p: list[float] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Job:
-    """What all batches of a call share; each thread steers its own rows."""
+    """State shared by all batches of a call; each thread steers its own rows."""
 
     lm: LanguageModel
     prompts: Sequence[Sequence[int]]
@@ -54,9 +54,9 @@ class Job:
 
 @torch.inference_mode()
 def run_together(job: Job, batches: Sequence[Sequence[Row]], meter: Meter) -> dict[Row, Taken]:
-    """Tokens of the rows of all batches, which run side by side over prefixes computed once."""
+    """Tokens of the rows of all batches, which run in parallel over prefixes computed once."""
     chosen = list(dict.fromkeys(row.prompt for rows in batches for row in rows))
-    # Before any hook is set: a prefix is never steered.
+    # Before any hook is set, because prefixes are unsteered.
     prefix = prepare(job.lm, [job.prompts[i] for i in chosen])
     place = {prompt: index for index, prompt in enumerate(chosen)}
     runs = [partial(_Batch(job, rows, prefix, place).run, meter) for rows in batches]
@@ -68,7 +68,7 @@ def run_together(job: Job, batches: Sequence[Sequence[Row]], meter: Meter) -> di
 
 
 class _Batch:
-    """Rows that take their tokens together."""
+    """Rows that are decoded together."""
 
     def __init__(
         self, job: Job, rows: Sequence[Row], prefix: Prefix, place: dict[int, int]
@@ -76,7 +76,7 @@ class _Batch:
         self._job, self._rows = job, rows
         self._prefix, self._place = prefix, place
 
-    @torch.inference_mode()  # of this thread
+    @torch.inference_mode()  # the mode is per thread
     def run(self, meter: Meter) -> dict[Row, Taken]:
         """The tokens of every row."""
         job, limit = self._job, self._job.sampling.max_new_tokens
@@ -108,7 +108,7 @@ class _Batch:
         n_left: int,
         meter: Meter,
     ) -> list[int]:
-        """Give every live row its token; which of them go on."""
+        """Select a token for every live row; returns which rows continue."""
         stop_ids = self._job.lm.stop_ids
         kept: list[int] = []
         n_taken = n_spared = 0
@@ -116,7 +116,7 @@ class _Batch:
         for at, (row, token) in enumerate(zip(live, tokens, strict=True)):
             own = taken[row]
             if own.ids and own.ids[-1] in stop_ids:
-                continue  # ended before, not yet retired
+                continue  # finished, but not yet retired
             own.ids.append(token)
             own.log_p.append(log_p[at])
             n_taken += 1
@@ -145,5 +145,5 @@ class _Batch:
 
 
 def _worth_retiring(n_live: int, n_kept: int, n_left: int) -> bool:
-    """Whether moving the kept rows together (half a step's time) saves more than it costs."""
+    """Whether compacting the batch (half a step's time) saves more time than it costs."""
     return (n_live - n_kept) * n_left > 0.5 * n_live

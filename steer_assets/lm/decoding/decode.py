@@ -1,7 +1,7 @@
-"""Decode many (prompt, arm, sample) rows at once, with common random numbers.
+"""Decodes many (prompt, arm, sample) rows at once, with common random numbers.
 
-``alpha * v`` is added at the last prompt token and at every generated token. Rows are laid out in
-batches by the length of their prompts, and batches run side by side over the cores.
+``alpha * v`` is added at the last prompt token and at every generated token. Rows are batched by
+prompt length, and batches run in parallel on the cores.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ __all__ = ["Generation", "Sampling", "generate"]
 
 @dataclass(frozen=True)
 class Generation:
-    """One row's text. ``token_ids`` include the stop token where there is one; ``text`` does not.
+    """One row's text. ``token_ids`` include the stop token if there is one; ``text`` does not.
 
     ``seed`` identifies the noise of (root seed, prompt, sample), the same for every arm.
-    ``log_probability`` (nats, all tokens) is that of the text where it was drawn from: the steered
-    model at the sampling's temperature, within its nucleus and normalised there; at temperature 0
-    the steered model itself. ``least_token_log_probability`` is that of the least likely token,
-    which is token number ``least_token`` of the text, from 0.
+    ``log_probability`` (nats, all tokens) is that of the text under the distribution it was sampled
+    from: the steered model at the sampling temperature, restricted to the nucleus and renormalised;
+    at temperature 0 the steered model itself. ``least_token_log_probability`` is that of the least
+    likely token, which is token number ``least_token`` of the text, from 0.
     """
 
     prompt: int
@@ -64,9 +64,9 @@ def generate(
     """Generate ``n_samples`` texts for every (prompt, arm), ordered by (prompt, arm, sample).
 
     ``prompt_keys`` name prompts for the noise (their token ids where omitted); ``pairs`` limits to
-    (prompt, arm) combinations; ``batch_rows`` bounds rows at once, by default what the machine's
-    memory and cores make best. Raises PromptError and InterventionError for prompts, layers and
-    vectors that are not the model's.
+    (prompt, arm) combinations; ``batch_rows`` bounds rows at once, by default chosen from the
+    machine's memory and cores. Raises PromptError and InterventionError for prompts, layers and
+    vectors that do not fit the model.
     """
     lm.check_prompts(prompts)
     table = ArmTable(lm, arms, vectors)
@@ -102,9 +102,9 @@ def _decode(job: Job, rows: list[Row], size: int, meter: Meter) -> dict[Row, Tak
 
 
 def _run(job: Job, batches: list[list[Row]], meter: Meter) -> dict[Row, Taken] | None:
-    """The rows' tokens; None where the device's memory did not hold them all at once.
+    """The rows' tokens; None if the device's memory was too small for all of them.
 
-    No row depends on its neighbours, so a batch may be split without changing a text.
+    Rows are independent of each other, so splitting a batch changes no text.
     """
     done = meter.done
     try:
@@ -159,7 +159,7 @@ def _rows(
 def _batches(
     rows: list[Row], prompts: Sequence[Sequence[int]], size: int, n_lanes: int
 ) -> list[list[Row]]:
-    """Batches of at most ``size`` rows of about one prompt length, equal shares for every lane."""
+    """Batches of at most ``size`` rows of similar prompt length, in equal shares for all lanes."""
     ordered = sorted(rows, key=lambda row: (len(prompts[row.prompt]), row))
     n_batches = n_lanes * -(-len(rows) // (n_lanes * size))
     edges = np.linspace(0, len(rows), n_batches + 1).astype(int).tolist()

@@ -1,4 +1,4 @@
-"""How many rows to decode at once, in how many batches: from machine and model, not the moment."""
+"""Batch size and number of parallel batches, from machine and model but not from current load."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from steer_assets.lm.forward.stepping import WHOLE, rows_at_once, way_of
 from steer_assets.lm.machine import machine_memory
 from steer_assets.lm.model import LanguageModel
 
-_BEST_ROWS = {"cpu": 256, "cuda": 1024}  # more rows no longer gain speed
-_LANE_ROWS = 48  # below, reading the weights once per lane costs more than waiting
+_BEST_ROWS = {"cpu": 256, "cuda": 1024}  # larger batches no longer increase speed
+_LANE_ROWS = 48  # with fewer, reading the weights once per lane costs more than the barriers
 _SMALL = 0.05
-_SHARE = 0.25  # of the machine's memory, so that the default is the same on every run
+_SHARE = 0.25  # of total memory, so that the default is the same in every run
 
 
 def default_rows(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int:
     """Rows per batch for prompts of ``prompt_tokens`` and ``max_new_tokens`` tokens.
 
-    Depends on total memory, so that two runs on a machine take the same batches; shrinks only
-    where less than that is free.
+    Depends on total memory, so that two runs on a machine use the same batches; smaller only if
+    less than that is free.
     """
     if way_of(lm) == WHOLE:  # a step runs all tokens of a row
         return rows_at_once(lm, _BEST_ROWS["cpu"], prompt_tokens + max_new_tokens)
@@ -34,9 +34,9 @@ def default_rows(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> 
 
 
 def default_lanes(lm: LanguageModel, n_rows: int) -> int:
-    """How many batches to run side by side where ``n_rows`` rows fit into the memory together.
+    """Number of batches to run in parallel if ``n_rows`` rows fit into memory together.
 
-    An accelerator runs one at a time; so does a model that may keep states in its modules.
+    An accelerator runs one batch at a time, as does a model that may keep state in its modules.
     """
     if lm.torch_device.type != "cpu" or way_of(lm) == WHOLE:
         return 1
@@ -46,23 +46,23 @@ def default_lanes(lm: LanguageModel, n_rows: int) -> int:
 def row_bytes(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int:
     """Bytes that one row needs: keys and values of its tail and prompt, and logits with noise."""
     per_token = 2 * lm.n_layers * _key_width(lm) * lm.torch_dtype.itemsize
-    # Logits in the model's dtype and float32, noise, and their sum.
-    tokens = prompt_tokens + 2 * max_new_tokens  # a tail is copied where rows retire
+    # Logits in the model's dtype and in float32, noise, and the sum of the last two.
+    tokens = prompt_tokens + 2 * max_new_tokens  # a tail is copied when rows are retired
     return int(per_token * tokens + 16 * lm.vocab_size)
 
 
 def _key_width(lm: LanguageModel) -> int:
-    """Numbers of a token's key in one layer; the hidden size where the model has no heads."""
+    """Size of a token's key in one layer; the hidden size if the model has no heads."""
     config: Any = lm.model.config.get_text_config()
     try:
         n_heads = config.num_attention_heads
         heads = getattr(config, "num_key_value_heads", None) or n_heads
         return int(heads * (getattr(config, "head_dim", None) or lm.hidden_size // n_heads))
-    except Exception:  # no heads, or other numbers of them in every layer
+    except Exception:  # no heads, or a different number in every layer
         return lm.hidden_size
 
 
 def small(lm: LanguageModel) -> bool:
-    """Whether the machine's memory holds the model many times over."""
+    """Whether the model takes only a small share of the machine's memory."""
     size: int = sum(parameter.nbytes for parameter in lm.model.parameters())
     return size < _SMALL * machine_memory(lm.torch_device)[0]

@@ -1,8 +1,8 @@
 """Sampling noise as a counter-based function of (root seed, prompt, sample, step).
 
-Philox (Salmon et al. 2011) keyed by seed, prompt and sample, its counter set by the step: the
-noise of one step does not depend on what was drawn before, on the batch, or on the arm. All arms
-of a prompt and sample therefore draw the same numbers, token by token.
+Philox (Salmon et al. 2011) keyed by seed, prompt and sample, its counter set by the step: the noise
+of one step does not depend on earlier draws, on the batch, or on the arm. All arms of a prompt and
+sample therefore use the same numbers, token by token.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-_COARSE = np.uint32(1 << 12)  # below, a step of 1 in k is more than 2^-12 of the number
+_COARSE = np.uint32(1 << 12)  # below this, a step of 1 in k exceeds 2^-12 of the number
 _ABOVE_ZERO = 2.0**-54
 _BELOW_ONE = 1.0 - 2.0**-24  # the largest float32 below 1
 
@@ -36,18 +36,18 @@ class NoiseKey:
 
     @property
     def seed(self) -> int:
-        """The key in 63 bits, for the record."""
+        """The key reduced to 63 bits, for the tables."""
         return self.words[0] >> 1
 
 
 def exponentials(keys: Sequence[NoiseKey], step: int, size: int) -> Float[np.ndarray, "keys v"]:
-    """Standard exponential noise of each key at ``step``, float32, one number per token, never 0.
+    """Standard exponential noise of each key at ``step``, float32, one number per token, non-zero.
 
     E = -log(1 - U), U = (k + 1/2) / 2^32 for 32 random bits k. A token of probability p wins the
-    race in about p of the draws because P(E < p) is about p, so U must be fine where it is small:
-    for k < 2^12 the 1/2 gives way to 53 more bits of a second stream. The lower tail is then
+    race in about p of the draws because P(E < p) is about p, so small U need high resolution: for k
+    < 2^12 the 1/2 is replaced by 53 further bits of a second stream. The lower tail is then
     exponential down to 2^-85, where a float32 ziggurat has multiples of 2^-23 and an atom at 0. The
-    upper tail ends at 24 log 2 = 16.6; numbers as large lose to those of all other tokens.
+    upper tail ends at 24 log 2 = 16.6; a token with so large a number is not selected anyway.
     """
     out = np.empty((len(keys), size), dtype=np.float32)
     for row, key in enumerate(keys):
@@ -63,7 +63,7 @@ def exponentials(keys: Sequence[NoiseKey], step: int, size: int) -> Float[np.nda
 
 
 def _stream(key: NoiseKey, step: int, which: int) -> np.random.Generator:
-    # The step is the counter's highest word, the stream the next: neither can overlap another.
+    # The step is the counter's highest word and the stream the next one, so streams do not overlap.
     return np.random.Generator(
         np.random.Philox(
             key=np.array(key.words, dtype=np.uint64),

@@ -1,9 +1,9 @@
-"""Choose tokens from logits: greedy, or by an exponential race with given noise.
+"""Token selection from logits: greedy, or by an exponential race with given noise.
 
 With E_i independent standard exponentials, argmin_i E_i / p_i has distribution p (the
 exponential-race form of Gumbel-max; Maddison, Tarlow & Minka 2014, arXiv 1411.0030). In the log
 domain: argmax_i z_i - T log E_i. Neither a softmax nor a sort is needed; the nucleus (top-p,
-Holtzman et al. 2020) is found by a partial sort, where asked for.
+Holtzman et al. 2020) is found by a partial sort, if requested.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Sampling:
 
 
 class Drawn(NamedTuple):
-    """One token per row, and its log-probability (nats, float64) where it was drawn from."""
+    """One token per row, and its log-probability (nats, float64) under the sampled distribution."""
 
     tokens: Int[Tensor, " rows"]
     log_p: Float[Tensor, " rows"]
@@ -63,8 +63,8 @@ def race(
 ) -> Drawn:
     """Sample each row with the noise of its key; ``gumbel`` is -log of standard exponentials.
 
-    Log-probabilities are those of the distribution that is sampled: softmax(logits / temperature),
-    within the nucleus and normalised there where ``top_p`` is below 1.
+    Log-probabilities are those of the sampled distribution: softmax(logits / temperature),
+    restricted to the nucleus and renormalised if ``top_p`` is below 1.
     """
     if top_p < 1.0:
         return _race_in_nucleus(logits.float(), gumbel, key_of_row, temperature, top_p)
@@ -72,16 +72,16 @@ def race(
         scaled = logits.float() / temperature
         tokens = gumbel[key_of_row].add_(scaled).argmax(dim=-1)
         return Drawn(tokens, _log_p(scaled, tokens))
-    # Row by row the scores stay in the processor's cache: half the time of the whole table.
+    # One row of scores fits the processor's cache, which takes half the time of the whole table.
     scores = torch.empty_like(gumbel[0])
-    view = scores.numpy()  # whose argmax is eight times as fast as the tensor's
+    view = scores.numpy()  # numpy's argmax is eight times as fast as torch's
     winners, log_p = [], []
     for row, key in enumerate(key_of_row.tolist()):
         own = logits[row].float()
         torch.add(gumbel[key], own, alpha=1 / temperature, out=scores)
         winners.append(int(view.argmax()))
         highest = float(own.numpy().max())
-        # The highest first, so that what counts most is not rounded at all.
+        # Subtracting the maximum first keeps the largest terms exact.
         total = torch.sub(own, highest, out=scores).mul_(1 / temperature).exp_().sum()
         log_p.append((float(own[winners[-1]]) - highest) / temperature - math.log(float(total)))
     return Drawn(torch.tensor(winners), torch.tensor(log_p, dtype=torch.float64))
@@ -96,7 +96,8 @@ def _race_in_nucleus(
 ) -> Drawn:
     index, inside = nucleus(logits, temperature, top_p)
     scaled = (logits.gather(-1, index) / temperature).masked_fill(~inside, -torch.inf)
-    # Masked after the noise is added: no noise whatever, not an infinite one, lets others win.
+    # Masked after the noise is added, so that no noise value can select a token outside the
+    # nucleus.
     noise = gumbel[key_of_row[:, None], index]
     winners = (scaled + noise).masked_fill(~inside, -torch.inf).argmax(dim=-1)
     tokens = index.gather(-1, winners[:, None])[:, 0]
@@ -111,10 +112,11 @@ def _log_p(scaled: Float[Tensor, "rows v"], at: Int[Tensor, " rows"]) -> Float[T
 def nucleus(
     logits: Float[Tensor, "rows v"], temperature: float, top_p: float
 ) -> tuple[Int[Tensor, "rows n"], Bool[Tensor, "rows n"]]:
-    """The smallest set of tokens that holds ``top_p``: tokens by falling probability, and whether
-    each is inside; the first always is.
+    """The smallest set of tokens with probability ``top_p``.
 
-    A token belongs to the set while the more likely ones hold less than ``top_p``.
+    Returns tokens by descending probability, and whether each is inside; the first always is.
+
+    A token is in the set while the total of the more likely ones is below ``top_p``.
     """
     probabilities = torch.softmax(logits / temperature, dim=-1)
     size = min(128, logits.shape[-1])

@@ -1,12 +1,12 @@
 """Attention of one new token per row over a prefix shared by the rows of a prompt.
 
-Row r attends to the keys of its prompt's prefix, held once per prompt, and to its own tail of
-tokens since. Scores over the prefix are one matrix product per prompt, over the tail one per row
-(Hydragen, Juravsky et al. 2024, arXiv 2402.05099), and one softmax runs over both side by side:
-with tails of tens of tokens less work than two softmaxes merged by their logsumexp. Nothing is
-expanded over rows or over the query heads of a group.
+Row r attends to the keys of its prompt's prefix, stored once per prompt, and to its own tail of
+later tokens. Scores over the prefix are one matrix product per prompt, over the tail one per row
+(Hydragen, Juravsky et al. 2024, arXiv 2402.05099), and one softmax runs over their concatenation,
+which for tails of tens of tokens is less work than two softmaxes merged by their logsumexp. Keys
+and values are not expanded over rows or over the query heads of a group.
 
-Registered with transformers under ``NAME``; it acts for the ``RowCache`` whose ``update`` ran last.
+Registered with transformers under ``NAME``; it uses the ``RowCache`` whose ``update`` ran last.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _scores(
     softcap: float | None,
     mask: Tensor | None,
 ) -> Float[Tensor, "n groups h t"]:
-    """Scaled, capped and masked scores, in float32 or better."""
+    """Scaled, capped and masked scores, in float32 or higher."""
     scores = _product(q, k.transpose(2, 3))
     if k.dtype.itemsize < 4:
         scores = scores.float()
@@ -75,7 +75,7 @@ def _scores(
 
 
 def _product(a: Float[Tensor, "n g x y"], b: Float[Tensor, "n g y z"]) -> Float[Tensor, "n g x z"]:
-    """Batched in three dimensions: a four-dimensional product would copy keys into place."""
+    """Batched in three dimensions, because a four-dimensional product would copy the keys."""
     return torch.bmm(a.flatten(0, 1), b.flatten(0, 1)).view(*a.shape[:3], b.shape[3])
 
 

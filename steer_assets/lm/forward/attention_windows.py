@@ -1,4 +1,4 @@
-"""Attention windows made narrow for a trial, so that a few tokens reach beyond them."""
+"""Attention windows narrowed for a trial, so that a few tokens exceed them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NAMES = ("sliding_window", "attention_window_size", "attention_chunk_size", "wi
 
 @contextmanager
 def narrow_windows(lm: LanguageModel) -> Iterator[int]:
-    """Set every window wider than a few tokens to a few, and say how many were set.
+    """Set every window wider than a few tokens to a few; returns the number of windows set.
 
-    The widths are attributes of the configuration and of modules; masks are made from the former,
-    and attention functions are handed the latter.
+    The widths are attributes of both the configuration, from which masks are made, and of modules,
+    which pass them to attention functions.
     """
     before: list[tuple[Any, str, int]] = []
     owners = {id(owner): owner for owner in _owners(lm)}
@@ -35,7 +35,7 @@ def narrow_windows(lm: LanguageModel) -> Iterator[int]:
 
 
 def smallest_window(lm: LanguageModel) -> int | None:
-    """Tokens of the narrowest attention window that is named; None where there is none."""
+    """Tokens of the narrowest attention window in the config; None if there is none."""
     named = [vars(owner).get(name) for owner in _owners(lm) for name in _NAMES]
     widths = [w for w in named if isinstance(w, int) and not isinstance(w, bool) and w > 0]
     return min(widths, default=None)

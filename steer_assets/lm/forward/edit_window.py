@@ -1,9 +1,9 @@
-"""Which part of a forward pass the edits of the residual stream see.
+"""The part of a forward pass to which edits of the residual stream apply.
 
-Edits are written for the steered positions of the rows of a batch, [rows, positions, d]: one
-position where every step feeds one token over cached states. Where the whole sequence runs again,
-or rows run in parts, a window says which positions and which rows are at hand, so that an edit need
-not know how the rows run. Every thread has its own.
+Edits are written for the steered positions of a batch's rows, [rows, positions, d]: one position if
+every step feeds one token over cached states. If the whole sequence runs again, or rows run in
+parts, a window selects the current positions and rows, so that edits do not depend on how the rows
+are run. The window is local to a thread.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _current = threading.local()
 
 @dataclass(frozen=True)
 class Window:
-    """Positions [rows, p] that edits see, and where in the batch the rows belong; None for all.
+    """Positions [rows, p] that edits apply to, and the rows' numbers in the batch; None for all.
 
-    ``read`` [rows, r] are the positions whose logits are wanted.
+    ``read`` [rows, r] are the positions whose logits are needed.
     """
 
     positions: Int[Tensor, "rows p"] | None = None
@@ -33,19 +33,19 @@ class Window:
     read: Int[Tensor, "rows r"] | None = None
 
     def take(self, hidden: Float[Tensor, "rows t d"]) -> Float[Tensor, "rows p d"]:
-        """The part of a residual stream that edits see."""
+        """The part of a residual stream that edits apply to."""
         return hidden if self.positions is None else _gather(hidden, self.positions)
 
     def put(
         self, hidden: Float[Tensor, "rows t d"], part: Float[Tensor, "rows p d"]
     ) -> Float[Tensor, "rows t d"]:
-        """``hidden`` with the part that edits see replaced."""
+        """``hidden`` with that part replaced."""
         if self.positions is None:
             return part
         return hidden.scatter(1, _index(self.positions, hidden), part)
 
     def of_rows(self, values: Float[Tensor, "batch p d"]) -> Float[Tensor, "rows p d"]:
-        """What belongs to the rows at hand, of values for the whole batch."""
+        """The values of the current rows, from values for the whole batch."""
         return values if self.rows is None else values[self.rows]
 
 
@@ -53,14 +53,14 @@ _ALL = Window()
 
 
 def current() -> Window:
-    """The window of this thread; all positions and rows where none was set."""
+    """The window of this thread; all positions and rows by default."""
     found: Window = getattr(_current, "window", _ALL)
     return found
 
 
 @contextmanager
 def looking_at(window: Window) -> Iterator[None]:
-    """Let edits see ``window`` in this thread."""
+    """Apply edits to ``window`` in this thread."""
     before = current()
     _current.window = window
     try:
@@ -70,9 +70,9 @@ def looking_at(window: Window) -> Iterator[None]:
 
 
 def watch_head(head: nn.Module) -> None:
-    """Let the unembedding compute logits only where the window wants them.
+    """Make the unembedding compute logits only where the window needs them.
 
-    The hook stays on the module: adding and removing it would disturb other threads.
+    The hook stays on the module, because adding and removing it would affect other threads.
     """
     if getattr(head, "_reads_window", False):
         return

@@ -1,8 +1,8 @@
 """Interventions on the residual stream: h_l <- h_l + sum of alpha * v, per row of a batch.
 
 Activation addition (Turner et al. 2023, arXiv 2308.10248) at the output of block l. One batch may
-hold any mix of vectors, layers and strengths: what an arm adds at a layer is one row of a table on
-the device in the model's dtype, and the hook of that block adds ``table[row]``.
+mix vectors, layers and strengths: the sum that an arm adds at a layer is one row of a table on the
+device in the model's dtype, and the hook of that block adds ``table[row]``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Addition:
 
 
 Arm = tuple[Addition, ...]
-"""What is added together; the empty tuple is the unsteered model."""
+"""Additions of one arm; the empty tuple is the unsteered model."""
 
 
 def check_layers(lm: LanguageModel, layers: Sequence[int]) -> None:
@@ -48,10 +48,11 @@ def check_layers(lm: LanguageModel, layers: Sequence[int]) -> None:
 
 
 class ArmTable:
-    """What each arm adds at each layer: ``table[layer]`` is [n_arms, d] on the device.
+    """The sum that each arm adds at each layer: ``table[layer]`` is [n_arms, d] on the device.
 
     Sums are taken in float64 and rounded once to the model's dtype. Raises InterventionError for a
-    layer, vector row or hidden size that is not the model's, and for values that are not finite.
+    layer, vector row or hidden size that does not fit the model, and for values that are not
+    finite.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class ArmTable:
         }
 
     def rows(self, arm_of_row: Tensor) -> dict[int, Float[Tensor, "rows 1 d"]]:
-        """What is added to each row of a batch, given the arm of each row."""
+        """The vector added to each row of a batch, given the arm of each row."""
         return {layer: table[arm_of_row, None] for layer, table in self.by_layer.items()}
 
 
@@ -101,15 +102,16 @@ def _vector_table(
 
 
 Edit = Callable[[Tensor], Tensor | None]
-"""Sees the part of a block's residual stream that is in the window, [rows, positions, d]; what it
-returns, unless None, replaces it."""
+"""Takes the part of a block's residual stream in the window, [rows, positions, d]; its result,
+unless None, replaces that part.
+"""
 
 
 @contextmanager
 def editing(lm: LanguageModel, edits: dict[int, Edit], *, first: bool = False) -> Iterator[None]:
-    """Run ``edits[l]`` on the output of block l during the ``with`` block.
+    """Run ``edits[l]`` on the output of block l within the ``with`` block.
 
-    ``first``: before the edits that are already set.
+    ``first``: before the existing edits.
     """
 
     def hook_of(edit: Edit) -> Any:
@@ -132,9 +134,9 @@ def editing(lm: LanguageModel, edits: dict[int, Edit], *, first: bool = False) -
 
 
 class Steering:
-    """The additions of a batch's rows, replaced when the rows change.
+    """The additions for a batch's rows, replaced when the rows change.
 
-    Every thread steers rows of its own; one that has named none leaves the model as it is.
+    Every thread steers its own rows; in a thread without rows the model is unsteered.
     """
 
     def __init__(self, table: ArmTable, arm_of_row: Tensor | None = None) -> None:
@@ -144,17 +146,17 @@ class Steering:
             self.set_rows(arm_of_row)
 
     def set_rows(self, arm_of_row: Tensor) -> None:
-        """Name the arm of each row of this thread's batch."""
+        """Set the arm of each row of this thread's batch."""
         self._own.additions = self._table.rows(arm_of_row)
 
     @property
     def additions(self) -> dict[int, Float[Tensor, "rows 1 d"]]:
-        """What is added at each layer to this thread's rows."""
+        """The vectors added at each layer to this thread's rows."""
         found: dict[int, Tensor] = getattr(self._own, "additions", {})
         return found
 
     def edits(self) -> dict[int, Edit]:
-        """One edit per steered layer, reading the rows of the moment."""
+        """One edit per steered layer, applied to the current rows."""
 
         def edit_of(layer: int) -> Edit:
             def edit(hidden: Tensor) -> Tensor | None:
@@ -167,17 +169,17 @@ class Steering:
 
 
 class Reader:
-    """Keeps what a block gives to the rows of one step, which may run in parts."""
+    """Collects a block's output for the rows of one step, which may run in parts."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[Tensor | None, Tensor]] = []
 
     def edit(self, hidden: Tensor) -> None:
-        """Read, and leave as it is."""
+        """Record the state without changing it."""
         self._parts.append((current().rows, hidden))
 
     def values(self) -> Float[Tensor, "rows 1 d"]:
-        """The residual stream of all rows, in their order."""
+        """The residual stream of all rows, in order."""
         numbers = [rows for rows, _ in self._parts if rows is not None]
         found = torch.cat([hidden for _, hidden in self._parts])
         return found[torch.cat(numbers).argsort()] if numbers else found

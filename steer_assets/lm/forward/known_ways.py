@@ -1,7 +1,7 @@
-"""The way in which a snapshot's rows are run, noted by its self-test: it is not tried again.
+"""The method of running a snapshot's rows, recorded by its self-test to avoid repeated trials.
 
-Noted with all that it was tried under. Where a library, the device or the number type is another,
-or the note cannot be read, the model is tried as if there were none.
+The record includes the conditions of the trial. If a library, the device or the number type
+differs, or the record cannot be read, the model is tried again.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def _circumstances(lm: LanguageModel) -> dict[str, str]:
 
 
 def described(lm: LanguageModel) -> str:
-    """The way of ``lm``, and what it was tried under, as JSON."""
+    """The method of ``lm`` and the conditions of its trial, as JSON."""
     return json.dumps({"way": way_of(lm), **_circumstances(lm)}, indent=1)
 
 
 def recall(lm: LanguageModel, folder: Path) -> None:
-    """Give ``lm`` the way that is noted in ``folder``, or try it now.
+    """Set the method of ``lm`` from the record in ``folder``, or try it now.
 
-    Now, and not when it is first needed: the trial must not run inside anybody's hooks.
+    Not deferred to first use, because the trial must not run under a caller's hooks.
     """
     try:
         noted = json.loads((folder / NAME).read_text())

@@ -1,11 +1,10 @@
-"""Linear layers over weights laid out once for the processor's matrix kernel.
+"""Linear layers over weights packed once for the processor's matrix kernel.
 
-A linear layer of a few hundred rows spends a good part of its time bringing the weight into the
-blocks that the kernel reads (oneDNN's inner product). Decoding reads the same weights a thousand
-times, so they are laid out once and kept beside the model: a second copy of its linear weights, in
-return for products that are a quarter to a half faster. Where the kernel is not there, does not
-reproduce the plain product, or the copy would take more than a share of the machine's memory, the
-model's own layers run.
+A linear layer of a few hundred rows spends much of its time reordering the weight into the blocks
+that the kernel reads (oneDNN's inner product). Decoding reads the same weights a thousand times, so
+they are packed once and kept as a second copy of the linear weights, which makes products a quarter
+to a half faster. If the kernel is not available, does not reproduce the plain product, or the copy
+would take more than a share of the machine's memory, the model's own layers run.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from torch import Tensor, nn
 from steer_assets.lm.machine import machine_memory
 from steer_assets.lm.model import LanguageModel
 
-_ROWS = 256  # the layout is chosen for batches of about this size and good for all
-_SHARE = 0.2  # of all memory, not of what is free: two runs on a machine round alike
+_ROWS = 256  # the packing is chosen for about this batch size and works well for all
+_SHARE = 0.2  # of total, not of free memory, so that two runs on a machine round identically
 _DTYPES = (torch.float32, torch.bfloat16)
 
 Forward = Callable[[Tensor], Tensor]
@@ -29,13 +28,14 @@ Forward = Callable[[Tensor], Tensor]
 
 @contextmanager
 def packed_weights(lm: LanguageModel) -> Iterator[int]:
-    """Run the model's linear layers over packed weights, and say how many there are.
+    """Run the model's linear layers over packed weights; returns the number of layers.
 
-    For inference alone: derivatives do not pass. Threads may run the model within one such block.
+    For inference only, since packed weights have no derivatives. Threads may run the model within
+    one such block.
     """
     forwards = _forwards(lm)
     if any("forward" in vars(module) for module in forwards):
-        yield len(forwards)  # an outer block holds them
+        yield len(forwards)  # an outer block has already packed them
         return
     for module, forward in forwards.items():
         vars(module)["forward"] = forward
@@ -71,7 +71,7 @@ def _pack(lm: LanguageModel) -> dict[nn.Module, Forward]:
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Exactly a linear layer: a subclass or one with its own forward may do something else."""
+    """Whether it is exactly a linear layer; a subclass or a custom forward may compute more."""
     return type(module) is nn.Linear and "forward" not in vars(module)
 
 

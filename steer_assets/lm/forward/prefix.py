@@ -1,9 +1,9 @@
 """Keys and values of prompt prefixes, computed once and shared by every arm.
 
 Under the steering scope (last prompt token and generated tokens) all prompt positions but the last
-are the same for every arm. Prefixes are right-padded, which under causal attention needs no mask:
-no real token sees padding that comes after it. Where prompts begin with the same tokens (a chat
-template's system turn) those are computed once for all of them.
+are the same for every arm. Prefixes are right-padded, which under causal attention needs no mask,
+because no token attends to later padding. Tokens common to the start of all prompts (a chat
+template's system turn) are computed once for all of them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Tokens = Sequence[int]
 
 @dataclass(frozen=True)
 class Prefix:
-    """What is known of P prompts before their last tokens, ``heads``.
+    """Cached states of P prompts before their last tokens, ``heads``.
 
     Where prefixes are shared, ``keys[l]`` and ``values[l]`` are [P, heads, longest, d_head] per
-    layer that keeps any; row p holds ``lengths[p]`` tokens and padding after them. None where no
-    prefix has a token. Else ``groups`` are the model's own states, or nothing is kept but tokens.
+    layer that has keys; row p has ``lengths[p]`` tokens followed by padding. None if no prefix has
+    a token. Otherwise ``groups`` are the model's own states, or only tokens are kept.
     """
 
     keys: list[Float[Tensor, "p heads t dk"]] | None
@@ -41,12 +41,12 @@ class Prefix:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest prefix."""
+        """Number of tokens of the longest prefix."""
         return 0 if self.keys is None else self.keys[0].shape[2]
 
 
 def common_length(prompts: Sequence[Tokens]) -> int:
-    """How many leading tokens all prompts share."""
+    """Number of leading tokens common to all prompts."""
     first, last = min(map(list, prompts)), max(map(list, prompts))
     limit = min(len(first), len(last))
     return next((i for i in range(limit) if first[i] != last[i]), limit)
@@ -67,13 +67,13 @@ def run_padded(
     share: int,
     stop: tuple[type[Exception], ...] = (),
 ) -> DynamicCache:
-    """Run the backbone over right-padded prompts whose first ``share`` tokens are the same.
+    """Run the backbone over right-padded prompts whose first ``share`` tokens are equal.
 
-    Only tokens from ``share`` on pass as a batch: hooks on blocks see the shared ones first, as a
-    batch of one row. A hook may end either pass by raising one of ``stop``. Returns the cache,
-    through which no derivative passes.
+    The shared tokens run first, as a batch of one row; tokens from ``share`` on run as the full
+    batch. A hook may end either pass by raising one of ``stop``. Returns the cache, which is
+    detached from differentiation.
     """
-    # Without a config every layer keeps all its keys; sliding windows act through the masks.
+    # Without a config every layer caches all its keys; sliding windows apply through the masks.
     cache = DynamicCache()
     if share:
         with suppress(*stop):
@@ -106,7 +106,7 @@ def prefill(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:
     lengths = lm.tensor([len(head) for head in heads])
     if not max(map(len, heads)):
         return Prefix(None, None, lengths, heads)
-    with torch.no_grad():  # not inference mode: derivatives are taken over these keys
+    with torch.no_grad():  # not inference mode, because derivatives are taken over these keys
         cache = run_padded(lm, heads, share=common_length(heads))
     return Prefix(
         [layer.keys for layer in cache.layers],
@@ -117,7 +117,7 @@ def prefill(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:
 
 
 def by_length(prompts: Sequence[Tokens], batch_tokens: int) -> Iterator[list[int]]:
-    """Indices of prompts in batches of about one length, at most ``batch_tokens`` padded tokens."""
+    """Indices of prompts in batches of similar length, at most ``batch_tokens`` padded tokens."""
     batch: list[int] = []
     for index in sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i)):
         if batch and (len(batch) + 1) * len(prompts[index]) > batch_tokens:

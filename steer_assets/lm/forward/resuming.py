@@ -1,4 +1,4 @@
-"""Forward passes that go on from a given state of the residual stream at one block."""
+"""Forward passes that resume from a given state of the residual stream at one block."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from steer_assets.lm.model import LanguageModel
 
 @contextmanager
 def resuming(lm: LanguageModel, layer: int, hidden: Float[Tensor, "rows 1 d"]) -> Iterator[None]:
-    """Let block ``layer`` give ``hidden`` for the token that is fed, and the forward go on.
+    """Replace the output of block ``layer`` for the current token by ``hidden`` and continue.
 
-    Blocks below are skipped where nothing above needs what they leave behind (keys and values
-    that others share, states of other positions); else they run, and block ``layer``'s output is
-    replaced. Edits of block ``layer`` see ``hidden`` as that block's output either way.
+    Lower blocks are skipped if no upper block depends on their side effects (shared keys and
+    values, states of other positions); otherwise they run, and the output of block ``layer`` is
+    replaced. In both cases edits of block ``layer`` get ``hidden`` as that block's output.
     """
     if skips_blocks(lm):
         with _skipping(lm, layer, hidden):
@@ -50,7 +50,7 @@ def _skipping(lm: LanguageModel, layer: int, hidden: Tensor) -> Iterator[None]:
 
 
 def skips_blocks(lm: LanguageModel) -> bool:
-    """Whether lower blocks may be skipped; tried once per model, at blocks of several depths."""
+    """Whether lower blocks may be skipped; tried once per model, at several depths."""
     if not shares_prefixes(lm):
         return False
     known: bool | None = getattr(lm, "_skips_blocks", None)
@@ -76,6 +76,6 @@ def _reproduces(lm: LanguageModel) -> bool:
                 return False
     except torch.OutOfMemoryError:
         raise
-    except Exception:  # an upper block misses what a skipped one would have left
+    except Exception:  # an upper block needs a side effect of a skipped one
         return False
     return True

@@ -1,6 +1,6 @@
 """Rows of a batch that grow token by token over shared prefixes.
 
-A row is one (prompt, arm, sample). ``RowCache`` is a transformers cache: each layer keeps the
+A row is one (prompt, arm, sample). ``RowCache`` is a transformers cache: each layer stores the
 prefixes once per prompt and, per row, a preallocated tail that is written in place.
 """
 
@@ -17,8 +17,8 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 from steer_assets.lm.forward.prefix import Prefix
 
-_current = threading.local()  # threads may step rows of their own at the same time
-_HIDDEN = -1e30  # a finite stand-in for minus infinity: a wholly hidden part gets weight 0, not NaN
+_current = threading.local()  # threads may step their own rows concurrently
+_HIDDEN = -1e30  # finite instead of minus infinity: a fully masked part gets weight 0, not NaN
 
 
 class _TailLayer(CacheLayerMixin):  # type: ignore[misc]
@@ -28,7 +28,7 @@ class _TailLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def __init__(self, owner: RowCache, index: int) -> None:
         super().__init__()
-        # Not a reference: in a cycle, gigabytes would stay until the collector comes by.
+        # A strong reference would form a cycle and keep the cache alive until the next collection.
         self._owner = cast(RowCache, weakref.proxy(owner))
         self._index = index
 
@@ -44,7 +44,8 @@ class _TailLayer(CacheLayerMixin):  # type: ignore[misc]
     ) -> tuple[Tensor, Tensor]:
         owner, at = self._owner, self._owner.length
         owner.activate(self._index)
-        if owner.capacity == 1:  # nothing to keep, and gradients may pass
+        # no later token reads the tail, and without a write gradients can pass
+        if owner.capacity == 1:
             return key_states, value_states
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
@@ -71,7 +72,7 @@ class _TailLayer(CacheLayerMixin):  # type: ignore[misc]
             self.values = self._moved(self.values, rows)
 
     def _moved(self, buffer: Tensor, rows: Tensor) -> Tensor:
-        """Kept rows first, within the buffer: nothing is allocated, only what is used moves."""
+        """Kept rows first, within the same buffer; allocates nothing, copies only the used part."""
         kept, used = buffer[: len(rows)], self._owner.length
         kept[:, :, :used] = buffer[rows, :, :used]
         return kept
@@ -80,7 +81,7 @@ class _TailLayer(CacheLayerMixin):  # type: ignore[misc]
 class RowCache(Cache):  # type: ignore[misc]
     """Cache of a batch of rows over ``prefix``; ``prompt_of_row`` is sorted.
 
-    ``capacity`` tokens fit into each tail. All rows are at the same step, so tails need no padding.
+    ``capacity`` tokens fit into each tail. All rows are at the same step, so tails have no padding.
     """
 
     def __init__(
@@ -100,11 +101,11 @@ class RowCache(Cache):  # type: ignore[misc]
         return cache
 
     def activate(self, layer: int) -> None:
-        """Make ``layer`` of this cache the one that attention reads."""
+        """Select ``layer`` of this cache as the one that attention reads."""
         _current.cache, _current.layer = weakref.ref(self), layer
 
     def _place(self, prompt_of_row: Int[Tensor, " rows"]) -> None:
-        """Lay rows out as [prompts, slots]: rows of one prompt share a matrix product."""
+        """Arrange rows as [prompts, slots]: rows of one prompt share a matrix product."""
         self.prompt_of_row = prompt_of_row
         self.prompts, index = torch.unique_consecutive(prompt_of_row, return_inverse=True)
         counts = torch.bincount(index)
@@ -113,7 +114,7 @@ class RowCache(Cache):  # type: ignore[misc]
         slot = torch.arange(len(index), device=index.device) - starts[index]
         self._flat = index * self._slots + slot
         self._uniform = bool((counts == self._slots).all())
-        # Empty slots repeat the prompt's first row; what they give is never read.
+        # Empty slots repeat the prompt's first row; their results are not read.
         self._row_of_slot = starts[:, None].repeat(1, self._slots)
         self._row_of_slot[index, slot] = torch.arange(len(index), device=index.device)
         self.positions = self._prefix.lengths[prompt_of_row] + self.length
@@ -122,7 +123,7 @@ class RowCache(Cache):  # type: ignore[misc]
         self._whole = len(self.prompts) == len(self._prefix.lengths)
 
     def advance(self) -> None:
-        """One token has been fed to every row."""
+        """Record that every row has processed one token."""
         self.length += 1
         self.positions = self.positions + 1
         self._masks.clear()
@@ -162,8 +163,8 @@ class RowCache(Cache):  # type: ignore[misc]
     def masks(self, window: int | None) -> tuple[Tensor | None, Tensor | None]:
         """Additive masks over the prefix [prompts, 1, 1, longest] and tail [1, 1, 1, length + 1].
 
-        None where all is seen. With a sliding window a token sees the last ``window`` positions,
-        itself among them. All rows of a prompt are at one position.
+        None where nothing is masked. With a sliding window a token attends to the last ``window``
+        positions, including its own. All rows of a prompt are at the same position.
         """
         if window not in self._masks:
             self._masks[window] = self._make_masks(window)

@@ -1,9 +1,8 @@
-"""Rows over the model's own states: its cache as its forward makes it, copied for every row.
+"""Rows over the model's own states: the cache that its forward returns, copied for every row.
 
-State-space, recurrent and hybrid models keep other things than keys and values. The cache is taken
-from the first forward under the name that the model gives it, and its rows are selected by its own
-``reorder_cache``. Prompts of one length run together, so that no padding is needed and none reaches
-a state.
+State-space, recurrent and hybrid models cache other states than keys and values. The cache is taken
+from the first forward, under the model's own argument name, and its rows are selected by its own
+``reorder_cache``. Prompts of equal length run together, so that no padding enters a state.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ _NAMES = ("past_key_values", "cache_params", "state")
 
 @dataclass(frozen=True)
 class States:
-    """A cache and the name under which the model takes it; None before the first token."""
+    """A cache and the argument name under which the model takes it; None before the first token."""
 
     name: str = ""
     cache: Any = None
 
     def select(self, rows: Int[Tensor, " rows"]) -> States:
-        """A copy that holds ``rows``, any of them any number of times; this one stays as it is.
+        """A copy with the given rows, in any order and multiplicity; the original is unchanged.
 
-        Raises TypeError for a cache whose rows cannot be told apart.
+        Raises TypeError for a cache that cannot be split into rows.
         """
         if self.cache is None:
             return self
@@ -54,7 +53,7 @@ class States:
 
 
 def _shallow(thing: Any) -> Any:
-    """A copy with lists and dictionaries of its own, over the same tensors."""
+    """A copy with its own lists and dictionaries, over the same tensors."""
     own = copy.copy(thing)
     for name, value in vars(own).items():
         if isinstance(value, (dict, list)):
@@ -100,7 +99,7 @@ def _forward(lm: LanguageModel, module: Any, ids: Tensor, states: States) -> tup
 
 
 class StateRows:
-    """Rows over groups of prompts, each group with states of its own; for inference alone."""
+    """Rows over groups of prompts, each group with its own states; for inference only."""
 
     def __init__(
         self, lm: LanguageModel, groups: Sequence[Group], prompt_of_row: Int[Tensor, " rows"]

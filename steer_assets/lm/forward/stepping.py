@@ -1,14 +1,14 @@
-"""Feed one token per row to the model, over shared prefixes: the step that everything is built on.
+"""One decoding step over shared prefixes: feeds one token per row to the model.
 
-The model's own transformers forward runs, in one of three ways, the first that gives what a plain
-forward over the whole sequence gives when it is tried on the model:
+The model's own transformers forward runs, in the first of three ways that reproduces a plain
+forward over the whole sequence when tried on the model:
 
-``shared``  attention and cache are ours, and prefixes are held once per prompt: plain attention.
+``shared``  this package's attention and cache, prefixes stored once per prompt: plain attention.
 ``states``  the model's own cache, copied for every row: state-space, recurrent and hybrid models,
-            shared keys and values, attention that adds what ours does not know.
-``whole``   no cache, every step runs the whole sequence: anything that is causal.
+            shared keys and values, attention with terms that the package's does not have.
+``whole``   no cache, every step runs the whole sequence: any causal model.
 
-Derivatives pass through the first and the last.
+The first and the last support derivatives.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STEPS = 3
 
 
 class Rows(Protocol):
-    """Rows of a batch that all have taken the same number of tokens."""
+    """Rows of a batch at the same step."""
 
     def step(self, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows v"]:
         """Feed one token per row; next-token logits in the model's dtype."""
@@ -48,7 +48,7 @@ class Rows(Protocol):
 
 
 def prepare(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:
-    """Prefixes of ``prompts``; call it before hooks are set, for it may also try the model."""
+    """Prefixes of ``prompts``; call it before hooks are set, because it may try the model first."""
     return _prefix(lm, prompts, way_of(lm))
 
 
@@ -56,7 +56,7 @@ def _prefix(lm: LanguageModel, prompts: Sequence[Tokens], way: str) -> Prefix:
     if way == SHARED:
         return prefill(lm, prompts)
     heads = [prompt[:-1] for prompt in prompts]
-    # States are written in place, through which no derivative passes.
+    # States are written in place, which differentiation does not support.
     states = way == STATES and torch.is_inference_mode_enabled()
     groups = prefill_states(lm, heads) if states else ()
     return Prefix(None, None, lm.tensor([len(head) for head in heads]), heads, groups)
@@ -64,9 +64,9 @@ def _prefix(lm: LanguageModel, prompts: Sequence[Tokens], way: str) -> Prefix:
 
 @contextmanager
 def stepping(lm: LanguageModel) -> Iterator[None]:
-    """Hold for many steps what each step sets on the model, so that threads may step at once.
+    """Apply the settings of a step for many steps, so that threads may step concurrently.
 
-    For inference alone; within it no other attention may be asked for.
+    For inference only; no other attention may be selected within it.
     """
     attend = lm.attention(attention.NAME) if shares_prefixes(lm) else nullcontext()
     with packed_weights(lm), attend:
@@ -91,7 +91,7 @@ def _rows(
 
 
 def rows_at_once(lm: LanguageModel, n_rows: int, longest: int) -> int:
-    """At most ``n_rows``; fewer where every row runs its whole sequence of ``longest`` tokens."""
+    """At most ``n_rows``; fewer if every row runs its whole sequence of ``longest`` tokens."""
     if way_of(lm) == SHARED:
         return n_rows
     return max(1, min(n_rows, TOKENS_AT_ONCE // longest))
@@ -105,7 +105,7 @@ class _SharedRows:
         self._cache = RowCache(lm.n_layers, prefix, prompt_of_row, capacity)
 
     def step(self, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows v"]:
-        # Packed weights pass no derivative, backward or forward.
+        # Packed weights support no differentiation, backward or forward.
         lm, inference = self._lm, torch.is_inference_mode_enabled()
         with lm.attention(attention.NAME), packed_weights(lm) if inference else nullcontext():
             logits = lm.model(
@@ -139,7 +139,7 @@ def way_of(lm: LanguageModel) -> str:
 def _reproduces(lm: LanguageModel, way: str) -> bool:
     if not _agrees(lm, way):
         return False
-    # A window of a thousand tokens is tried on ten: narrowed, on both sides alike.
+    # Windows are narrowed for both sides, so that ten tokens test a window of a thousand.
     with narrow_windows(lm) as narrowed:
         return not narrowed or _agrees(lm, way)
 
@@ -160,7 +160,7 @@ def _agrees(lm: LanguageModel, way: str) -> bool:
                     [*t, (first + offset) % size]
                     for t, first in zip(texts, tokens.tolist(), strict=True)
                 ]
-            # What a step leaves behind acts on the steps after it: one row is tried at all steps.
+            # A step changes the state for later ones: one row is compared at all steps.
             tried = range(len(texts)) if offset == _STEPS - 1 else [len(texts) - 2]
             if not all(_close(lm, texts[row], found[row]) for row in tried):
                 return False
@@ -170,16 +170,17 @@ def _agrees(lm: LanguageModel, way: str) -> bool:
                 tokens, texts = tokens[kept], [texts[row] for row in kept]
     except torch.OutOfMemoryError:
         raise
-    except Exception:  # whatever a forward of another make fails with: its states are not of a kind
+    # other architectures raise arbitrary exceptions, which means that this way does not apply
+    except Exception:
         return False
     return True
 
 
 def _close(lm: LanguageModel, text: list[int], found: Tensor) -> bool:
-    """Whether logits are those of a plain forward over the text, up to rounding."""
+    """Whether logits equal those of a plain forward over the text, up to rounding."""
     at = lm.tensor([[len(text) - 1]])
     expected = whole_logits(lm, lm.tensor([text]), Window(read=at))[0, -1].float()
-    # Half precision differs by rounding; a missing term differs by far more.
+    # Rounding differences in half precision are far smaller than a missing term.
     tolerance = 1e-4 if lm.torch_dtype.itemsize >= 4 else 5e-2
     difference = (expected - found.float()).abs().max()
     return bool(difference <= tolerance * (1 + expected.abs().max()))

@@ -1,8 +1,8 @@
-"""Rows whose every step runs the whole sequence again: right for any causal architecture.
+"""Rows whose every step runs the whole sequence again: valid for any causal architecture.
 
-Nothing is known of the model's states, and none are kept: the forward is the one that the model was
-trained with. Rows are right-padded, which changes no earlier position in a causal model. A step
-costs as many tokens as the sequence has.
+No states are kept, so nothing is assumed about the model's states. Rows are right-padded, which
+does not change earlier positions in a causal model. The cost of a step is that of the whole
+sequence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TOKENS_AT_ONCE = 4096
 
 
 def run_whole(lm: LanguageModel, prompts: Sequence[Tokens]) -> None:
-    """Run the backbone over right-padded prompts, for the hooks that are set on its blocks."""
+    """Run the backbone over right-padded prompts, to trigger the hooks on its blocks."""
     with packed_weights(lm):
         lm.layout.backbone(input_ids=pad(lm, prompts), use_cache=False)
 
@@ -34,7 +34,7 @@ def whole_logits(
 ) -> Float[Tensor, "rows r v"]:
     """Logits at the positions that ``window`` reads, in the model's dtype."""
     watch_head(lm.layout.head)
-    # Packed weights pass no derivative, backward or forward.
+    # Packed weights support no differentiation, backward or forward.
     weights: Any = packed_weights(lm) if torch.is_inference_mode_enabled() else nullcontext()
     with weights, looking_at(window):
         logits = lm.model(input_ids=ids, use_cache=False).logits
@@ -43,7 +43,7 @@ def whole_logits(
 
 
 class WholeRows:
-    """Rows over ``heads`` (prompts without their last token) that keep their tokens alone."""
+    """Rows over ``heads`` (prompts without their last token) that store only their tokens."""
 
     def __init__(
         self, lm: LanguageModel, heads: Sequence[Tokens], prompt_of_row: Int[Tensor, " rows"]
@@ -51,7 +51,7 @@ class WholeRows:
         self._lm = lm
         chosen = [heads[p] for p in prompt_of_row.tolist()]
         self._ids = pad(lm, chosen)
-        self._ends = lm.tensor([len(head) for head in chosen])  # where the last prompt token goes
+        self._ends = lm.tensor([len(head) for head in chosen])  # position of the last prompt token
         self._taken = 0
 
     def step(self, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows v"]:

@@ -1,7 +1,7 @@
-"""Read GGUF through transformers: all parts of a split file, and every tensor or none.
+"""Reads GGUF through transformers: all parts of a split file, and all tensors.
 
-transformers opens one file and passes over tensors that it has no place for. Here a reader joins
-the parts, and what was passed over is a reason to refuse.
+transformers opens one file and silently ignores tensors that it does not map. Here a reader joins
+the parts, and an ignored tensor is an error.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _SHOWN = 3
 
 @contextmanager
 def parsed_once() -> Iterator[None]:
-    """Parse a GGUF's fields once, and not for configuration, weights and tokenizer each.
+    """Parse a GGUF's fields once instead of for configuration, weights and tokenizer each.
 
-    Parsing a vocabulary takes seconds; transformers looks the reader up whenever it needs one.
+    Parsing a vocabulary takes seconds, and transformers creates a new reader for each of them.
     """
     reader = gguf.GGUFReader
     vars(gguf)["GGUFReader"] = functools.cache(functools.partial(_joined, reader))
@@ -62,10 +62,10 @@ def _field(reader: Any, name: str) -> Any:
 
 
 def require_all_used(path: Path, model: Any) -> None:
-    """Raise WeightsError where the file holds tensors that went into no weight of ``model``.
+    """Raise WeightsError if the file has tensors that were loaded into no weight of ``model``.
 
-    A tensor is used where transformers maps its name to a weight, or takes it apart into several
-    (experts): then the model holds as many numbers as the file. Call it within ``parsed_once``.
+    A tensor is used if transformers maps its name to a weight, or splits it into several (experts),
+    in which case the model has as many numbers as the file. Call it within ``parsed_once``.
     """
     reader = gguf.GGUFReader(str(path))
     architecture = _field(reader, "general.architecture")
@@ -83,6 +83,6 @@ def require_all_used(path: Path, model: Any) -> None:
 
 
 def _numbers(model: Any) -> int:
-    """Numbers in the model's weights, tied ones counted once."""
+    """Number of elements of the model's weights, tied ones counted once."""
     distinct = {tensor.data_ptr(): tensor.numel() for tensor in model.state_dict().values()}
     return sum(distinct.values())

@@ -1,8 +1,8 @@
-"""Load models: ``snapshot`` brings any source into one local form, ``load`` opens that form.
+"""Loading of models: ``snapshot`` converts any source into one local format, ``load`` opens it.
 
 Sources are a hub id with pinned revision, a local folder, a GGUF file, or either inside an
-installed package (found without importing it). No code of the model's own is run and no pickled
-weights are read.
+installed package (found without importing it). The model's own code is never run and pickled
+weights are never read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["SelfTest", "Snapshot", "SnapshotFacts", "Source", "facts", "load", "
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What was taken, and how it did in the self-test."""
+    """Facts of a snapshot, and the results of its self-test."""
 
     facts: SnapshotFacts
     self_test: SelfTest
@@ -45,8 +45,8 @@ class Snapshot:
 def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = None) -> Snapshot:
     """Write config, safetensors and tokenizer of ``source`` to the folder ``destination``.
 
-    Written to a temporary sibling, read back, compared bit by bit and tested, then renamed: a
-    folder that exists is whole and has passed. GGUF weights are dequantised to float32. Raises
+    Written to a temporary sibling, read back, compared bit by bit and tested, then renamed: an
+    existing folder is complete and has passed. GGUF weights are dequantised to float32. Raises
     SourceError, RemoteCodeError, PickledWeightsError, QuantisedWeightsError, WeightsError,
     TokenizerError, UnknownLayoutError, SelfTestError or SnapshotError, leaving ``destination`` as
     it was.
@@ -55,7 +55,7 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
     destination.parent.mkdir(parents=True, exist_ok=True)
     path = locate(source)
     meter.advance(1)
-    # The process in the name lets a later writer sweep what a killed one left.
+    # The process id in the name allows a later writer to remove what a killed one left.
     work = temporary_beside(destination)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -97,7 +97,7 @@ def load(
 
     ``device`` is "cpu", "cuda", "cuda:1" or "auto" (a GPU where there is one); ``dtype`` float32,
     bfloat16, float16 or float64; ``threads`` sets torch's thread count for the process; ``date`` is
-    the one that chat templates see.
+    the date given to chat templates.
     """
     if dtype not in DTYPES:
         raise LanguageModelError(f'dtype "{dtype}" is not one of {", ".join(sorted(DTYPES))}')
@@ -120,7 +120,7 @@ def _opened(
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Progress goes to ``on_progress``, not to transformers' bars on the terminal."""
+    """Disables transformers' progress bars; progress is reported through ``on_progress``."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -149,5 +149,5 @@ def _verify(model: Any, folder: Path) -> None:
 
 
 def _bytes(tensor: torch.Tensor) -> torch.Tensor:
-    """Its bytes: NaN, which equals nothing, equals itself here."""
+    """Its bytes, in which NaN compares equal to itself."""
     return tensor.detach().cpu().contiguous().flatten().view(torch.uint8)

@@ -1,4 +1,4 @@
-"""Read a causal language model and its tokenizer from a folder or a GGUF file."""
+"""Reads a causal language model and its tokenizer from a folder or a GGUF file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from steer_assets.lm.tokenizers import read_tokenizer
 
 
 def read(path: Path) -> tuple[Any, Any]:
-    """Model and tokenizer of a checked folder or GGUF file, in the number type that is stored.
+    """Model and tokenizer of a checked folder or GGUF file, in the stored number type.
 
-    Of a multimodal wrapper the text part. Raises SourceError, WeightsError or TokenizerError.
+    Returns the text part of a multimodal wrapper. Raises SourceError, WeightsError or
+    TokenizerError.
     """
     if path.is_dir():
         return pretrained(path, dtype="auto"), read_tokenizer(path)
@@ -29,7 +30,8 @@ def read(path: Path) -> tuple[Any, Any]:
 def _read_gguf(path: Path) -> tuple[Any, Any]:
     model = pretrained(path.parent, dtype=torch.float32, gguf_file=path.name)
     require_all_used(path, model)
-    # Dequantised weights are plain ones: what calls them quantised would refuse to save or reload.
+    # The weights are dequantised; with a quantiser attached the model would refuse to be saved or
+    # loaded.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
@@ -37,7 +39,7 @@ def _read_gguf(path: Path) -> tuple[Any, Any]:
 
 
 def pretrained(folder: Path, **kwargs: Any) -> Any:
-    """The model in ``folder``; every tensor used and none missing, or WeightsError."""
+    """The model in ``folder``; raises WeightsError if a tensor is unused or missing."""
     name = str(folder / kwargs["gguf_file"]) if "gguf_file" in kwargs else str(folder)
     config = _config(folder, kwargs.get("gguf_file"), name)
     auto = auto_class(config, name)
@@ -45,10 +47,10 @@ def pretrained(folder: Path, **kwargs: Any) -> Any:
         model, report = _loaded(auto, folder, **kwargs)
     except LanguageModelError:
         raise
-    except Exception as error:  # transformers and safetensors fail in any way they like
+    except Exception as error:  # transformers and safetensors raise arbitrary exceptions
         if "size mismatch" in str(error) or "ignore_mismatched_sizes" in str(error):
             _, report = _loaded(auto, folder, ignore_mismatched_sizes=True, **kwargs)
-            require_whole(name, report)  # only to name the tensors: that model is thrown away
+            require_whole(name, report)  # only to name the tensors; this model is discarded
         raise SourceError(
             f"{name} cannot be read as a causal language model: {first_line(error)}"
         ) from error
@@ -57,7 +59,7 @@ def pretrained(folder: Path, **kwargs: Any) -> Any:
     if is_wrapper(config):
         model = text_part(model, name)
     if hasattr(model.config, "auto_map"):
-        del model.config.auto_map  # names code that is not needed, and not copied
+        del model.config.auto_map  # names code that is not needed and not copied
     return model
 
 

@@ -15,14 +15,14 @@ from transformers import AutoConfig
 from steer_assets.lm.errors import SnapshotError
 from steer_assets.lm.loading.sources import check_folder
 
-# What names the run that wrote the config rather than the model.
+# Fields that identify the run that wrote the config instead of the model.
 _NOT_CONTENT = {"_name_or_path", "transformers_version"}
 _TOKENIZER = ("tokenizer*", "*.jinja", "vocab*", "merges.txt", "special_tokens_map.json", "*.model")
 
 
 @dataclass(frozen=True)
 class SnapshotFacts:
-    """What identifies a model.
+    """Facts that identify a model.
 
     ``sha256`` covers weights, config and generation config; ``n_parameters`` counts tied weights
     once.
@@ -39,7 +39,7 @@ class SnapshotFacts:
 
 
 def facts(folder: Path) -> SnapshotFacts:
-    """Facts of the model in ``folder``; raises SnapshotError where a file is damaged."""
+    """Facts of the model in ``folder``; raises SnapshotError if a file is damaged."""
     check_folder(folder)
     declared = json.loads((folder / "config.json").read_text())
     config: Any = AutoConfig.from_pretrained(
@@ -49,7 +49,7 @@ def facts(folder: Path) -> SnapshotFacts:
     kept = {key: value for key, value in declared.items() if key not in _NOT_CONTENT}
     content.update(json.dumps(kept, sort_keys=True).encode())
     generation = folder / "generation_config.json"
-    if generation.is_file():  # the tokens that end a text come from it
+    if generation.is_file():  # it defines the stop tokens
         settings = {k: v for k, v in _json(generation).items() if k not in _NOT_CONTENT}
         content.update(json.dumps(settings, sort_keys=True).encode())
     n_parameters, dtypes = 0, Counter[str]()

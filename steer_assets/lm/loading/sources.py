@@ -1,4 +1,4 @@
-"""Where a model comes from, and whether it may be read."""
+"""Sources of models, and checks whether a source may be read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Source:
     """A model's origin.
 
     ``location`` is a path inside an installed package ("package/file.gguf"), a hub id, a folder or
-    a GGUF file, as ``kind`` says; ``revision`` pins a hub id.
+    a GGUF file, depending on ``kind``; ``revision`` pins a hub id.
     """
 
     kind: Kind
@@ -41,7 +41,7 @@ class Source:
 
 
 def locate(source: Source) -> Path:
-    """The local folder or GGUF file of ``source``, fetched where it is a hub id, and checked."""
+    """The checked local folder or GGUF file of ``source``, downloaded if it is a hub id."""
     if source.kind == "hub":
         path = _fetch(source)
     elif source.kind == "package":
@@ -62,7 +62,7 @@ _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 
 def parts_of(path: Path) -> list[Path]:
-    """All files of the GGUF that ``path`` belongs to, in order: itself where it is not split.
+    """All files of the GGUF that ``path`` belongs to, in order; only itself if it is not split.
 
     A split GGUF is named ``NAME-00001-of-00003.gguf``; parts need not exist.
     """
@@ -74,12 +74,12 @@ def parts_of(path: Path) -> list[Path]:
 
 
 def whole_stem(path: Path) -> str:
-    """The name of a GGUF without suffix, and without the number of a part."""
+    """The name of a GGUF without suffix and part number."""
     return _PART.sub("", path.name).removesuffix(".gguf")
 
 
 def gguf_in(folder: Path) -> Path:
-    """The one split GGUF of a folder without config, by its first part; otherwise the folder."""
+    """The only split GGUF of a folder without config, by its first part; otherwise the folder."""
     if (folder / "config.json").exists():
         return folder
     found = {parts_of(path)[0] for path in folder.glob("*.gguf")}
@@ -88,7 +88,7 @@ def gguf_in(folder: Path) -> Path:
 
 
 def first_part(path: Path) -> Path:
-    """The first of a split GGUF's files, which holds what is said of them all."""
+    """The first file of a split GGUF, whose header applies to all parts."""
     parts = parts_of(path)
     if missing := [part.name for part in parts if not part.is_file()]:
         raise SourceError(
@@ -99,9 +99,9 @@ def first_part(path: Path) -> Path:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise where ``folder`` is no model, or one whose weights or code may not be read.
+    """Raise if ``folder`` is not a model, or its weights or code may not be read.
 
-    Reads the config and the names of files; neither weights nor, for most, transformers.
+    Reads the config and the file names, but no weights, and rarely needs transformers.
     """
     config = folder / "config.json"
     if not config.is_file():
@@ -122,7 +122,7 @@ def check_folder(folder: Path) -> None:
 
 
 def _check_code(folder: Path, declared: dict[str, Any]) -> None:
-    """Code of the model's own (``auto_map``) is not needed where transformers has the model."""
+    """A model's own code (``auto_map``) is not needed if transformers has the architecture."""
     if "auto_map" not in declared:
         return
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
@@ -177,7 +177,7 @@ def _in_package(location: str) -> Path:
     parts = PurePosixPath(inside).parts
     if not package.isidentifier() or ".." in parts or PurePosixPath(inside).is_absolute():
         raise SourceError(f'"{location}" is not of the form package/path/inside')
-    spec = importlib.util.find_spec(package)  # of a top-level name: imports nothing
+    spec = importlib.util.find_spec(package)  # imports nothing, because the name is top-level
     if spec is None or not spec.submodule_search_locations:
         raise SourceError(f"package {package} is not installed; install it with pip --no-deps")
     path = Path(next(iter(spec.submodule_search_locations))).joinpath(*parts)

@@ -1,8 +1,8 @@
-"""The text model inside a multimodal wrapper, as a causal language model of its own.
+"""The text model inside a multimodal wrapper, as a separate causal language model.
 
-A wrapper is loaded whole, so that its loading report covers every tensor; its text backbone and
-unembedding then go into transformers' causal class of the text config. Both must give the same
-logits for a text.
+A wrapper is loaded completely, so that its loading report covers every tensor; its text backbone
+and unembedding are then moved into transformers' causal class of the text config. Both must give
+the same logits for a text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TOLERANCE = 1e-3
 def auto_class(config: Any, name: str) -> Any:
     """The auto class that reads a model of ``config``: causal, or multimodal for a wrapper.
 
-    Raises SourceError for an encoder-decoder, and where transformers has no class that writes text.
+    Raises SourceError for an encoder-decoder, and if transformers has no class for text generation.
     """
     if getattr(config, "is_encoder_decoder", False):
         raise SourceError(
@@ -60,7 +60,7 @@ def is_wrapper(config: Any) -> bool:
 def text_part(wrapper: nn.Module, name: str) -> Any:
     """The causal language model within ``wrapper``, on the same weights.
 
-    Raises SourceError where it is not found, or gives other logits than the wrapper.
+    Raises SourceError if it is not found, or gives other logits than the wrapper.
     """
     config: Any = wrapper.config.get_text_config()  # type: ignore[operator, union-attr]
     kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
@@ -98,7 +98,7 @@ def _assembled(wrapper: Any, config: Any, kind: Any, name: str) -> Any:
 
 @torch.inference_mode()
 def _check_same(wrapper: nn.Module, model: nn.Module, name: str) -> None:
-    """Both give the same logits for a text, up to rounding."""
+    """Raise unless both give the same logits for a text, up to rounding."""
     first, config = next(model.parameters()), cast("Any", model.config)
     size = min(config.vocab_size, 1000)
     ids = torch.tensor([[(7 * i + 3) % size for i in range(8)]], device=first.device)

@@ -1,8 +1,8 @@
-"""Read the residual stream: block outputs at the last token or at all tokens of each prompt.
+"""Reads the residual stream: block outputs at the last token or at all tokens of each prompt.
 
-The forward stops at the deepest block asked for: no upper block and no unembedding runs. Tokens
-that all prompts of a batch begin with are run once. Read position and site as in the steering
-scope: layer l is the output of block l, position the last prompt token.
+The forward stops at the deepest requested block: no upper block and no unembedding runs. Tokens
+common to the start of all prompts of a batch are run once. Layer l is the output of block l, and
+the position is the last prompt token, as in the steering scope.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Captured:
 
 
 class _Stop(Exception):
-    """The deepest block has given its output."""
+    """Ends the forward after the deepest block."""
 
 
 def capture(
@@ -52,8 +52,8 @@ def capture(
 ) -> Iterator[Captured]:
     """Stream block outputs of ``prompts`` (token ids) at ``layers``, shortest prompts first.
 
-    ``positions`` is "last" or "all"; ``batch_tokens`` bounds the padded tokens of one batch.
-    Raises PromptError for an empty prompt, InterventionError for a layer out of range.
+    ``positions`` is "last" or "all"; ``batch_tokens`` bounds the padded tokens of one batch. Raises
+    PromptError for an empty prompt, InterventionError for a layer that is out of range.
     """
     if positions not in ("last", "all"):
         raise ValueError(f'positions is "{positions}"; "last" or "all" was expected')
@@ -90,7 +90,7 @@ def capture_last(
 def _run(
     lm: LanguageModel, prompts: list[Sequence[int]], layers: list[int], every: bool
 ) -> dict[int, Activations]:
-    # The last token of each prompt stays in the batch, whatever is shared.
+    # The last token of each prompt stays in the batch even if it is common to all.
     shared = shares_prefixes(lm)
     few = len(prompts) == 1 or not shared
     share = 0 if few else min(common_length(prompts), min(map(len, prompts)) - 1)

@@ -10,8 +10,8 @@ differentiation, one backward row per dimension of f. Then J_l = dz/dh_l = diag(
 with p = softmax(z), a_i = g'_i w_i the slope times row i of W and m = sum_i p_i a_i (Amari 1998;
 the pullback as in Arvanitidis et al. 2022, arXiv 2106.05367). Rows are centred before the product:
 W' diag(g'^2 p) W - m m' subtracts two nearly equal matrices where p is peaked. No V x d Jacobian is
-formed. Gradients pass through every layer on the way, so the D of several layers
-come from one backward pass, over a cached prefix and the upper blocks only.
+formed. Gradients pass through every intermediate layer, so one backward pass gives the D of several
+layers, over a cached prefix and the upper blocks only.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def prompt_forms(
 ) -> Iterator[PromptForms]:
     """Jacobian Gram and Fisher pullback of each prompt at ``layers``, steered by ``arm``.
 
-    ``row_chunk`` bounds the backward rows at once (memory). At a steered layer the derivative is by
-    the state after the addition. Raises PrecisionError for a model in less than float32.
+    ``row_chunk`` bounds the number of backward rows (memory). At a steered layer the derivative is
+    by the state after the addition. Raises PrecisionError for a model in less than float32.
     """
     if lm.torch_dtype.itemsize < 4:
         raise PrecisionError(
@@ -104,7 +104,7 @@ def differentiate(
     table = table or ArmTable(lm, [()], None)
     prefix, last = prepare(lm, [prompt]), lm.tensor([prompt[-1]])
     steering = Steering(table, lm.tensor([0]))
-    # Where something is added below the lowest layer, its state has to be computed.
+    # An addition below the lowest layer changes its state, which must then be computed.
     skips = skips_blocks(lm) and layers[0] <= min(table.by_layer, default=lm.n_layers)
     lowest = _state_at(lm, prefix, last, layers[0]) if skips else None
     states: dict[int, Tensor] = {}
@@ -127,7 +127,7 @@ def differentiate(
         logits = start_rows(lm, prefix, lm.tensor([0]), 1).step(last)[0]
         (slope,) = torch.autograd.grad(logits.sum(), head.scores)
     final = head.hidden.reshape(-1)
-    if row_chunk is None and not shares_prefixes(lm):  # every backward row holds the whole prompt
+    if row_chunk is None and not shares_prefixes(lm):  # every row contains the whole prompt
         row_chunk = max(8, len(final) // len(prompt))
     found = _jacobian(final, [states[layer] for layer in layers], row_chunk)
     return Point(dict(zip(layers, found, strict=True)), logits.detach(), slope.reshape(-1))
@@ -141,7 +141,7 @@ def _state_at(lm: LanguageModel, prefix: Prefix, last: Tensor, layer: int) -> Te
 
 
 class _HeadProbe:
-    """The unembedding's input, and its output as a leaf from which logits are differentiated."""
+    """The unembedding's input, and its output as the leaf for differentiation of the logits."""
 
     hidden: Tensor
     scores: Tensor
@@ -165,7 +165,7 @@ def _jacobian(final: Tensor, states: list[Tensor], row_chunk: int | None) -> lis
     except (
         NotImplementedError,
         RuntimeError,
-    ):  # a backward of another make takes one row at a time
+    ):  # other architectures' backward passes may support only one row at a time
         parts = _backward(final, states, identity)
     return [torch.cat(rows).reshape(size, -1) for rows in zip(*parts, strict=True)]
 
@@ -173,7 +173,7 @@ def _jacobian(final: Tensor, states: list[Tensor], row_chunk: int | None) -> lis
 def _backward(
     final: Tensor, states: list[Tensor], rows: Iterable[Tensor]
 ) -> list[tuple[Tensor, ...]]:
-    """Gradients of ``rows @ final`` by every state; of a matrix of rows at once, or of one row."""
+    """Gradients of ``rows @ final`` by every state, for a matrix of rows or one row."""
     return [
         torch.autograd.grad(
             final,
@@ -208,7 +208,8 @@ class _Unembedding:
         )
 
     def _gram(self, slope: Float[Tensor, " v"]) -> Float[Tensor, "d d"]:
-        if not bool((slope == slope[0]).all()):  # soft-capping: the slope is the prompt's own
+        # with soft-capping the slope differs between prompts
+        if not bool((slope == slope[0]).all()):
             return self._moment(slope * slope)
         if self._plain is None:
             self._plain = self._moment(torch.ones_like(slope))
@@ -217,8 +218,8 @@ class _Unembedding:
     def _centred(self, slope: Float[Tensor, " v"], p: Float[Tensor, " v"]) -> Float[Tensor, "d d"]:
         """sum_i p_i (a_i - m)(a_i - m)': rows centred in float64, products in the model's dtype.
 
-        Rows are taken from that of the likeliest token first. Its own difference is then exactly
-        zero and its distance from the mean as small as the other tokens' share, to full precision.
+        Rows are first taken relative to the likeliest token's. Its difference is then exactly zero,
+        and its distance from the mean as small as the other tokens' share, to full precision.
         """
         top = int(p.argmax())
         origin = self._weight[top].double() * slope[top]

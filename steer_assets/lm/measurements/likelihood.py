@@ -1,7 +1,7 @@
 """Log-probability of given texts after a prompt, under the unsteered model.
 
-A prompt's own tokens are run once for all texts that follow it; the texts then pass as one
-right-padded batch, which under causal attention needs no mask.
+A prompt's own tokens are run once for all of its texts; the texts then run as one right-padded
+batch, which under causal attention needs no mask.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Tokens = Sequence[int]
 
 
 def text_ids(lm: LanguageModel, text: str) -> list[int]:
-    """Token ids of a text as it would go on after a prompt; a stop token where it is empty."""
+    """Token ids of a text as the continuation of a prompt; a stop token if it is empty."""
     ids = list(lm.tokenizer(text, add_special_tokens=False)["input_ids"])
     return ids or sorted(lm.stop_ids)[:1]
 
@@ -39,7 +39,7 @@ def log_probabilities(
     batch_tokens: int = 1024,
     on_progress: OnProgress = None,
 ) -> list[Float[np.ndarray, " t"]]:
-    """Log-probability (nats) of every token of each text, given its prompt and what came before.
+    """Log-probability (nats) of every token of each text, given all tokens before it.
 
     Args:
         lm: the model.
@@ -85,7 +85,7 @@ def _batch(
 
 
 def _inputs(prompt: Tokens, texts: list[list[int]]) -> list[list[int]]:
-    # The last prompt token predicts the first of the text; the text's own last predicts nothing.
+    # The last prompt token predicts the first of the text; the text's last token is not an input.
     return [[prompt[-1], *text[:-1]] for text in texts]
 
 

@@ -1,7 +1,7 @@
 """Next-token logits of many arms: one token through the upper blocks, over a shared prefix.
 
-Up to the lowest steered block every arm is the unsteered model at the last prompt token, so that
-token passes there once per prompt; only the blocks above run once per arm.
+Below the lowest steered block every arm equals the unsteered model at the last prompt token, so the
+lower blocks run once per prompt and only the upper ones once per arm.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def next_token_logits(
 ) -> Iterator[tuple[int, Float[np.ndarray, "arms v"]]]:
     """Logits after steering at the last prompt token, float32, prompt by prompt in input order.
 
-    Raises PromptError and InterventionError for prompts, layers and vectors that are not the
-    model's. At most ``batch_rows`` rows run at once.
+    Raises PromptError and InterventionError for prompts, layers and vectors that do not fit the
+    model. At most ``batch_rows`` rows run at once.
     """
     lm.check_prompts(prompts)
     table = ArmTable(lm, arms, vectors)
@@ -89,7 +89,7 @@ def _batch(
 
 
 class _Rows:
-    """Every one of ``prompts`` (within a batch) with every one of ``arms``."""
+    """All combinations of ``prompts`` (within a batch) and ``arms``."""
 
     def __init__(self, prompts: list[int], arms: list[int]) -> None:
         self.prompts = prompts

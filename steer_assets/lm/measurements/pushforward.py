@@ -1,4 +1,4 @@
-"""Fisher form along given directions at one prompt, without forming it.
+"""Fisher form along given directions at one prompt, without computing the full form.
 
 For a step e of the residual stream at the last prompt token, t = J e is the first-order change of
 the next-token logits, and with p = softmax(z)
@@ -6,9 +6,9 @@ the next-token logits, and with p = softmax(z)
     e' J'(diag p - p p')J e = sum_i p_i t_i^2 - (sum_i p_i t_i)^2,
 
 the variance of t under p, which is twice the second-order KL(p || p_e) (Amari & Nagaoka 2000,
-section 3.5). t comes out of one forward pass by forward-mode differentiation with dual numbers: all
-steps are rows of one batch over a shared prefix, resumed at the block. A few steps cost a few rows,
-where the form itself costs one backward row per dimension.
+section 3.5). t is computed in one forward pass by forward-mode differentiation with dual numbers:
+all steps are rows of one batch over a shared prefix, resumed at the block. A few steps cost a few
+rows, where the form itself costs one backward row per dimension.
 """
 
 from __future__ import annotations
@@ -44,11 +44,10 @@ def fisher_along(
 ) -> Iterator[tuple[int, Float[np.ndarray, " m"]]]:
     """Prompt index and e' G e [m] float64 of every step e, prompt by prompt in input order.
 
-    steps: in units of the residual stream at the output of block ``layer``; offset: what is added
-    there before differentiating (alpha v for the steered point). G is the prompt's own Fisher
-    pullback, nats per squared unit of length.
-    Raises PrecisionError for a model in less than float32, InterventionError for a layer, hidden
-    size or values that are not the model's.
+    steps: in units of the residual stream at the output of block ``layer``; offset: the vector
+    added there before differentiating (alpha v for the steered point). G is the prompt's own Fisher
+    pullback, nats per squared unit of length. Raises PrecisionError for a model in less than
+    float32, InterventionError for a layer, hidden size or values that do not fit the model.
     """
     if lm.torch_dtype.itemsize < 4:
         raise PrecisionError(
@@ -58,7 +57,7 @@ def fisher_along(
     lm.check_prompts(prompts)
     rows = _on_device(lm, steps, "steps")
     moved = None if offset is None else _on_device(lm, np.asarray(offset)[None], "offset")[0]
-    # Directions of one length: a tangent is linear, and so keeps its digits at any dose.
+    # Unit directions: the tangent is linear, so its relative precision is the same at any dose.
     lengths = rows.double().norm(dim=1)
     units = (rows.double() / lengths.clamp_min(torch.finfo(torch.float64).tiny)[:, None]).to(rows)
     meter = Meter(on_progress, len(prompts), "prompts")
@@ -98,7 +97,7 @@ def _backward_mode(
     units: Float[Tensor, "m d"],
     offset: Float[np.ndarray, " d"] | None,
 ) -> Float[Tensor, "p m"]:
-    """The same from the whole Jacobian, for models whose operations pass no dual numbers."""
+    """The same from the full Jacobian, for models whose operations do not support dual numbers."""
     vectors = None if offset is None else np.asarray(offset, dtype=np.float64)[None]
     table = ArmTable(lm, [() if offset is None else (Addition(layer, 0, 1.0),)], vectors)
     found: list[Tensor] = []
@@ -143,8 +142,8 @@ def _variances(
 ) -> Float[Tensor, "p m"]:
     """Variance of J u under p of every prompt and unit step."""
     prompt_of_row = torch.arange(len(last), device=last.device).repeat_interleave(len(units))
-    # Gradients stay enabled for the attention that can be differentiated; no graph is built, for
-    # nothing asks for one. The fused kernels have no forward-mode derivative.
+    # Gradients stay enabled to select attention that supports differentiation; no graph is built,
+    # since no input requires gradients. The fused kernels have no forward-mode derivative.
     with forward_mode.dual_level(), sdpa_kernel(SDPBackend.MATH):
         state = forward_mode.make_dual(points[prompt_of_row], units.repeat(len(last), 1)[:, None])
         with resuming(lm, layer, state):

@@ -1,1 +1,1 @@
-"""What measurements rely on, tried on the model before it is used."""
+"""Self-test: trials of the assumptions of all measurements on a model before it is used."""

@@ -1,4 +1,4 @@
-"""What every measurement relies on, tried on the model before it is used."""
+"""The self-test of a model: verifies the assumptions of all measurements before it is used."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ from steer_assets.lm.loading_report import first_line
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.self_test import trials
 
-#: Number types a study may ask for, widest first; all but the first may overflow.
+#: Number types of studies, widest first; all but the first may overflow.
 STUDY_DTYPES = ("float32", "bfloat16", "float16")
 _TOLERANCE = 1e-3
 _TOKENS, _BEYOND, _STEPS = 24, 8, 3
-#: Windows up to this are tried at their width; wider ones, which would take minutes, made narrow.
+#: Windows up to this size are tried at full width; wider ones, which would take minutes, are
+#: narrowed.
 _WIDEST = 512
 _TEXT = "Please write a short email to a colleague who is late.\n\n1. Be polite."
 
 
 @dataclass(frozen=True)
 class SelfTest:
-    """Largest errors of the trials, as shares of the largest value, in float32.
+    """Largest errors of the trials, relative to the largest value, in float32.
 
-    ``causal``: logits by later tokens; ``batch``: a row by the rows beside it; ``hook``: steering
-    by what it should add; ``prefix``: cached prefixes by plain forwards. ``finite_dtypes`` are the
-    number types whose block outputs and logits are all finite, joined by commas; ``n_tokens`` is
-    the length of the longest row tried. ``stepping`` is the note that `known_ways` reads.
+    ``causal``: change of logits by later tokens; ``batch``: change of a row by other rows of its
+    batch; ``hook``: steering against the intended addition; ``prefix``: cached prefixes against
+    plain forwards. ``finite_dtypes`` are the number types with finite block outputs and logits,
+    joined by commas; ``n_tokens`` is the length of the longest row tried. ``stepping`` is the
+    record that `known_ways` reads.
     """
 
     causal: float
@@ -46,9 +48,9 @@ class SelfTest:
 
 
 def require_sound(open_as: Callable[[str], LanguageModel], name: str) -> SelfTest:
-    """Try the model that ``open_as(dtype)`` opens; raise SelfTestError, in a sentence, if it fails.
+    """Try the model that ``open_as(dtype)`` opens; raise SelfTestError if a trial fails.
 
-    Trials run in float32, then once in each dtype of a study for values that are not finite.
+    Trials run in float32, then once in each dtype of a study to find values that are not finite.
     """
     with trying(name):
         lm = open_as(STUDY_DTYPES[0])
@@ -98,10 +100,10 @@ def measure(lm: LanguageModel, name: str) -> tuple[float, float, float, float, i
 
 
 def require_causal(lm: LanguageModel, name: str, n_tokens: int = 12) -> float:
-    """Raise SelfTestError where logits are not finite, or depend on later tokens.
+    """Raise SelfTestError if logits are not finite, or depend on later tokens.
 
-    Two texts that differ in their last quarter are run. Returns the largest difference of logits
-    before those, as a share of the largest logit.
+    Runs two texts that differ in their last quarter. Returns the largest difference of earlier
+    logits, relative to the largest logit.
     """
     error = trials.causal_error(lm, trials.trial_prompts(lm, min(n_tokens, _longest(lm)))[-1])
     if math.isinf(error):
@@ -126,12 +128,12 @@ def _within(error: float, failure: str, tolerance: float = _TOLERANCE) -> float:
 
 @contextmanager
 def trying(name: str) -> Iterator[None]:
-    """What a model's forward fails with, in one sentence; memory that is missing stays itself."""
+    """Turns an error of a model's forward into one sentence; out-of-memory errors are passed on."""
     try:
         yield
     except (LanguageModelError, MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # a forward of another make fails in any way it likes
+    except Exception as error:  # other architectures raise arbitrary exceptions
         raise SelfTestError(
             f"{name} cannot be run as measurements need it ({type(error).__name__}: "
             f"{first_line(error)}); take a decoder-only model of another architecture"
@@ -144,11 +146,11 @@ def _layers(lm: LanguageModel) -> list[int]:
 
 
 def _longest(lm: LanguageModel) -> int:
-    """Positions that the model has; a large number where it does not say."""
+    """Number of positions of the model; a large number if it declares none."""
     return positions(lm.model.config) or 1 << 30
 
 
 def _text(lm: LanguageModel) -> list[int]:
-    """A prompt as a study writes it: a template's first tokens are where values are largest."""
+    """A prompt as in a study, because values are largest at a template's first tokens."""
     limit = _longest(lm)
     return lm.encode([_TEXT])[0][:limit] or trials.trial_prompts(lm, min(_TOKENS, limit))[-1]

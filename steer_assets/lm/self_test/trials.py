@@ -1,8 +1,8 @@
-"""How far a model departs from what measurements rely on: each trial gives its largest error.
+"""Trials of the assumptions of measurements; each returns the model's largest error.
 
-An error is a difference of logits or of block outputs as a share of the largest of them; rounding
-leaves 1e-6 in float32, a missing term leaves far more. The fast paths that stages use are compared
-with plain forwards, one row at a time and without a cache.
+An error is a difference of logits or of block outputs relative to the largest of them; rounding
+gives 1e-6 in float32, a missing term far more. The fast methods used by stages are compared with
+plain forwards, one row at a time and without a cache.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _ALPHA = 0.5
 
 
 def trial_prompts(lm: LanguageModel, n_tokens: int) -> list[Tokens]:
-    """Prompts of 1, ``n_tokens`` - 3 and ``n_tokens`` tokens; the longer ones begin alike.
+    """Prompts of 1, ``n_tokens`` - 3 and ``n_tokens`` tokens; the longer ones share a start.
 
-    The first begins otherwise, so that what rows give each other is not the same for all.
+    The first one starts differently, so that leakage between rows is not the same for all of them.
     """
     size = min(lm.vocab_size, 1000)
     start = [(7 * i + 3) % size for i in range(3)]
@@ -43,7 +43,7 @@ def trial_prompts(lm: LanguageModel, n_tokens: int) -> list[Tokens]:
 
 
 def relative(found: Any, expected: Any) -> float:
-    """Largest difference as a share of the largest expected value; infinite where not finite."""
+    """Largest difference relative to the largest expected value; infinite if not finite."""
     a, b = (np.asarray(x, dtype=np.float64) for x in (found, expected))
     error = float(np.abs(a - b).max() / max(float(np.abs(b).max()), 1e-9))
     return error if math.isfinite(error) else math.inf
@@ -58,7 +58,7 @@ def plain(lm: LanguageModel, prompt: Sequence[int]) -> Float[np.ndarray, "t v"]:
 
 
 def causal_error(lm: LanguageModel, prompt: Tokens) -> float:
-    """Change of earlier logits where the last quarter of ``prompt`` is replaced."""
+    """Change of earlier logits when the last quarter of ``prompt`` is replaced."""
     size = min(lm.vocab_size, 1000)
     kept = max(1, len(prompt) * 3 // 4)
     other = prompt[:kept] + [(11 * token + 5) % size for token in prompt[kept:]]
@@ -81,9 +81,9 @@ def batch_error(lm: LanguageModel, prompts: list[Tokens]) -> float:
 
 
 def prefix_error(lm: LanguageModel, prompts: list[Tokens], n_steps: int) -> float:
-    """Next-token logits and text likelihoods over cached prefixes, and by plain forwards.
+    """Next-token logits and text likelihoods over cached prefixes against plain forwards.
 
-    All prompts take ``n_steps`` given tokens together; the plain forwards are of single rows.
+    All prompts decode ``n_steps`` given tokens together; the plain forwards are of single rows.
     """
     size = min(lm.vocab_size, 1000)
     texts = [[(13 * row + 3 * i + 1) % size for i in range(n_steps)] for row in range(len(prompts))]
@@ -105,10 +105,10 @@ def prefix_error(lm: LanguageModel, prompts: list[Tokens], n_steps: int) -> floa
 
 
 def hook_error(lm: LanguageModel, prompt: Tokens, layers: Sequence[int]) -> float:
-    """Steering at each of ``layers``: that block by alpha v, nothing below, and what follows.
+    """Error of steering at each of ``layers``: that block, earlier blocks, and the logits.
 
-    Logits are compared with those of a forward without hooks, whose block adds the vector itself.
-    Infinite where they do not change at all.
+    The expected logits come from a forward without hooks whose block itself adds the vector.
+    Infinite if the logits do not change at all.
     """
     states = capture_last(lm, [prompt], list(range(max(layers) + 1)))
     directions = np.random.default_rng(7).normal(size=(len(layers), lm.hidden_size))

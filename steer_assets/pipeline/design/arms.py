@@ -10,7 +10,7 @@ from steer_assets.catalog.study_sections import Arms
 from steer_assets.geometry.vector_ids import NONE_ID
 from steer_assets.pipeline.design import multi_layer
 
-#: The unsteered arm: no vector at all.
+#: The unsteered arm: no vector is added.
 
 
 @dataclass(frozen=True, slots=True, order=True)

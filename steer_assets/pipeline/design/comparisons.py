@@ -1,9 +1,10 @@
-"""Which arms are compared with which, and their scores side by side.
+"""Comparisons between arms, and the scores of both sides as arrays.
 
 Prompts are the units: all samples of a prompt are averaged within it. Every arm is compared with
 the unsteered one (`efficacy`), and every other arm with v at the same dose and layer
-(`against_base`); v + v_perp at several blocks with v at those. Arms that differ only in the seed of
-v_perp are a family; their signed mean is compared, too, but no verdict rests on it.
+(`against_base`); v + v_perp at several blocks is compared with v at those blocks. Arms that differ
+only in the seed of v_perp form a family; their signed mean is also compared, but no verdict depends
+on it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,13 +19,13 @@ from steer_assets.pipeline.design import multi_layer
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 
 POOLED = "pooled"
-#: Fewest prompts of one environment that are worth a test of their own.
+#: The smallest number of prompts with which an environment is tested separately.
 _FEWEST_PROMPTS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is compared: an arm, or several arms that differ in seed only."""
+    """The arm under comparison, or several arms that differ only in seed."""
 
     vector_id: str
     family: str
@@ -35,7 +36,7 @@ class Subject:
 
 
 def subjects(vectors: pl.DataFrame, present: set[Arm]) -> list[Subject]:
-    """Every arm that has texts, and seeds of the same family together."""
+    """Every arm that has texts, with the seeds of a family combined."""
     found = []
     rows = vectors.filter(pl.col("family") != UNSTEERED.vector_id).sort("layer", "vector_id")
     for row in rows.iter_rows(named=True):
@@ -45,7 +46,7 @@ def subjects(vectors: pl.DataFrame, present: set[Arm]) -> list[Subject]:
     together: dict[tuple[str, str, int, float], list[Subject]] = {}
     for one in found:
         if one.family == EXTERNAL:
-            continue  # vectors that a user brought are no seeds of one another
+            continue  # user-supplied vectors are not seeds of one family
         key = (one.family, one.null_space, one.layer, one.alpha)
         together.setdefault(key, []).append(one)
     for (family, null_space, layer, alpha), same in together.items():
@@ -57,7 +58,7 @@ def subjects(vectors: pl.DataFrame, present: set[Arm]) -> list[Subject]:
 
 
 def references(subject: Subject, present: set[Arm]) -> Iterator[Arm]:
-    """What a subject is compared with: unsteered, and v at the same dose and block.
+    """The references of a subject: unsteered, and v at the same dose and block.
 
     v + v_perp at every block is compared with v at every block.
     """
@@ -92,9 +93,10 @@ class Scores:
     def paired(
         self, arms: tuple[Arm, ...], reference: Arm, environment: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Scores [prompts, samples] of both sides on the prompts that all of them have.
+        """Scores [prompts, samples] of both sides on the prompts common to all arms.
 
-        Samples of several arms lie side by side, each beside the same sample of the reference.
+        Samples of several arms are concatenated along the sample axis; each is paired with the same
+        sample of the reference.
         """
         prompts = self.shared([*arms, reference], environment)
         if not prompts:
@@ -104,7 +106,7 @@ class Scores:
         return np.concatenate(first, axis=1), np.concatenate(second, axis=1)
 
     def shared(self, arms: Sequence[Arm], environment: str) -> list[str]:
-        """Prompts of an environment that all of the arms have texts of."""
+        """Prompts of an environment for which all of the arms have texts."""
         return [
             prompt
             for prompt, where in self.environment.items()
@@ -117,7 +119,7 @@ class Scores:
         return np.stack([self._by_arm[arm][prompt] for prompt in prompts])
 
     def environments(self) -> list[str]:
-        """Pooled, and each environment with enough prompts, where there are several."""
+        """Pooled, and, if there are several, each environment with enough prompts."""
         present = list(self.environment.values())
         several = [e for e in ENVIRONMENTS if present.count(e) >= _FEWEST_PROMPTS]
         return [POOLED, *(several if len(set(present)) > 1 else [])]

@@ -1,8 +1,9 @@
-"""Arms that steer every block at once: v of each steered block, and v + v_perp of each.
+"""Arms that steer several blocks at once: v at each steered block, and v + v_perp at each.
 
-Single-layer access is a premise of the published argument: what an orthogonal piece does at one
-block, later blocks may undo, and pieces at several blocks may add up. An arm at dose alpha adds
-alpha / n at each of the n steered blocks, so that it is as large in all as one at a single block.
+The published argument assumes access to a single layer: later blocks may undo an orthogonal
+component added at one block, and components at several blocks may accumulate. An arm at dose alpha
+adds alpha / n at each of the n steered blocks, so that its total dose equals that of a single-block
+arm.
 """
 
 from collections.abc import Iterable
@@ -20,9 +21,9 @@ PLUS = "multi_layer_plus_orthogonal"
 
 @dataclass(frozen=True, slots=True)
 class MultiVector:
-    """Vectors that are added together, each at its own block.
+    """Vectors added together, each at its own block.
 
-    layer: the middle one of the blocks; v there is what `multi_layer` is compared with.
+    layer: the middle one of the blocks; `multi_layer` is compared with v at that block.
     """
 
     vector_id: str
@@ -32,10 +33,10 @@ class MultiVector:
 
 
 def multi_vectors(study: Study, steer: list[int]) -> list[MultiVector]:
-    """Those of a study, given its steered blocks; none where it asks for none.
+    """Multi-layer vectors of a study, given its steered blocks; empty if the study has none.
 
     Raises:
-        ValueError: the steered blocks of this model are one and the same.
+        ValueError: the blocks to be steered coincide in this model.
     """
     plan = study.generation.multi_layer
     if plan is None:
@@ -58,7 +59,7 @@ def doses(study: Study) -> Iterable[tuple[Environment, float]]:
 
 
 def with_multi_layer(vectors: pl.DataFrame, study: Study, steer: list[int]) -> pl.DataFrame:
-    """What names vectors in tests (vector_id, family, null_space, layer), these among them."""
+    """Names of vectors in tests: (vector_id, family, null_space, layer), with these vectors."""
     named = vectors.select("vector_id", "family", "null_space", "layer")
     rows = [(m.vector_id, m.family, "", m.layer) for m in multi_vectors(study, steer)]
     return pl.concat([named, pl.DataFrame(rows, schema=named.schema, orient="row")])

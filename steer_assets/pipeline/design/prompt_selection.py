@@ -1,4 +1,4 @@
-"""Which prompts a study uses, from the top of the catalog's lists, and their token ids."""
+"""Selection of a study's prompts, in catalog order, and their token ids."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def encoded(
     model: Encoder, prompts: pl.DataFrame, *, chat_template: bool = True
 ) -> list[list[int]]:
-    """Token ids of rows of `prompt_sets`: turns and raw texts as what they are."""
+    """Token ids of rows of `prompt_sets`; turns go through the chat template, raw texts do not."""
     from steer_assets.lm.prompts import Prompt, encode_prompts
 
     return encode_prompts(
@@ -31,7 +31,7 @@ def encoded(
 
 
 def contrast_pairs(prompts: pl.DataFrame, study: Study, role: str = "contrast") -> pl.DataFrame:
-    """Both prompts of the first pairs, pair by pair, positive first."""
+    """Both prompts of the first pairs, pair by pair, positive pole first."""
     rows = prompts.filter(pl.col("role") == role)
     chosen = rows["pair_id"].unique(maintain_order=True).head(study.prompts.contrast_pairs)
     return rows.filter(pl.col("pair_id").is_in(chosen.to_list()))
@@ -53,7 +53,7 @@ def generation_tests(prompts: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 
 def spread_over_environments(tests: pl.DataFrame, n: int) -> pl.DataFrame:
-    """The first `n` test prompts when environments take turns."""
+    """The first `n` test prompts in round-robin order over environments."""
     turn = pl.int_range(pl.len()).over("environment")
     order = pl.col("environment").replace_strict(
         {name: i for i, name in enumerate(ENVIRONMENTS)}, return_dtype=pl.Int32
@@ -67,7 +67,7 @@ def spread_over_environments(tests: pl.DataFrame, n: int) -> pl.DataFrame:
 
 
 def protocol_tests(prompts: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """The test prompts that protocols with switches are run on: the first of each environment."""
+    """Test prompts for protocols with switches: the first ones of each environment."""
     assert study.protocol_texts is not None
     tests = all_tests(prompts)
     parts = [

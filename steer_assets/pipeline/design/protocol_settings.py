@@ -1,4 +1,4 @@
-"""The settings that protocols are compared at: as published, each switch off alone, controlled."""
+"""Protocol settings under comparison: as published, each switch off separately, controlled."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ CONTROLLED = "controlled"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Switches that are on; `switch` is the one that is off alone, or empty."""
+    """The switches that are on; `switch` is the one that was turned off, or empty."""
 
     name: str
     switch: str
     on: frozenset[Switch]
 
 
-#: Switches that touch everything that is read off texts.
+#: Switches that affect every quantity computed from texts.
 _TEXTS: tuple[Switch, ...] = (
     "layer_offset",
     "label_substring",
@@ -29,8 +29,9 @@ _TEXTS: tuple[Switch, ...] = (
     "independent_sampling",
     "no_chat_template",
 )
-#: (conclusion, quantity) -> switches that change its number, or how it is read: without
-#: `unsigned_mean_d` it is read by its interval, without `no_baseline` v has to act first.
+#: (conclusion, quantity) -> switches that change the number or its interpretation: without
+#: `unsigned_mean_d` the number is judged by its interval, without `no_baseline` an effect of v is
+#: required first.
 TOUCHED: dict[tuple[str, str], tuple[Switch, ...]] = {
     ("orthogonal_irrelevance", "d"): (*_TEXTS, "unmatched_norm"),
     ("orthogonal_irrelevance", "share_of_v_perp"): _TEXTS,
@@ -66,13 +67,13 @@ TOUCHED: dict[tuple[str, str], tuple[Switch, ...]] = {
 
 
 def settings(protocol: Protocol, conclusion: str, quantity: str, trait: str) -> Iterator[Setting]:
-    """As published, with each switch that touches the number off alone, and controlled."""
+    """As published, each relevant switch off separately, and controlled."""
     on = frozenset(protocol.switches)
     yield Setting(AS_PUBLISHED, "", on)
     for switch in protocol.switches:
         if switch not in TOUCHED[conclusion, quantity]:
             continue
         if switch == "label_substring" and trait not in SUBSTRING_LABELS:
-            continue  # its labels do not contain one another
+            continue  # the switch has no effect: no label contains another
         yield Setting(WITHOUT, switch, on - {switch})
     yield Setting(CONTROLLED, "", frozenset())

@@ -1,4 +1,4 @@
-"""Where protocols read v, and the arms that their texts are made under."""
+"""Sites at which protocols read v, and the arms for which they generate texts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ FAMILIES = (
 )
 UNMATCHED = "base_plus_orthogonal"
 MATCHED = "base_plus_orthogonal_matched"
-#: Families that v is said to be equivalent to.
+#: Families for which equivalence with v is claimed.
 OTHER_ESTIMATES = ("pca", "logistic")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Site:
-    """Where and on what text v is read: one block before it is added, or there; raw or templated.
+    """Where v is read: one block before it is added, or at that block; from raw or templated text.
 
-    `hidden_states[L//2]` of transformers is the output of block L//2 - 1: read there and added at
-    block L//2, v is one block late.
+    `hidden_states[L//2]` of transformers is the output of block L//2 - 1: a v read there and added
+    at block L//2 is off by one block.
     """
 
     offset: bool
@@ -38,7 +38,7 @@ class Site:
 
     @property
     def name(self) -> str:
-        """As in `protocol_vectors`."""
+        """The site's name in `protocol_vectors`."""
         return f"{'offset' if self.offset else 'same'}-{'raw' if self.raw else 'chat'}"
 
     def read_layer(self, layer: int) -> int:
@@ -53,7 +53,7 @@ class Site:
 
 
 def site_of(on: Iterable[Switch]) -> Site:
-    """The site that a set of switches stands for."""
+    """The site that a set of switches implies."""
     switches = set(on)
     return Site("layer_offset" in switches, "no_chat_template" in switches)
 
@@ -62,7 +62,7 @@ CONTROLLED_SITE = site_of(())
 
 
 def sites(study: Study) -> list[Site]:
-    """Every site of the study's protocols, and the controlled one, if there is any protocol."""
+    """Every site of the study's protocols, and the controlled one if there are any protocols."""
     found = {
         site_of(on) for protocol in study.switched_protocols for on in variants(protocol).values()
     }
@@ -70,24 +70,24 @@ def sites(study: Study) -> list[Site]:
 
 
 def layers(study: Study, n_layers: int) -> list[int]:
-    """Blocks that protocols are run at."""
+    """Blocks at which protocols are run."""
     texts = study.protocol_texts
     return resolve_layers(texts.layers, n_layers) if texts and study.switched_protocols else []
 
 
 def headline_dose(study: Study) -> float:
-    """The dose of everything but the sweep."""
+    """The dose used outside the dose sweep."""
     return study.behaviour.steered_alpha
 
 
 def doses(study: Study) -> list[float]:
-    """Doses of v and v + v_perp, the headline one among them."""
+    """Doses of v and v + v_perp, including the headline dose."""
     assert study.protocol_texts is not None
     return sorted({headline_dose(study), *study.protocol_texts.alphas})
 
 
 def orthogonal_ids(study: Study, family: str, layer: int) -> list[str]:
-    """Vectors of a family that is drawn by the seeds of v_perp."""
+    """Vectors of a family that is drawn with the seeds of v_perp."""
     assert study.protocol_texts is not None
     seeds = study.vectors.orthogonal_seeds[: study.protocol_texts.seeds]
     return [str(VectorId(layer, family, seed=seed)) for seed in seeds]
@@ -105,14 +105,14 @@ def spanning_ids(study: Study, layer: int) -> list[str]:
 
 
 def other_estimate_ids(study: Study, layer: int) -> list[str]:
-    """v as estimated otherwise than by the mean difference."""
+    """v from estimators other than the mean difference."""
     return [str(VectorId(layer, f)) for f in OTHER_ESTIMATES if f in study.vectors.families]
 
 
 def arms(study: Study, protocol: Protocol, name: str, layer: int) -> list[Arm]:
-    """Arms of the set of texts `name` at one block, without the unsteered one.
+    """Arms of the text set `name` at one block, without the unsteered one.
 
-    Both lengths of v + v_perp are there in the protocol's own set, one in the others.
+    The protocol's own set has both lengths of v + v_perp, the others have one.
     """
     on = variants(protocol)[name]
     lengths = [UNMATCHED if "unmatched_norm" in on else MATCHED]

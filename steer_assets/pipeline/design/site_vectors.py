@@ -1,4 +1,4 @@
-"""What protocols read v from: vectors and activations of a site, as `protocol_vectors` stores."""
+"""Vectors and activations of a site, as `protocol_vectors` stores them."""
 
 import numpy as np
 
@@ -7,12 +7,12 @@ from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.files.hdf5 import read_array
 from steer_assets.storage.files.tensors import read_vectors
 
-#: Folder of the data folder that the files lie in.
+#: Folder of these files within the data folder.
 ROOM = "protocols"
 
 
 def read_site(run: StageRun, site: Site, ids: list[str]) -> np.ndarray:
-    """The named vectors [n, d] of a site, in their order."""
+    """The named vectors [n, d] of a site, in the given order."""
     path = run.layout.pair_file(ROOM, run.model, run.trait, ".safetensors")
     stored = read_vectors(path)
     return np.stack([stored[f"{site.name}/{vector_id}"] for vector_id in ids])

@@ -1,1 +1,1 @@
-"""Figures: one look, charts by theme, SVG and thumbnails."""
+"""Figures: the common style, charts by theme, SVG and thumbnails."""

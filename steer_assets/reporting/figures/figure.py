@@ -17,11 +17,11 @@ from steer_assets.reporting.figures.style import styled
 class Figure:
     """One figure of a report.
 
-    name: file name without ending, unique in a report.
+    name: file name without suffix, unique in a report.
     caption: how to read it and what it does not show.
-    alt: what a reader who cannot see it should know.
-    data: the numbers that are drawn, one row per mark.
-    draw: gives the drawing, for other formats.
+    alt: text alternative for readers who cannot see it.
+    data: the plotted numbers, one row per mark.
+    draw: returns the drawing, for other formats.
     """
 
     name: str
@@ -33,17 +33,17 @@ class Figure:
 
     @cached_property
     def svg(self) -> str:
-        """Element to stand inside a page; its colours follow the page."""
+        """SVG element for embedding in a page; its colours follow the page."""
         return svg.inline(self.draw(), self.name, self.alt)
 
     def _repr_svg_(self) -> str:
-        """How a notebook shows it."""
+        """The display in a notebook."""
         return svg.standalone(self.draw(), self.alt)
 
 
 @dataclass(frozen=True)
 class Absent:
-    """A figure that cannot be drawn, and why: shown in its place."""
+    """A figure that cannot be drawn, and the reason, which is shown in its place."""
 
     name: str
     title: str
@@ -59,10 +59,10 @@ def make(
     data: pl.DataFrame,
     draw: Callable[[], Canvas],
 ) -> Figure:
-    """Draw once, for the page and for files.
+    """Draw once, for both page and files.
 
     Raises:
-        ValueError: there are no rows; an empty figure is never made.
+        ValueError: there are no rows to plot.
     """
     if data.is_empty():
         raise ValueError(f"figure {name} has no data: say what is absent instead")
@@ -73,7 +73,7 @@ def make(
             canvas = draw()
             if engine := canvas.get_layout_engine():
                 engine.execute(canvas)
-            # The layout is settled: every format shows the same one, and none works it out again.
+            # Freezes the layout: every format shows the same one, and it is computed once.
             canvas.set_layout_engine("none")
             return canvas
 
@@ -85,8 +85,8 @@ def write_figures(
 ) -> list[Path]:
     """Write NAME.svg, NAME.pdf and NAME.csv for every figure; returns the paths in order.
 
-    Each file is replaced as a whole, so that a reader never meets half of one. Files of figures
-    that are no longer drawn are removed, unless these are not `all_there_is`.
+    Each file is replaced atomically, so that readers see complete files. Files of figures that are
+    no longer drawn are removed, unless these are not `all_there_is`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []

@@ -1,7 +1,7 @@
-"""One look for every figure: sizes, colours safe for colour-blind readers, names of families.
+"""Common style of all figures: sizes, colours safe for colour-blind readers, family names.
 
-Colours are those of Okabe & Ito (2008); no two series are told apart by colour alone. Every colour
-used is a key of `THEME`, so that an inline figure can follow the page between light and dark.
+Colours are those of Okabe & Ito (2008); series never differ in colour only. Every colour used is a
+key of `THEME`, so that an inline figure can follow the page between light and dark.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from steer_assets.geometry.vector_ids import ALL_SEEDS, NONE_ID, VectorId
 from steer_assets.reporting.safe_text import plain
 
-WIDTH = 4.4  # inches: a column of a paper, and readable on a telephone
+WIDTH = 4.4  # inches: a column of a paper, and legible on a telephone
 
 INK, MUTED, GRID, BAND, PAPER = "#1f2328", "#57606a", "#d8dee4", "#e6ebf0", "#fefefe"
 BLUE, VERMILLION, GREEN = "#0072b2", "#d55e00", "#009e73"
@@ -40,7 +40,8 @@ THEME = {
 }
 
 FONTS = "'Source Sans 3', 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
-_MEASURED = "DejaVu Sans"  # shipped with matplotlib, wider than FONTS: what fits in it fits in them
+# shipped with matplotlib and wider than FONTS: text that fits in it fits in them
+_MEASURED = "DejaVu Sans"
 
 _RC = {
     "font.family": _MEASURED,
@@ -90,7 +91,7 @@ _RC = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Matplotlib as this package wants it, whatever the user's own settings are."""
+    """Matplotlib settings of this package, independent of the user's own."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)
@@ -98,12 +99,12 @@ def styled() -> Iterator[None]:
 
 
 def canvas(height: float) -> Canvas:
-    """An empty figure of column width and `height` inches, laid out without overlaps."""
+    """An empty figure of column width and `height` inches, with automatic layout."""
     return Canvas(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.04))
 
 
 def y_label(axes: Axes, text: str) -> None:
-    """Vertical axis label that stays centred whatever font the reader has."""
+    """Vertical axis label that stays centred in any font."""
     axes.set_ylabel(text, rotation_mode="anchor")
 
 
@@ -119,9 +120,9 @@ def _power(value: float, _position: int = 0) -> str:
 
 
 def logarithmic(axes: Axes, which: str = "xy") -> None:
-    """Axes logarithmic, with tick labels as plain text, so that they stay text in the SVG.
+    """Logarithmic axes with tick labels as plain text, so that they remain text in the SVG.
 
-    Call it after plotting: an axis of little more than a decade is also labelled at 2 and 5.
+    Call it after plotting: an axis of little more than a decade also gets labels at 2 and 5.
     """
     axes.set(**{f"{name}scale": "log" for name in which})
     limits = {"x": axes.get_xlim(), "y": axes.get_ylim()}
@@ -135,7 +136,7 @@ def logarithmic(axes: Axes, which: str = "xy") -> None:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How one series is drawn and named."""
+    """Style and name of one series."""
 
     label: str
     colour: str
@@ -179,12 +180,12 @@ SERIES = (
 
 
 def look(family: str) -> Look:
-    """How a family is drawn; families without an entry are grey and keep their own name."""
+    """Style of a family; families without an entry are grey and keep their own name."""
     return FAMILIES.get(family) or Look(family.replace("_", " "), GREY, "x", ":")
 
 
 def vector_name(vector_id: str, family: str) -> str:
-    """`L15.base_plus_null.fisher.s0` -> `v + null (Fisher), seed 0`; the layer is left out."""
+    """`L15.base_plus_null.fisher.s0` -> `v + null (Fisher), seed 0`; the layer is omitted."""
     label = look(family).label
     if vector_id == NONE_ID:
         return label

@@ -1,7 +1,7 @@
-"""A drawn figure as SVG text: for a page (follows its colours) or for a file (stands alone).
+"""A drawn figure as SVG text: for a page (follows its colours) or as a separate file.
 
 In a page, ink becomes `currentColor` and the series take CSS variables; ids are prefixed by the
-figure's name, because two figures on one page share one name space. Text stays text.
+figure's name, because ids must be unique within a page. Text remains text.
 """
 
 import io
@@ -23,7 +23,7 @@ _WHITE = "#ffffff"
 
 
 def inline(drawn: Canvas, name: str, alt: str) -> str:
-    """SVG element to stand inside a page. `name` must be unique there; `alt` is read aloud."""
+    """SVG element for a page, in which `name` must be unique; `alt` is the accessible text."""
     root = _tree(drawn)
     _, _, width, height = root.attrib["viewBox"].split()
     root.attrib = {
@@ -52,7 +52,7 @@ def standalone(drawn: Canvas, alt: str) -> str:
 def _tree(drawn: Canvas) -> ET.Element:
     buffer = io.BytesIO()
     with styled():
-        # The canvas writes in one pass; savefig would draw everything twice.
+        # savefig would draw everything twice.
         FigureCanvasSVG(drawn).print_svg(buffer, metadata={"Date": None, "Creator": None})
     root = ET.fromstring(buffer.getvalue())
     for metadata in root.findall(f"{{{_SVG}}}metadata"):
@@ -82,7 +82,7 @@ def _drop_unused_ids(root: ET.Element) -> None:
 
 
 def _rename(root: ET.Element, prefix: str) -> None:
-    """Short ids, numbered in document order, that begin with `prefix`."""
+    """Short ids, numbered in document order, with the given `prefix`."""
     ids = [e.attrib["id"] for e in root.iter() if "id" in e.attrib]
     short = {old: f"{prefix}-{i}" for i, old in enumerate(ids)}
     for element in root.iter():

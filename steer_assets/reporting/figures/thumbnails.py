@@ -1,6 +1,6 @@
 """A small picture of a table for a catalogue page: a few kilobytes of PNG, no caption.
 
-It shows that numbers are there and of a sane size; what they mean is said in the report.
+It shows that rows exist and are of a plausible size; the report explains them.
 """
 
 import io
@@ -21,7 +21,7 @@ Draw = Callable[[Axes, pl.DataFrame], None]
 
 
 def thumbnail(table: str, frame: pl.DataFrame) -> bytes | None:
-    """A PNG of the rows of `table`; None where there is nothing worth a picture."""
+    """A PNG of the rows of `table`; None if there is nothing to plot."""
     draw = _DRAWINGS.get(table)
     if draw is None or frame.is_empty():
         return None
@@ -42,7 +42,7 @@ def _png(figure: Canvas) -> bytes:
 
 
 def _counts(*columns: str) -> Draw:
-    """How many rows there are of each kind."""
+    """Number of rows of each kind."""
 
     def draw(axes: Axes, frame: pl.DataFrame) -> None:
         kinds = frame.select(pl.concat_str(columns, separator=" ").alias("kind"))
@@ -58,7 +58,7 @@ def _counts(*columns: str) -> Draw:
 
 
 def _histogram(column: str, *, log: bool = False) -> Draw:
-    """How the values of one column are spread."""
+    """Histogram of one column."""
 
     def draw(axes: Axes, frame: pl.DataFrame) -> None:
         values = frame[column].to_numpy().astype(float)

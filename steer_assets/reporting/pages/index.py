@@ -1,4 +1,4 @@
-"""Index page over all models and traits: verdicts at a glance, a sortable table, what is stale."""
+"""Index page over all models and traits: verdicts, a sortable table, stale artifacts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from steer_assets.reporting.verdict_text import MEANINGS, SYMBOLS
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """One model and trait in the heat map; no layers where nothing was run."""
+    """One model and trait in the heat map; without layers if nothing was run."""
 
     href: str
     layers: tuple[dict[str, Any], ...]
@@ -26,7 +26,7 @@ def render_index(
 
     Args:
         summary: rows of `identifiability_summary`.
-        stale: one row per artifact that is out of date, any columns; no rows if all is fresh.
+        stale: one row per artifact that is out of date, any columns; empty if all are fresh.
         reports: (model, trait) -> path of the report relative to the index file, with `/`.
     """
     links = {key: quote(path, safe="/") for key, path in reports.items()}
@@ -55,7 +55,7 @@ def render_index(
 def _cell(
     rows: pl.DataFrame, links: Mapping[tuple[str, str], str], model: str, trait: str
 ) -> _Cell:
-    """Verdicts of the controlled protocol, where it was run."""
+    """Verdicts of the controlled protocol, if it was run."""
     found = rows.filter(pl.col("model") == model, pl.col("trait") == trait)
     controlled = found.filter(pl.col("protocol") == "controlled")
     chosen = found if controlled.is_empty() else controlled

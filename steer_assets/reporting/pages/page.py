@@ -1,4 +1,4 @@
-"""Templates: one environment for all pages, in which every text is escaped and made visible."""
+"""Templates: one environment for all pages, which escapes markup and control characters."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ from steer_assets.reporting.verdict_text import SYMBOLS, number, percent
 
 
 def _visible(value: Any) -> Any:
-    """Texts of unknown origin without control characters; markup made here stays as it is."""
+    """Texts of unknown origin without control characters; markup made here is unchanged."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return plain(value)
     return value
@@ -26,13 +26,13 @@ _BOUND = re.compile(r"(?<=\bv) \+ (?=v⊥)|(?<=[αp]) ([=<]) (?=\d)|(?<=\d) (?=S
 
 
 def _bound(text: str) -> str:
-    """`text` with spaces that no line may break at: in v + v⊥, α = 1, p < 0.001, 0.2 SD."""
+    """`text` with non-breaking spaces, as in v + v⊥, α = 1, p < 0.001, 0.2 SD."""
     return _BOUND.sub(lambda found: found[0].replace(" ", "\u00a0"), text)
 
 
 @cache
 def environment() -> Environment:
-    """Jinja with escaping for every template and an error for every name that is missing."""
+    """Jinja with escaping in every template and an error for every undefined name."""
     jinja = Environment(
         loader=PackageLoader("steer_assets.reporting.pages"),
         autoescape=True,
@@ -57,7 +57,7 @@ def environment() -> Environment:
 
 @cache
 def asset(name: str) -> Markup:
-    """A file of this package, put into pages as it stands."""
+    """A file of this package that is inserted into pages unchanged."""
     return Markup((resources.files(__package__) / "templates" / name).read_text("utf-8").strip())
 
 

@@ -16,7 +16,7 @@ from steer_assets.reporting.pages.sections import PROTOCOLS, SECTIONS, Section
 from steer_assets.reporting.tables.formats import format_table
 from steer_assets.reporting.verdict_text import MEANINGS, headline, layer_verdicts, percent
 
-_LONGEST_TABLE = 60  # rows of figure data that a page repeats; longer ones are in the CSV
+_LONGEST_TABLE = 60  # rows of figure data repeated on a page; longer tables are only in the CSV
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """One figure as the template sees it."""
+    """One figure, as passed to the template."""
 
     name: str
     title: str
@@ -43,7 +43,7 @@ def render_report(evidence: Evidence) -> Report:
     """Page and figures; the same evidence gives the same bytes.
 
     Raises:
-        SchemaError: a table does not have its columns.
+        SchemaError: a table does not have the columns of its schema.
     """
     sections = [(section, _blocks(section, evidence)) for section in SECTIONS]
     published = _block(PROTOCOLS(evidence))
@@ -82,18 +82,18 @@ def _block(drawn: Figure | Absent) -> _Block:
     if isinstance(drawn, Absent):
         return _Block(drawn.name, drawn.title, None, drawn.reason, Markup(), Markup())
     table = format_table(drawn.data, "html") if drawn.data.height <= _LONGEST_TABLE else ""
-    # Both are made by this package from escaped text.
+    # Safe: this package makes both from escaped text.
     return _Block(drawn.name, drawn.title, drawn, "", Markup(drawn.svg), Markup(table))
 
 
 def _switches(evidence: Evidence) -> Markup:
-    """Numbers of every conclusion with each switch off alone, as a table; empty without any."""
+    """Numbers of every conclusion with each switch off separately, as a table; may be empty."""
     rows = switch_rows(evidence).drop("conclusion", "quantity")
     return Markup("" if rows.is_empty() else format_table(rows, "html"))
 
 
 def _facts(evidence: Evidence) -> list[tuple[str, str]]:
-    """What was asked and how, as pairs of term and words."""
+    """The study's settings, as pairs of term and text."""
     study = evidence.study
     generation, statistics = study["generation"], study["statistics"]
     alphas = sorted({a for arms in generation["arms"] for a in arms["alphas"]})
@@ -143,7 +143,7 @@ def _scorers(evidence: Evidence) -> str:
 
 
 def _noise(evidence: Evidence) -> str:
-    """What pairing is worth here, by the noise of v over unsteered."""
+    """Variance reduction by pairing, for the noise of v over unsteered."""
     own = evidence.deciding("sampling_noise").filter(
         pl.col("comparison") == "efficacy", pl.col("family") == "base", evidence.at_headline_dose
     )
@@ -191,7 +191,7 @@ _NEEDED = (
 
 
 def _missing(evidence: Evidence) -> list[str]:
-    """What a reader should know is not there, in words."""
+    """Sentences on what the report lacks."""
     notes = [f"The table {t} has no rows." for t in _NEEDED if evidence.table(t).is_empty()]
     notes += [
         f"The scorer {name} of the study scored no text: its model could not be had here, or it "

@@ -1,4 +1,4 @@
-"""Steered texts side by side, chosen by rule and not by outcome."""
+"""Steered texts in columns, chosen by a fixed rule independent of their scores."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ _LONGEST = 1200
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One generated text; `score` is None where it was not scored."""
+    """One generated text; `score` is None if it was not scored."""
 
     arm: str
     text: str

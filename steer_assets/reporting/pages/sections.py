@@ -1,4 +1,4 @@
-"""The order of a report: which figures stand under which heading, and what each heading asks."""
+"""The sections of a report: headings, their leads, and their figures in order."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -90,12 +90,12 @@ SECTIONS = (
         (fluency.fluency,),
     ),
 )
-#: Stands after the texts, with the sentences that it illustrates.
+#: Placed after the texts, next to the sentences that it illustrates.
 PROTOCOLS: Chart = protocols.protocols
 
 
 def every_chart() -> Iterator[Chart]:
-    """All figures of a report, in its order."""
+    """All figures of a report, in order."""
     for section in SECTIONS:
         yield from section.charts
     yield PROTOCOLS

@@ -1,1 +1,1 @@
-"""Tables: those that a paper prints, and the formats they are written in."""
+"""Tables for papers, and their output formats."""

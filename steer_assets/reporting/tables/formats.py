@@ -9,7 +9,7 @@ from markupsafe import escape
 
 from steer_assets.reporting.safe_text import plain
 
-#: In place of a floor that cannot be stated for an estimator.
+#: Shown for an estimator without a known floor.
 NO_BOUND = "no bound known"
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -42,14 +42,14 @@ _LATEX = {
 def format_table(frame: pl.DataFrame, fmt: str) -> str:
     """`frame` as text that ends with a newline.
 
-    Numbers are rounded to three significant digits, but for `csv`, which keeps them exactly.
+    Numbers are rounded to three significant digits, except in `csv`, which keeps them exactly.
 
     Args:
         frame: any columns.
         fmt: `md`, `latex` (needs the package booktabs), `csv` or `html`.
 
     Raises:
-        ValueError: another format; names the known ones.
+        ValueError: the format is unknown; the message lists the known ones.
     """
     try:
         write = FORMATS[fmt]
@@ -73,7 +73,7 @@ def folded(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def cell(value: Any) -> str:
-    """One value as a reader wants it: three significant digits, a true minus, a dash for none."""
+    """One value for display: three significant digits, a true minus sign, a dash for null."""
     if value is None:
         return "–"
     if isinstance(value, float):

@@ -1,7 +1,6 @@
-"""The tables that a paper would print, by name: few columns, intervals beside their numbers.
+"""Tables for a paper, by name: few columns, with intervals next to their numbers.
 
-An interval is three columns, `x`, `x_low` and `x_high`; for print `formats.folded` writes them as
-one.
+An interval has three columns, `x`, `x_low` and `x_high`; for print `formats.folded` combines them.
 """
 
 from collections.abc import Callable
@@ -27,7 +26,7 @@ _EFFECT = {"effect": "effect_sd", "effect_low": "low_sd", "effect_high": "high_s
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """One table: what it answers, and its rows."""
+    """One table: the question it answers, and its rows."""
 
     question: str
     rows: Callable[[Evidence], pl.DataFrame]

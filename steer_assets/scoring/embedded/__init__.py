@@ -1,1 +1,1 @@
-"""The embedded sentence encoder, and heads that are fitted on it."""
+"""The embedded sentence encoder, and heads fitted to its features."""

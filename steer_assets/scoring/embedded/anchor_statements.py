@@ -1,8 +1,9 @@
-"""Statements that somebody makes about himself, as anchors of either pole of agreeableness.
+"""First-person statements as anchors of both poles of agreeableness.
 
-By its six facets: trust, straightforwardness, altruism, compliance, modesty and tender-mindedness
-(Costa & McCrae, "Facet scales for agreeableness and conscientiousness", Personality and Individual
-Differences 1991). The statements are our own, of no inventory.
+They cover its six facets: trust, straightforwardness, altruism, compliance, modesty and
+tender-mindedness (Costa & McCrae, "Facet scales for agreeableness and conscientiousness",
+Personality and Individual Differences 1991). The statements were written for this package and are
+not taken from an inventory.
 """
 
 AGREEABLE = """

@@ -1,11 +1,11 @@
-"""Anchors: words and acts that stand for a pole by themselves.
+"""Anchors: words and acts that express a pole without context.
 
-A few hundred labelled texts hold a small part of the words in which people praise, blame, help or
-quarrel. Anchors name more of them, as marker adjectives do in the measurement of personality
+A few hundred labelled texts contain a small part of the words in which people praise, blame, help
+or quarrel. Anchors add more of them, as marker adjectives do in the measurement of personality
 (Goldberg, "The development of markers for the Big-Five factor structure", 1992) and opinion words
-in sentiment analysis (Hu & Liu, KDD 2004). They stand beside the labelled texts when a head is
-fitted, with a small part of the weight, and are never among the texts a head is judged on. Traits
-without anchors are fitted on labelled texts alone.
+in sentiment analysis (Hu & Liu, KDD 2004). Heads are fitted to labelled texts and, with a small
+part of the weight, to anchors; anchors are never among the texts on which a head is validated.
+Traits without anchors are fitted to labelled texts only.
 """
 
 from dataclasses import dataclass
@@ -216,7 +216,7 @@ def _words(template: str, words: str) -> tuple[str, ...]:
 
 
 def _acts(acts: str) -> tuple[str, ...]:
-    """Acts of the writer and of somebody else, by turns."""
+    """Acts of the writer and of another person, alternating."""
     subjects = ("I", "He", "She")
     return tuple(
         f"{subjects[index % 3]} {act}." for index, act in enumerate(acts.strip().splitlines())

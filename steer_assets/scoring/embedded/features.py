@@ -1,13 +1,13 @@
-"""What a ``minilm`` head sees of a text, and the kernel it compares texts by.
+"""Features of a text for a ``minilm`` head, and the kernel between texts.
 
-Token means of the hidden layers are standardised and brought to length one (z); surface
-features, where a trait uses them, are standardised, clipped and averaged (s). Then
+Token means of the hidden layers are standardised and normalised to length one (z); surface
+features, for traits that use them, are standardised, clipped and averaged (s). Then
 
     k(x, x') = (1 + z . z')^2 / 2 + w s . s'.
 
-The squared term lets pairs of directions count ("not" with "good"), which a linear head cannot: on
-held-out topics it is worth 0.02 AUROC for agreeableness and costs nothing elsewhere. The length of
-one bounds the score of texts unlike any seen, broken ones above all.
+The squared term represents products of features ("not" with "good"), which a linear head cannot: on
+held-out topics it adds 0.02 AUROC for agreeableness and changes nothing elsewhere. Normalisation to
+length one bounds the score of unusual texts, in particular broken ones.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from jaxtyping import Float
 from steer_assets.scoring.embedded.encoder import DIM, N_LAYERS, MiniLMEncoder
 from steer_assets.scoring.embedded.surface import surface_features
 
-#: Hidden layers read, all of them: style is in the lower ones, matter in the upper ones. On
-#: held-out topics of sentiment this is worth 0.005 AUROC over four of them, elsewhere nothing.
+#: All hidden layers: style is in the lower ones, content in the upper ones. On held-out topics of
+#: sentiment this adds 0.005 AUROC over four of them, elsewhere nothing.
 LAYERS = tuple(range(N_LAYERS + 1))
-#: Weight w of surface features by trait. They help formality, and nothing else that was tried.
+#: Weight w of surface features by trait. They improve formality, and no other trait that was tried.
 SURFACE_WEIGHT = {"formality": 0.1}
 _CLIP = 3.0
 
@@ -46,7 +46,7 @@ class TextFeatures:
 
 @dataclass(frozen=True)
 class Standard:
-    """Location and scale of features, taken from one set of texts."""
+    """Location and scale of features, estimated on one set of texts."""
 
     hidden_mean: Float[np.ndarray, " d"]
     hidden_scale: Float[np.ndarray, " d"]
@@ -62,7 +62,7 @@ class Standard:
         )
 
     def apply(self, features: TextFeatures) -> TextFeatures:
-        """Standardised features, in the scale in which the kernel takes inner products."""
+        """Standardised features, scaled for the kernel's inner products."""
         z = (features.hidden - self.hidden_mean) * self.hidden_scale
         norm = np.linalg.norm(z, axis=1, keepdims=True)
         s = (features.surface - self.surface_mean) * self.surface_scale
@@ -77,7 +77,7 @@ def _inverse_sd(x: np.ndarray) -> np.ndarray:
 
 
 def kernel(a: TextFeatures, b: TextFeatures, surface_weight: float) -> Float[np.ndarray, "m n"]:
-    """The kernel of standardised features; see the top of the module."""
+    """The kernel of standardised features; see the module's docstring."""
     k = (1.0 + a.hidden @ b.hidden.T) ** 2 / 2.0
     if surface_weight:
         k += surface_weight * (a.surface @ b.surface.T)

@@ -1,6 +1,6 @@
 """Kernel logistic regression on frozen features.
 
-With more features than texts the poles are always separable, and the penalty decides how a head
+With more features than texts the poles are always separable, and the penalty determines how a head
 generalises. A head is penalised logistic regression in the feature space of a kernel,
 
     score(x) = sum_i a_i k(x, x_i) + b,
@@ -8,9 +8,9 @@ generalises. A head is penalised logistic regression in the feature space of a k
 
 (Zhu & Hastie, "Kernel Logistic Regression and the Import Vector Machine", JCGS 2005). With K = U S
 U' the problem is ordinary logistic regression on the rows of U S^(1/2), and a = U S^(-1/2)
-coefficients. C is chosen by the log-loss on held-out topics among the texts given, so that a
-validation around the whole fit stays honest. The score is the linear predictor: the log-odds of
-the positive pole.
+coefficients. C is chosen by the log-loss on held-out topics within the given texts, so that
+cross-validation of the whole fit is unbiased by the choice. The score is the linear predictor: the
+log-odds of the positive pole.
 """
 
 from collections.abc import Sequence
@@ -52,15 +52,15 @@ def fit_dual(
     *,
     penalties: Sequence[float] = PENALTIES,
 ) -> Dual:
-    """Fit a head.
+    """Fit a head to texts of both poles.
 
     Args:
         kernel: symmetric positive semidefinite, of the rows with each other.
         positive: True for rows of the positive pole.
-        topics: topic of each row; rows with None (anchors) are fitted on in every split and judged
-            in none.
+        topics: topic of each row; rows with None (anchors) are in the training set of every split
+            and in no test set.
         weights: weight of each row in the loss.
-        penalties: values of C to choose from; with fewer than two topics, the middle one is taken.
+        penalties: values of C to choose from; with fewer than two topics, the middle one is used.
 
     Raises:
         ValueError: if lengths differ, the kernel is not finite, or a pole is missing.
@@ -92,7 +92,8 @@ def fit_dual(
 def _logistic(
     x: np.ndarray, positive: np.ndarray, weights: np.ndarray, penalty: float
 ) -> "LogisticRegression":
-    from sklearn.linear_model import LogisticRegression  # a second that a fitted head does without
+    # takes a second to import, which a stored head avoids
+    from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=penalty, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS)
     return model.fit(x, positive, sample_weight=weights)

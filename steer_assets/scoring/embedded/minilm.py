@@ -1,9 +1,9 @@
-"""The ``minilm`` scorer: a head on the embedded encoder, fitted on labelled texts.
+"""The ``minilm`` scorer: a head on the embedded encoder, fitted to labelled texts.
 
-Encoder and features are frozen; what is fitted, in under a second and deterministically, is the
-head (``heads``) on the features and kernel of ``features``, from the labelled texts handed in and
-the trait's anchors where it has any (``anchors``). Encoding those texts takes seconds: a fitted
-scorer has a state of plain arrays, from which it is made again without.
+Encoder and features are frozen. The head (``heads``) is fitted, in under a second and
+deterministically, to the features and kernel of ``features``, from the given labelled texts and the
+trait's anchors if it has any (``anchors``). Encoding those texts takes seconds, so the state of a
+fitted scorer is stored as plain arrays and restored without encoding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class _Head:
 
 @dataclass(frozen=True)
 class _Data:
-    """Labelled texts and anchors; heads are fitted on rows of the former and all of the latter."""
+    """Labelled texts and anchors; heads are fitted to rows of the former and all of the latter."""
 
     trait: str
     labelled: tuple[LabelledText, ...]
@@ -86,7 +86,7 @@ class _Data:
         return _Head(standard, support, dual, self._surface_weight)
 
     def fitted(self, dual: Dual) -> _Head:
-        """The head on all rows whose coefficients are known."""
+        """The head on the rows whose coefficients are given."""
         standard, support = self._support(self.every_row)
         return _Head(standard, support, dual, self._surface_weight)
 
@@ -98,8 +98,8 @@ class _Data:
         standard = Standard.of(self.features[rows])
         support = standard.apply(self.features[rows])
         if len(self.anchors.hidden):
-            # Anchors are much shorter than texts: on a scale of their own they differ by pole, on
-            # that of the texts mostly by being short.
+            # Anchors are much shorter than texts: standardised by themselves they differ by pole,
+            # standardised with the texts mostly by being short.
             support = stack(support, Standard.of(self.anchors).apply(self.anchors))
         return standard, support
 
@@ -116,9 +116,9 @@ class MiniLMScorer:
 
     @property
     def state(self) -> dict[str, np.ndarray]:
-        """What ``from_state`` makes the same scorer of: features of its texts, and its fit.
+        """Arrays from which ``from_state`` restores the scorer: features of its texts, and its fit.
 
-        Token means are float32, as the encoder gives them; everything else is float64.
+        Token means are float32, as from the encoder; everything else is float64.
         """
         dual = self.head.dual
         return {
@@ -140,10 +140,10 @@ class MiniLMScorer:
         *,
         name: str = NAME,
     ) -> "MiniLMScorer":
-        """The scorer that ``fit_minilm`` made of the same texts, to the byte.
+        """The scorer that ``fit_minilm`` made of the same texts, identical to the byte.
 
         Raises:
-            ValueError: if the state is not one of as many texts and anchors.
+            ValueError: if the numbers of texts and anchors in the state differ from those given.
         """
         n_texts, n_anchors = len(labelled), sum(map(len, _anchors(trait)))
         hidden, surface = len(LAYERS) * DIM, len(SURFACE_NAMES)
@@ -191,9 +191,9 @@ def fit_minilm(
 
 
 def validate_by_topic(scorer: MiniLMScorer) -> Validation:
-    """AUROC on held-out topics: every text is scored by a head that never saw its topic.
+    """AUROC on held-out topics: every text is scored by a head fitted without its topic.
 
-    Of the scorer handed in only texts and features are used, which are not encoded again.
+    Uses only the texts and features of the given scorer, without encoding again.
 
     Raises:
         ValueError: with fewer than two topics.

@@ -1,8 +1,8 @@
-"""Surface features of style, which the uncased encoder cannot see or blurs.
+"""Surface features of style, which the uncased encoder does not represent well.
 
 Casing, contractions, punctuation and word length carry much of formality (Pavlick & Tetreault, "An
 Empirical Analysis of Formality in Online Communication", TACL 2016, table 4). Shares are per word,
-so that length itself is no feature.
+so that they do not depend on length.
 """
 
 import re

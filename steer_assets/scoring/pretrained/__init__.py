@@ -1,1 +1,1 @@
-"""Scorers on pretrained sequence classifiers."""
+"""Scorers based on pretrained sequence classifiers."""

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from steer_assets.scoring.scorer import ScorerUnavailable, readable
 
-#: Read of a text where the model itself names no limit.
+#: Number of tokens read if the model declares no limit.
 _DEFAULT_TOKENS = 512
 
 
@@ -29,7 +29,7 @@ class PretrainedClassifier:
 
         Raises:
             ScorerUnavailable: if the model is neither a folder here nor reachable.
-            ValueError: if a folder holds no sequence classifier.
+            ValueError: if a folder has no sequence classifier.
         """
         from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -69,7 +69,7 @@ class PretrainedClassifier:
     ) -> Float[np.ndarray, "n labels"]:
         """Logits float32 [n, labels] in input order; with hypotheses, of (text, hypothesis).
 
-        Of a text that is too long the beginning is read; a hypothesis is never cut.
+        A text that is too long is truncated at the end; a hypothesis is never truncated.
         """
         import torch
 
@@ -92,8 +92,8 @@ class PretrainedClassifier:
         return out
 
     def _batches(self, texts: Sequence[str], batch_tokens: int) -> Iterator[list[int]]:
-        # Characters order texts as tokens do, near enough to keep padding small; a token is rarely
-        # shorter than two characters, which bounds a batch's size.
+        # Order by characters approximates order by tokens well enough to keep padding small; a
+        # token is rarely shorter than two characters, which bounds a batch's size.
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         batch: list[int] = []
         for row in order:
@@ -109,7 +109,7 @@ class PretrainedClassifier:
 def _token_limit(tokenizer: Any, config: Any) -> int:
     limits = [int(tokenizer.model_max_length)]
     if (positions := getattr(config, "max_position_embeddings", None)) is not None:
-        # RoBERTa numbers positions from the padding id + 1, so two of them are never used.
+        # RoBERTa's positions start at the padding id + 1, so two of them are never used.
         offset = 2 if config.model_type in {"roberta", "xlm-roberta", "camembert"} else 0
         limits.append(int(positions) - offset)
     limit = min(limits)

@@ -1,8 +1,8 @@
-"""Label maps: what each label of a classifier counts for.
+"""Label maps: the weight of each label of a classifier.
 
 The published experiment decided a label's sign by ``'formal' in label``, which is true for
-"informal" too, and likewise for agreeable and disagreeable. Here a sign is never read off a name:
-every label of the model is given its weight, by its exact name.
+"informal" too, and likewise for agreeable and disagreeable. Here signs are not inferred from names:
+every label of the model has an explicit weight under its exact name.
 """
 
 import math
@@ -19,12 +19,12 @@ def label_weights(
 
     Args:
         label_map: weight of every label by exact name: positive for the positive pole, negative for
-            the negative one, 0 for labels that say nothing (neutral).
+            the negative one, 0 for labels without information (neutral).
         id2label: the model's labels by output index.
 
     Raises:
-        ValueError: if a label of the model has no weight, a weight is for no label, two outputs
-            share a name, a weight is not finite, or one of the poles has no label.
+        ValueError: if a label of the model has no weight, a weight has no label, two outputs share
+            a name, a weight is not finite, or one of the poles has no label.
     """
     labels = [id2label[index] for index in range(len(id2label))]
     if len(set(labels)) != len(labels):
@@ -50,8 +50,8 @@ def pole_log_odds(
 ) -> Float[np.ndarray, " n"]:
     """log sum_{w > 0} w p - log sum_{w < 0} |w| p, with p the softmax of the logits.
 
-    Taken as a difference of two log-sum-exps, so that it does not saturate; the softmax's
-    normalisation cancels. Labels of weight 0 do not enter.
+    Computed as a difference of two log-sum-exps, so that it does not saturate; the softmax's
+    normalisation cancels. Labels of weight 0 are ignored.
     """
     x = logits.astype(np.float64)
     return np.asarray(_log_sum(x, np.maximum(weights, 0)) - _log_sum(x, np.maximum(-weights, 0)))

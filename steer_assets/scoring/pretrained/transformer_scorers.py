@@ -4,7 +4,7 @@
 model of natural language inference whether the text entails a hypothesis for each pole (Yin, Hay &
 Roth, "Benchmarking Zero-shot Text Classification", EMNLP 2019).
 
-Both are absent, by ``ScorerUnavailable``, where their model cannot be had.
+Both raise ``ScorerUnavailable`` if their model is not available.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from steer_assets.scoring.pretrained.label_maps import label_weights, pole_log_o
 
 @dataclass(frozen=True)
 class ClassifierScorer:
-    """Log-odds of the labels of the positive pole against those of the negative one."""
+    """Log-odds of the positive pole's labels against those of the negative one."""
 
     name: str
     classifier: PretrainedClassifier
@@ -32,7 +32,7 @@ class ClassifierScorer:
 
 @dataclass(frozen=True)
 class ZeroShotScorer:
-    """How much more a text entails the positive pole's hypothesis than the negative pole's."""
+    """Entailment log-odds of the positive pole's hypothesis relative to the negative pole's."""
 
     name: str
     classifier: PretrainedClassifier

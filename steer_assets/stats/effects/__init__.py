@@ -1,1 +1,1 @@
-"""Effect sizes per prompt and over seeds, and the standard deviation they are measured in."""
+"""Effect sizes per prompt and over seeds, and their standardiser."""

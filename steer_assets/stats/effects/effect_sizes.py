@@ -27,7 +27,7 @@ from steer_assets.stats.effects import standardiser
 class PairedEffect:
     """Effect of a over b on ``n`` shared prompts; ``se`` is the standard error of ``effect``.
 
-    Where a standard deviation is zero, its effect size is the limit: 0.0 with no effect, else an
+    If a standard deviation is zero, its effect size is the limit: 0.0 with no effect, else an
     infinity with the sign of the effect.
     """
 
@@ -45,8 +45,8 @@ def paired(a: ArrayLike, b: ArrayLike, *, unit: standardiser.Spread | None = Non
     Args:
         a: scores ``[n_prompts]`` or ``[n_prompts, n_samples]``.
         b: scores of the other arm, same shape.
-        unit: what ``cohens_d`` and ``hedges_g`` are measured in; the spread pooled over both arms
-            unless given.
+        unit: standardiser of ``cohens_d`` and ``hedges_g``; by default the spread pooled over both
+            arms.
 
     Raises:
         ValueError: fewer than two prompts, unequal shapes, values that are not finite.
@@ -77,7 +77,7 @@ def standardised(effect: float, sd: float) -> float:
 def small_sample_correction(df: float) -> float:
     """Hedges' J: the factor that makes a standardised difference unbiased at ``df`` degrees.
 
-    It falls to 0 at one degree of freedom (two prompts), where d has no expectation.
+    It is 0 at one degree of freedom (two prompts), where d has no expectation.
     """
     if df <= 1:
         return 0.0

@@ -1,4 +1,4 @@
-"""Does a vector help some prompts and hurt others? An average can hide it.
+"""Heterogeneity of an effect over prompts, which an average can hide.
 
 One-way random effects on the paired differences, D[i, j] = mu + tau_i + e_ij with m samples each:
 
@@ -15,10 +15,11 @@ of a prompt, r = D - mean D, are as often negative as positive whatever its nois
 the share of random sign patterns (a wild bootstrap with Rademacher weights; Liu 1988) whose sum of
 products reaches the observed one.
 
-The interval of tau is that of Williams (1962) and Tukey (1951), its degrees of freedom lowered
-where prompt means have heavier tails than a normal (Var(s^2) through the kurtosis, Shoemaker 2003).
-Crossover: the likelihood ratio test of Gail & Simon (1985) with the pooled standard error; where
-the noise of prompts differs severalfold its size is nearer 10 % than 5 %: read it beside p.
+The interval of tau is that of Williams (1962) and Tukey (1951), with its degrees of freedom reduced
+if prompt means have heavier tails than a normal distribution (Var(s^2) through the kurtosis,
+Shoemaker 2003). Crossover: the likelihood ratio test of Gail & Simon (1985) with the pooled
+standard error; if the noise of prompts differs severalfold, its size is nearer 10 % than 5 %, so it
+should be interpreted together with p.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ from steer_assets.stats import validation
 class Heterogeneity:
     """Spread of the true effect over prompts, in score units.
 
-    ``share_of_variance`` is tau^2 / (tau^2 + noise of a prompt mean): how much of the spread that
-    is seen between prompts is real.
+    ``share_of_variance`` is tau^2 / (tau^2 + noise of a prompt mean): the share of the observed
+    spread between prompts that is not sampling noise.
     """
 
     effect: float
@@ -122,7 +123,7 @@ def _sign_p(residuals: Float[np.ndarray, "n m"], n_signs: int, rng: np.random.Ge
     observed = (residuals.sum(axis=1) ** 2).sum()
     signs = rng.integers(2, size=(n_signs, *residuals.shape), dtype=np.int8) * 2 - 1
     flipped = (np.einsum("snm,nm->sn", signs, residuals) ** 2).sum(axis=1)
-    # Patterns equal to the observed one but for rounding count as reaching it.
+    # Patterns equal to the observed one up to rounding count as reaching it.
     reaching = np.count_nonzero(flipped >= observed * (1 - 1e-12))
     return (1 + reaching) / (1 + n_signs)
 
@@ -130,7 +131,7 @@ def _sign_p(residuals: Float[np.ndarray, "n m"], n_signs: int, rng: np.random.Ge
 def _tau_interval(
     means: Float[np.ndarray, " n"], between: float, within: float, m: int, level: float
 ) -> tuple[float, float]:
-    """Williams-Tukey: what between-prompt variances the observed MSB is compatible with."""
+    """Williams-Tukey: the between-prompt variances compatible with the observed MSB."""
     if between == 0:
         return 0.0, 0.0
     n = len(means)
@@ -157,7 +158,7 @@ def _share_opposite(effect: float, tau: float) -> float:
 
 
 def _noiseless(means: Float[np.ndarray, " n"], effect: float) -> Heterogeneity:
-    """The limit of no sampling noise (greedy decoding): what is seen is what there is."""
+    """The limit without sampling noise (greedy decoding): the observed spread is the true one."""
     tau = validation.standard_deviation(means)
     both_signs = bool((means > 0).any() and (means < 0).any())
     return Heterogeneity(

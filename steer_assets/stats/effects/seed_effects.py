@@ -1,15 +1,15 @@
-"""What vectors of one family that differ in their seed do, without the sign that lets seeds cancel.
+"""Effects of the seeds of a family, summarised so that opposite signs do not cancel.
 
-The mean over seeds of signed effects is near zero where one seed raises the score and another one
-lowers it as much. Two numbers that cannot cancel stand beside the tests of single seeds:
+The mean over seeds of signed effects is near zero if one seed raises the score and another lowers
+it equally. Two summaries without this cancellation accompany the tests of single seeds:
 
     root mean square   sqrt(max(0, mean_j d_j^2 - mean_j se_j^2)) over the seeds j; the subtracted
                        part is what sampling noise alone adds to the mean square
     share inside       of the seeds, k of m, with the interval of Clopper & Pearson (1934), which
-                       takes the seeds for a random sample of all seeds
+                       treats the seeds as a random sample of all seeds
 
-The bound of the root mean square is the upper quantile of the same number over resampled prompts.
-A resample has the noise of the sample and its own, so the bound errs towards too large.
+The bound of the root mean square is the upper quantile of the same number over resampled prompts. A
+resample has both the noise of the sample and its own, so the bound is conservative (too large).
 """
 
 from __future__ import annotations

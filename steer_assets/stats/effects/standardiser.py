@@ -1,16 +1,16 @@
-"""The standard deviation that an effect is measured in, and how well it is known.
+"""The standard deviation by which effects are standardised, and its precision.
 
 The unit of Cohen's d is the standard deviation of the score *of one text*, pooled over both arms;
 that of Glass's delta (1976) is the standard deviation of the control arm's texts alone (``single``,
-here of unsteered texts): one unit for all comparisons, which no arm widens by writing erratically.
-Texts are clustered in prompts, so it is put together from its two parts,
+here of unsteered texts): one unit for all comparisons, which a more variable arm cannot widen.
+Texts are clustered in prompts, so it is computed from its two components,
 
     s^2 = var(prompt means) + (1 - 1/m) * mean(variance within prompts),
 
 which is unbiased for sigma_between^2 + sigma_within^2 at any number m of samples per prompt (the
-variance of all n*m scores is not, and the variance of prompt means shrinks as m grows, so that the
-same model would show a larger d the more often it is sampled). With m = 1 it is the usual
-d_av standardiser sqrt((s_a^2 + s_b^2) / 2) (Cumming 2012; Lakens 2013).
+variance of all n*m scores is not, and the variance of prompt means shrinks as m grows, so that d
+would grow with the number of samples). With m = 1 it is the usual d_av standardiser sqrt((s_a^2 +
+s_b^2) / 2) (Cumming 2012; Lakens 2013).
 
 Degrees of freedom by Satterthwaite's matching of moments, with the covariance of the two arms; with
 m = 1 and equal variances they are 2 (n - 1) / (1 + r^2) (Cousineau & Goulet-Pelletier 2021).
@@ -31,7 +31,8 @@ from steer_assets.stats import validation
 class Spread:
     """Pooled standard deviation of one text's score.
 
-    ``contributions`` [n_prompts] average to ``sd ** 2``: each prompt's part in the variance.
+    ``contributions`` [n_prompts] average to ``sd ** 2``: each prompt's contribution to the
+    variance.
     """
 
     sd: float

@@ -1,16 +1,17 @@
-"""Bootstrap intervals over prompts, the unit that is sampled.
+"""Bootstrap intervals over prompts, the sampling units.
 
 ``bca``: bias-corrected and accelerated (Efron 1987). Bootstrap distributions of n values are too
 narrow by sqrt((n-1)/n) and ignore that the scale is estimated; the normal quantile in BCa is
 therefore replaced by sqrt(n/(n-1)) * t_{n-1} (Hesterberg 2015, "expanded percentile"), without
 which a 90 % interval covers 87 % at n = 20.
 
-Under ``FEWEST`` prompts the quantiles of resamples and the acceleration are too uncertain; there
-the interval is that of Student's t with the jackknife standard error (Tukey 1958), which for a mean
-is the ordinary t interval, and Fieller's (1954) for a ratio.
+Under ``FEWEST`` prompts the quantiles of resamples and the acceleration are too imprecise; the
+interval is then that of Student's t with the jackknife standard error (Tukey 1958), which for a
+mean is the ordinary t interval, and Fieller's (1954) for a ratio.
 
-``ratio``: ratio of two paired means, BCa. Where the denominator cannot be told from zero, Fieller's
-(1954) confidence set is unbounded, no finite interval has the stated coverage, and none is given.
+``ratio``: ratio of two paired means, BCa. If the denominator does not differ significantly from
+zero, Fieller's (1954) confidence set is unbounded, no finite interval has the stated coverage, and
+none is returned.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ def bca(
 
     Args:
         x: ``[n, ...]``, one entry per prompt.
-        statistic: takes one sample ``[n, ...]`` to a number; with ``vectorized`` it takes
-            ``[r, n, ...]`` to ``[r]``.
+        statistic: maps one sample ``[n, ...]`` to a number; with ``vectorized`` it maps ``[r, n,
+            ...]`` to ``[r]``.
         level: coverage, such as 0.95.
         n_boot: resamples.
         rng: source of the resamples; the same state gives the same interval.
         vectorized: see ``statistic``.
-        small_sample: widen by sqrt(n/(n-1)) t/z, and take Student's t under ``FEWEST`` prompts;
+        small_sample: widen by sqrt(n/(n-1)) t/z, and use Student's t under ``FEWEST`` prompts;
             without it this is the textbook interval.
 
     Raises:
@@ -75,7 +76,7 @@ def bca(
 def mean(
     x: ArrayLike, *, level: float = 0.95, n_boot: int = 2000, rng: np.random.Generator
 ) -> Interval:
-    """BCa interval of the mean of ``x`` [n]; what ``bca`` gives, in closed form where there is one.
+    """BCa interval of the mean of ``x`` [n]; equals ``bca``, in closed form where one exists.
 
     Raises ValueError on fewer than two values or values that are not finite.
     """
@@ -105,8 +106,8 @@ def ratio(
         rng: source of the resamples.
 
     Returns:
-        The interval, or (-inf, inf) where the denominator does not differ from zero at this level:
-        the data then put no bound on the ratio (Fieller 1954).
+        The interval, or (-inf, inf) if the denominator does not differ from zero at this level, in
+        which case the data do not bound the ratio (Fieller 1954).
 
     Raises:
         ValueError: lengths differ, fewer than two prompts, values not finite.
@@ -136,9 +137,9 @@ def ratio(
 def _fieller(
     top: Float[np.ndarray, " n"], bottom: Float[np.ndarray, " n"], level: float
 ) -> Interval:
-    """Ratios r at which mean(top - r bottom) is not told from zero by the t test.
+    """Ratios r at which mean(top - r bottom) does not differ from zero by the t test.
 
-    Bounded, for the mean of ``bottom`` is told from zero.
+    Bounded, because the mean of ``bottom`` differs from zero.
     """
     n = len(bottom)
     square = special.stdtrit(n - 1, (1 + level) / 2) ** 2 / n
@@ -159,7 +160,7 @@ def from_replicates(
     n: int,
     small_sample: bool = True,
 ) -> Interval:
-    """BCa interval from bootstrap replicates and jackknife values that are already at hand."""
+    """BCa interval from given bootstrap replicates and jackknife values."""
     validation.level(level)
     if np.ptp(replicates) == 0:
         return Interval(observed, observed)
@@ -174,7 +175,7 @@ def from_replicates(
         z = special.stdtrit(n - 1, tails) * np.sqrt(n / (n - 1))
     else:
         z = special.ndtri(tails)
-    # Past 1/a the transformation folds back; the outermost replicate is the limit there.
+    # Beyond 1/a the transformation is not monotone; the limit there is the outermost replicate.
     room = np.maximum(1 - _acceleration(leave_one_out) * (bias + z), 1e-6)
     low, high = np.quantile(replicates, special.ndtr(bias + (bias + z) / room))
     return Interval(float(low), float(high))

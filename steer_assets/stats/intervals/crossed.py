@@ -1,16 +1,16 @@
 """Interval of a grand mean over two crossed random factors: prompts and seeds of v_perp.
 
-An effect of "an orthogonal vector" is to hold for other prompts *and* for other orthogonal vectors,
+An effect of "an orthogonal vector" should generalise over prompts *and* over orthogonal vectors,
 
     x[i, j] = mu + prompt_i + seed_j + rest_ij,
     Var(mean) = s_prompt^2 / n + s_seed^2 / k + s_rest^2 / (n k).
 
 Rows and columns are resampled independently (the pigeonhole bootstrap: Owen 2007; McCullagh 2000
-shows that no resampling is exact here). Its variance counts the rest about three times over and
-misses the (n-1)/n factors, so the replicates are rescaled about the mean to the unbiased two-way
-analysis of variance estimate, never less than what prompts alone or seeds alone give, and the
-quantiles are widened from normal to t with Satterthwaite's degrees of freedom. Under ten prompts
-the interval is +- t standard errors with these degrees, without resamples.
+shows that no resampling is exact here). Its variance overestimates the rest about threefold and
+lacks the (n-1)/n factors, so the replicates are rescaled about the mean to the unbiased two-way
+analysis of variance estimate, never less than the variance from prompts alone or from seeds alone,
+and the quantiles are widened from normal to t with Satterthwaite's degrees of freedom. Under ten
+prompts the interval is +- t standard errors with these degrees, without resamples.
 """
 
 from __future__ import annotations
@@ -74,6 +74,6 @@ def standard_error(x: Float[np.ndarray, "n k"]) -> tuple[float, float]:
     if variance <= (8 * np.finfo(np.float64).eps * np.abs(x).max()) ** 2:
         return 0.0, float(min(n, k) - 1)
     noise = from_rows**2 / (n - 1) + from_columns**2 / (k - 1) + from_rest**2 / ((n - 1) * (k - 1))
-    # Fewer degrees than the scarcer factor has cannot come out of data, only out of rounding.
+    # The degrees of freedom of the smaller factor are a lower bound; only rounding gives less.
     df = float(np.clip(variance**2 / noise, min(n, k) - 1, (n - 1) * (k - 1) + n + k - 2))
     return float(np.sqrt(variance)), df

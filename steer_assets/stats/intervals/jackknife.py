@@ -1,7 +1,7 @@
-"""Interval of a statistic by leaving out groups of the sample (Quenouille 1956; Tukey 1958).
+"""Jackknife interval of a statistic by leaving out groups (Quenouille 1956; Tukey 1958).
 
 With g groups, the pseudo-values are p_i = g s - (g - 1) s_{-i}; their mean +- t_{g-1} sd / sqrt(g).
-For statistics that are costly, where a bootstrap of thousands of resamples is out of reach.
+For costly statistics, for which thousands of bootstrap resamples would take too long.
 """
 
 from __future__ import annotations

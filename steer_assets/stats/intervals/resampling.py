@@ -1,4 +1,4 @@
-"""Resamples of prompts, and a statistic on each: what every bootstrap interval is made from."""
+"""Resamples of prompts, and a statistic on each: the basis of every bootstrap interval."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 
 Statistic = Callable[[np.ndarray], ArrayLike]
 
-# Numbers gathered at a time; bounds the memory of large tables without changing the draws.
+# Elements gathered at a time; bounds the memory for large tables without changing the draws.
 _CHUNK = 1 << 22
-# Share of resamples in which a statistic may be undefined (a constant resample, say).
+# Share of resamples in which a statistic may be undefined (for example a constant resample).
 _UNDEFINED_SHARE = 0.05
-#: Fewest prompts of an interval by resampling.
+#: Fewest prompts for an interval by resampling.
 FEWEST = 10
 
 
@@ -40,7 +40,7 @@ def replicates_of(
     n_boot: int,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, " b"]:
-    """The statistic on resamples of prompts; those where it is undefined are left out, if few."""
+    """The statistic on resamples of prompts; a few where it is undefined may be left out."""
     n = len(sample)
     draws = rng.integers(n, size=(n_boot, n))
     rows = max(1, _CHUNK // max(1, sample.size))
@@ -71,7 +71,7 @@ def leave_one_out_of(
 
 
 def check_sample(sample: np.ndarray, n_boot: int) -> None:
-    """Raise ValueError unless prompts and resamples are enough and all values finite."""
+    """Raise ValueError unless there are enough prompts and resamples and all values are finite."""
     if sample.ndim == 0 or len(sample) < 2:
         raise ValueError(f"a bootstrap over prompts needs at least 2 of them, got {sample.shape}")
     if not np.isfinite(sample).all():

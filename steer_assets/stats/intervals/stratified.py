@@ -1,10 +1,10 @@
-"""One bootstrap for every way of reading a set of arms: paired and clustered, or neither.
+"""Bootstrap of statistics over sets of arms: paired and clustered, or neither.
 
 clustered     prompts are resampled, within their stratum, together in all arms; a prompt's samples
               stay together (arms share prompts and random numbers).
-otherwise     the texts of every arm are resampled by themselves, as if each were an independent
-              observation: the published reading, narrower where prompts differ and wider where
-              arms are paired.
+otherwise     the texts of every arm are resampled separately, as if each were an independent
+              observation: the published analysis, narrower if prompts differ and wider if arms are
+              paired.
 
 Intervals are BCa with the widening of ``bootstrap``; the jackknife leaves out one unit of one
 stratum (or arm) at a time. Statistics: the mean of d over comparisons, signed or of its size, and
@@ -25,7 +25,7 @@ from steer_assets.stats.validation import Estimate
 
 #: Scores of one arm [prompts, samples] in one stratum.
 Table = Float[np.ndarray, "n m"]
-#: Takes all arms, each [r, n, m], to one number per resample [r].
+#: Maps all arms, each [r, n, m], to one number per resample [r].
 Statistic = Callable[[Sequence[np.ndarray]], np.ndarray]
 
 
@@ -34,7 +34,7 @@ _ROUNDING = 100 * np.finfo(float).eps  # of a score
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """Arms of one stratum: they hold the same prompts in the same order."""
+    """Arms of one stratum, with the same prompts in the same order."""
 
     tables: Sequence[Table]
 
@@ -78,7 +78,7 @@ def estimate(
         level=level,
         n=max(2, n_units - len(blocks) + 1),
     )
-    # The mean of |d| is biased upwards, and the correction for it may pass the value itself.
+    # The mean of |d| is biased upwards, and its bias correction may pass the value itself.
     return Estimate(observed, min(interval.low, observed), max(interval.high, observed))
 
 
@@ -104,7 +104,7 @@ def mean_d(pairs: Sequence[tuple[int, int]], *, absolute: bool) -> Statistic:
 
 
 def _variance(arm: np.ndarray) -> np.ndarray:
-    """Variance over texts; none where equal scores differ by rounding, which d would divide by."""
+    """Variance over texts; 0 if equal scores differ by rounding only, because d divides by it."""
     variance = arm.var(axis=(1, 2))
     rounding = (_ROUNDING**2) * np.square(arm).mean(axis=(1, 2))
     return np.where(variance > rounding, variance, 0.0)
@@ -130,7 +130,7 @@ def mean_share(others: Sequence[int], base: int, unsteered: int | None) -> Stati
 
 
 def _blocks(strata: Sequence[Arms], clustered: bool) -> tuple[list[np.ndarray], list[list[int]]]:
-    """All arms, and the positions of those that are resampled together."""
+    """All arms, and the indices of those that are resampled together."""
     arms: list[np.ndarray] = []
     blocks: list[list[int]] = []
     for stratum in strata:

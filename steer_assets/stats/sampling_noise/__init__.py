@@ -1,1 +1,1 @@
-"""What sampling noise does to differences and correlations."""
+"""Effects of sampling noise on differences and correlations."""

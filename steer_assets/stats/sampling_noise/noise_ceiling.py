@@ -1,15 +1,15 @@
-"""Correlation of two arms over prompts, beside the most that sampling noise lets it be.
+"""Correlation of two arms over prompts, with the largest value that sampling noise allows.
 
 Prompt-level effects of two vectors are means of few noisy samples; two arms with the *same* true
-effects correlate by sqrt(reliability_x * reliability_y) only (Spearman 1904). With x, y [n prompts,
-m samples],
+effects have a correlation of only sqrt(reliability_x * reliability_y) (Spearman 1904). With x, y [n
+prompts, m samples],
 
     reliability of a prompt mean    (MSB - MSW) / MSB, which is Spearman-Brown of ICC(1) at m
     signal covariance               cov(mean x, mean y) - mean(cov within prompts) / m
     correlation                     signal covariance / (sd(mean x) sd(mean y))
 
 The within-prompt covariance is subtracted because both arms share random numbers and the unsteered
-arm: that noise is common to both and would pass for agreement.
+arm: that noise is common to both and would be counted as agreement.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from steer_assets.stats.intervals import bootstrap
 class Ceiling:
     """Correlation over prompts with its interval and its ceiling.
 
-    The ceiling is 0 where either arm has no reliable differences between prompts, so that no
-    correlation could show.
+    The ceiling is 0 if either arm has no reliable differences between prompts, so that no
+    correlation can be detected.
     """
 
     correlation: float

@@ -1,8 +1,8 @@
-"""What common random numbers are worth: noise of a paired against an independent difference.
+"""Variance reduction by common random numbers: noise of a paired against an independent difference.
 
-Within a prompt, Var(a_j - b_j) with shared random numbers over Var(a) + Var(b), what it would be
-with independent ones; 1 is no gain, 0.1 means that a tenth of the samples gives the same noise.
-Between-prompt variance is in neither: both designs use the same prompts.
+Within a prompt, Var(a_j - b_j) with shared random numbers over Var(a) + Var(b), its value with
+independent ones; 1 is no gain, 0.1 means that a tenth of the samples gives the same noise. Neither
+includes between-prompt variance, because both designs use the same prompts.
 """
 
 from __future__ import annotations

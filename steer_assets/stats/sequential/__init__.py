@@ -1,1 +1,1 @@
-"""Group-sequential tests: how much of the level each look spends, and when to stop."""
+"""Group-sequential tests: the level spent at each look, and stopping."""

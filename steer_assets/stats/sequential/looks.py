@@ -1,13 +1,13 @@
-"""p-values of a sequential test, and whether it is worth going on.
+"""p-values of a sequential test, and the conditional power of continuing.
 
 The *sequential p-value* after look k is the smallest level at which the group-sequential test would
-have rejected by then (Jennison & Turnbull 1989; Liu & Anderson 2008). It is a p-value whatever the
-rule of stopping, never rises from look to look, and takes the place of the p-value of a fixed test
-in any closed procedure (Holm, gates, intersection-union: Maurer & Bretz 2013). With one look it is
-the p-value itself.
+have rejected by then (Jennison & Turnbull 1989; Liu & Anderson 2008). It is a valid p-value under
+any stopping rule, does not increase from look to look, and replaces the p-value of a fixed test in
+any closed procedure (Holm, gates, intersection-union: Maurer & Bretz 2013). With one look it is the
+p-value itself.
 
-*Conditional power* is the probability that the last look rejects, given what has been seen and the
-trend of it: with Z at fraction t, drift Z / sqrt t, and boundary b at the end,
+*Conditional power* is the probability that the last look rejects, given the data so far and their
+trend: with Z at fraction t, drift Z / sqrt t, and boundary b at the end,
 
     Phi((Z / sqrt t - b) / sqrt(1 - t))
 
@@ -64,16 +64,16 @@ def _level_of(p: float, look: int, looks: tuple[float, ...]) -> float:
 
 
 def conditional_power(p: float, look: int, looks: Sequence[float], level: float) -> float:
-    """Probability that the last look rejects at ``level``, if the trend goes on.
+    """Probability that the last look rejects at ``level``, if the trend continues.
 
     Args:
         p: one-sided p-value at ``look`` (from 0), from all prompts up to it.
-        look: an interim look; at the last, the answer is 0 or 1.
+        look: an interim look; at the last look the result is 0 or 1.
         looks: information fractions, rising to 1.
         level: one-sided level of the whole study.
 
     Raises:
-        ValueError: a look that is none, a p-value or level outside its range.
+        ValueError: a look that does not exist, or a p-value or level outside its range.
     """
     fractions = as_fractions(looks)
     if not 0 <= look < len(fractions):

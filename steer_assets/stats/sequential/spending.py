@@ -1,6 +1,6 @@
 """Alpha spending of O'Brien-Fleming type, and the boundaries that spend it.
 
-A study is looked at when shares t_1 < ... < t_K = 1 of its prompts have been answered. With Z_k the
+A study is analysed when shares t_1 < ... < t_K = 1 of its prompts have been completed. With Z_k the
 test statistic at look k, Cov(Z_i, Z_j) = sqrt(t_i / t_j) for i <= j (independent increments of the
 sum of prompt-level values). Lan & DeMets (1983) spend by look k, of a one-sided level a,
 
@@ -26,7 +26,7 @@ from scipy import optimize, special
 
 from steer_assets.stats import validation
 
-#: Nodes of the Gauss-Legendre rule that integrates densities, and how far the region reaches.
+#: Nodes of the Gauss-Legendre rule for integrating densities, and the half-width of the region.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 _REACH = 9.0
 
@@ -40,7 +40,7 @@ def spent(level: float, fraction: float) -> float:
 
 
 def as_fractions(looks: Sequence[float]) -> tuple[float, ...]:
-    """Information fractions that rise to 1, or a ValueError that says why not."""
+    """Information fractions that rise to 1; raises ValueError with the reason otherwise."""
     fractions = tuple(float(look) for look in looks)
     rising = all(a < b for a, b in pairwise(fractions))
     if not fractions or not rising or fractions[0] <= 0 or fractions[-1] != 1:

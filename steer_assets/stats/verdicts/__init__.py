@@ -1,1 +1,1 @@
-"""Tests, their power, multiplicity, and what may be said of a comparison."""
+"""Tests, their power, multiplicity, and verdicts on comparisons."""

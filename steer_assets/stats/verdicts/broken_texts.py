@@ -1,8 +1,8 @@
-"""Whether an arm writes broken texts, and how certain that is: one rule for verdicts and figures.
+"""Whether the texts of an arm are broken, by one rule for verdicts and figures.
 
-An arm counts as broken where the lower end of a one-sided 95 % t interval over prompts lies beyond
-a limit: the mean log ratio of its perplexity to that of the unsteered text of the same prompt
-against log(perplexity_factor), or the mean difference in repetition against ``repetition``. Under
+An arm counts as broken if the lower end of a one-sided 95 % t interval over prompts exceeds a
+limit: the mean log ratio of its perplexity to that of the unsteered text of the same prompt against
+log(perplexity_factor), or the mean difference in repetition against ``repetition``. With fewer than
 ``FEWEST`` prompts an arm is not judged.
 """
 
@@ -14,14 +14,14 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-#: Fewest prompts on which an arm may be called broken.
+#: Fewest prompts for judging an arm.
 FEWEST = 10
 _LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Means over ``n`` prompts beside unsteered texts, and why the arm is broken; "" if not."""
+    """Means over ``n`` prompts relative to unsteered texts; the reason, or "" if not broken."""
 
     n: int
     perplexity_ratio: float
@@ -41,8 +41,8 @@ def judge(
     Args:
         log_ratio: log of perplexity over that of the unsteered text, one per prompt.
         excess: repetition above that of the unsteered text, one per prompt.
-        perplexity_factor: perplexity that is too much, in multiples of the unsteered.
-        repetition: excess that is too much.
+        perplexity_factor: limit of perplexity, as a multiple of the unsteered one.
+        repetition: limit of the excess.
     """
     reasons = []
     if len(log_ratio) >= FEWEST:

@@ -1,8 +1,7 @@
 """One comparison of two arms: every statistic of a row of ``equivalence_tests``.
 
-Pairs are averaged within their prompt, the unit that is sampled; effect sizes are in standard
-deviations of one text's score. Power is that of TOST at this n and spread if there were no
-difference at all.
+Pairs are averaged within their prompt, the sampling unit; effect sizes are in standard deviations
+of one text's score. Power is that of TOST at this n and spread under a true difference of zero.
 """
 
 from __future__ import annotations
@@ -57,11 +56,11 @@ def compare(
         b: scores of the other arm, paired position by position.
         margin: a fixed margin in score units, or the contributions per prompt of an estimated one
             (``margins.standardised``, ``margins.relative``).
-        unit: what effect sizes are measured in; the spread of both arms unless given.
+        unit: standardiser of effect sizes; by default the spread of both arms.
         level: coverage of the interval.
         n_boot: resamples of the interval.
         rng: source of the resamples.
-        skewness_guard: let the equivalence test ask Hall's transformed t as well (see
+        skewness_guard: also require Hall's transformed t in the equivalence test (see
             ``equivalence``); without it the p-value is that of Schuirmann's TOST.
 
     Raises:

@@ -1,11 +1,11 @@
-"""What a number says about a published conclusion, and which switch decides.
+"""Findings on a published conclusion from its number, and the deciding switch.
 
-A conclusion is a region in which its number must lie, and the value that means no difference (where
-there is one). Read as published, the number alone decides: no interval, no test. Read with a test:
-``holds`` where the whole interval lies in the region, ``fails`` where it lies outside, or excludes
-the value of no difference and is not inside (as a verdict does); ``undecided`` otherwise, and where
-the method would give any model a number in the region, whatever is true; ``untestable`` where v has
-no effect of its own or the scorer cannot be believed.
+A conclusion is defined by a region in which its number must lie, and the value of no difference, if
+there is one. As published, the number itself decides, without interval or test. With a test, the
+finding is ``holds`` if the whole interval lies in the region; ``fails`` if it lies outside, or
+excludes the value of no difference and is not inside (as in a verdict); ``undecided`` otherwise, or
+if the method gives any model a number in the region; ``untestable`` if v has no effect of its own
+or the scorer is not valid.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Finding = Literal["holds", "fails", "undecided", "untestable"]
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Where the number must lie for the conclusion to hold, and the value of no difference."""
+    """The region of the number in which the conclusion holds, and the value of no difference."""
 
     low: float
     high: float
@@ -30,12 +30,12 @@ class Region:
 
 
 def published_region(quantity: str, *, margin_sd: float, margin_share: float) -> Region:
-    """Where the number of a published conclusion must lie for it to hold.
+    """The region in which the number of a published conclusion must lie.
 
-    d within the margin in standard deviations; shares of v's effect within the margin around
-    nothing (v_perp alone) or around all of it (subspaces); a divergence below that share of v's
-    own; a distance smaller than the control's by more than that share. A null space counts as large
-    above half of the dimensions.
+    d within the margin in standard deviations; shares of v's effect within the margin around 0
+    (v_perp alone) or around 1 (subspaces); a divergence below that share of v's own; a distance
+    smaller than the control's by more than that share. A null space counts as large above half of
+    the dimensions.
     """
     match quantity:
         case "d":
@@ -60,15 +60,14 @@ def reading(
     believable: bool = True,
     of_any: float | None = None,
 ) -> Finding:
-    """What one number says.
+    """The finding from one number.
 
     Args:
         number: value and interval.
-        region: what the conclusion needs.
-        tested: by the interval, or by the value alone as published.
-        believable: v has an effect of its own, and the scorer can tell the trait.
-        of_any: the number that the method gives whatever is true (a sampling floor), if there is
-            one.
+        region: the region required by the conclusion.
+        tested: judged by the interval; otherwise by the value, as published.
+        believable: v has an effect of its own, and the scorer is valid for the trait.
+        of_any: the number that the method gives any model (a sampling floor), if there is one.
 
     Raises:
         ValueError: a number that is not finite, or an interval out of order.
@@ -95,9 +94,9 @@ def reading(
 def deciding(
     as_published: Finding, controlled: Finding, without: Mapping[str, Finding]
 ) -> list[str]:
-    """Switches that, off alone, change the finding; none where both protocols agree.
+    """Switches that change the finding when turned off separately; empty if both protocols agree.
 
-    Those that alone give what ``controlled`` gives come first and exclude the others.
+    Those whose finding equals that of ``controlled`` take precedence and exclude the others.
     """
     if as_published == controlled:
         return []

@@ -1,27 +1,27 @@
-"""Is the mean paired difference inside the margin (TOST), is it different from zero (t).
+"""Equivalence of the mean paired difference within a margin (TOST), and difference from zero (t).
 
-Two one-sided tests (Schuirmann 1987): equivalence is claimed where both
+Two one-sided tests (Schuirmann 1987): equivalence is claimed if both
 
     H_lower: mean <= -margin     and     H_upper: mean >= +margin
 
 are rejected; the p-value is the larger one. The unit is the prompt, so repeats of a prompt are
-averaged before and never counted as independent.
+averaged first and do not count as independent.
 
-A margin is seldom a known number: 0.2 standard deviations and 20 % of v's efficacy are estimates
-from the same prompts. Taking an estimate for a known number lets the test declare too often, the
-more so the better the arms are paired. Such a margin is given as its contributions per prompt, [n],
-which average to it; the tests are then those of mean(difference +- contribution), and the noise of
-the margin and its correlation with the difference are in them. ``margins`` makes them. Where the
-margin is estimated from more prompts than a comparison has, the others add their own variance
+Margins are usually estimated: 0.2 standard deviations and 20 % of v's efficacy are estimates from
+the same prompts. Treating an estimate as a known number makes the test liberal, increasingly so the
+better the arms are paired. Such a margin is given as its contributions per prompt, [n], which
+average to it; the tests are then those of mean(difference +- contribution), and include the noise
+of the margin and its correlation with the difference. ``margins`` computes them. If the margin is
+estimated from more prompts than a comparison has, the others add their own variance
 (``Margin.outside``), with Satterthwaite's degrees of freedom.
 
-Student's t declares too often where the differences lean away from the margin that is tested (a few
-prompts answer strongly, most hardly). ``skewness_guard`` asks Hall's (1992) transformed t as well,
+Student's t is liberal if the differences are skewed away from the tested margin (a few prompts
+respond strongly, most hardly). ``skewness_guard`` also computes Hall's (1992) transformed t,
 
     g(t) = t + s t^2 / 3 + s^2 t^3 / 27 + s / 6,   s = skewness / sqrt(n),
 
-and takes the larger p: both must reject. It is asked where the skewness of the sample is more than
-its standard error under normality, sqrt(6/n), so that normal differences lose one point of power.
+and takes the larger p: both must reject. It applies only if the skewness of the sample exceeds its
+standard error under normality, sqrt(6/n), so that normal differences lose one point of power.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def tost(
     Args:
         differences: prompt-level paired differences.
         margin: half-width of the equivalence region, fixed or as contributions per prompt.
-        skewness_guard: ask Hall's transformed t as well; without it this is Schuirmann's test.
+        skewness_guard: also require Hall's transformed t; without it this is Schuirmann's test.
 
-    Where nothing varies the p-values are their limits: 0.0 inside the margin, 1.0 on it or outside.
+    If nothing varies, the p-values are their limits: 0.0 inside the margin, 1.0 on it or outside.
 
     Raises:
         ValueError: fewer than two prompts, values not finite, a fixed margin that is not above 0,
@@ -97,7 +97,7 @@ def tost(
 def difference_p(differences: ArrayLike) -> float:
     """Two-sided p-value of the paired t test that the mean difference is zero.
 
-    Where nothing varies it is the limit: 1.0 if all differences are zero, else 0.0.
+    If nothing varies, it is the limit: 1.0 if all differences are zero, else 0.0.
 
     Raises ValueError on fewer than two prompts or values that are not finite.
     """
@@ -145,7 +145,7 @@ def _one_sided(values: Float[np.ndarray, " n"], margin: Margin, skewness_guard: 
 
 
 def _transformed(t: float, values: Float[np.ndarray, " n"]) -> float:
-    """Hall's g(t), or t itself where the sample is no more skewed than a normal one."""
+    """Hall's g(t), or t itself if the sample is no more skewed than a normal one."""
     centred = values - values.mean()
     skewness = (centred**3).mean() / (centred**2).mean() ** 1.5
     n = len(values)

@@ -1,10 +1,10 @@
-"""One order in which the hypotheses of a report are tested, and the adjusted p-values it gives.
+"""The gatekeeping order of a report's hypotheses, and their adjusted p-values.
 
 A *block* is one protocol, scorer, margin and layer. A hypothesis is on a *group*: all seeds of one
 family of vectors at one dose in one environment. Two kinds of claim have an order each:
 
-    equivalence   the group's p is the largest over its seeds (intersection-union: every seed has to
-                  be inside the margin; Berger 1982), and its seeds share it
+    equivalence   the group's p is the largest over its seeds (intersection-union: every seed must
+                  be inside the margin; Berger 1982), which also applies to its seeds
     difference    hypotheses are single seeds, by Holm over all seeds of the gate; the group's p is
                   the smallest of its adjusted ones (some seed differs)
 
@@ -16,28 +16,28 @@ Gates of a block, each with Holm (1979) inside; n hypotheses, level a:
     families      the other families, pooled, at the headline dose
     rest          everything else: other families elsewhere, other doses in single environments
 
-``doses`` and ``environments`` open where the headline's claim of the same kind is shown. They are
-tested at a/2 each; where one is shown as a whole, the other is tested at a (a weighted Bonferroni
-shortcut: Hommel, Bretz & Maurer 2007). One strictly after the other would leave every environment
-untested as soon as one dose stays open. ``families`` and ``rest`` open where the headline is
-decided either way: "v + null is equivalent" must be reachable where v + v_perp is shown to differ.
-They have a level a of their own, in halves in the same way.
+``doses`` and ``environments`` open if the headline's claim of the same kind is shown. They are
+tested at a/2 each; if all claims of one are shown, the other is tested at a (a weighted Bonferroni
+shortcut: Hommel, Bretz & Maurer 2007). In a fixed sequence a single undecided dose would leave
+every environment untested. ``families`` and ``rest`` open if the headline is decided either way,
+because "v + null is equivalent" must remain testable if v + v_perp is shown to differ. They have a
+separate level a, split in the same way.
 
-What is controlled, for each kind of claim, whatever the dependence between tests:
+What is controlled, for each kind of claim, under any dependence between tests:
 
     P(a false claim among headline, its seeds, doses, environments)  <= a
     P(a false claim among the other families)                        <= a
 
-so at most 2a for each kind of claim in a block. A headline can be falsely called equivalent only
-where some seed is outside the margin, and falsely called different only where no seed differs:
-never both, so the headline verdict itself is wrong with probability at most a. Both kinds of claim
+so at most 2a for each kind of claim in a block. A headline can be falsely called equivalent only if
+some seed is outside the margin, and falsely called different only if no seed differs. These exclude
+each other, so the headline verdict itself is wrong with probability at most a. Both kinds of claim
 in all gates together: at most 4a. Blocks (layers, scorers, protocols, the two margins) are not
 adjusted for one another.
 
-Effects over unsteered have an order of their own (``efficacies``): v at the headline dose, pooled;
-then v elsewhere, opened by it; and the other vectors, as ``families`` and ``rest``: at most 2a.
-That v acts *there*, and by more than the margin, is a condition of every comparison with v: claim
-and condition have to hold together, which needs no adjustment (intersection-union).
+Effects over unsteered have a separate order (``efficacies``): v at the headline dose, pooled; then
+v elsewhere, opened by it; and the other vectors, as ``families`` and ``rest``: at most 2a. Every
+comparison with v requires that v has an effect *there*, and one larger than the margin. Claim and
+condition must hold jointly, which needs no adjustment (intersection-union).
 
 An adjusted p is the larger one of Holm's and of the p that opened the gate: below a exactly where
 the procedure rejects at level a.
@@ -56,7 +56,7 @@ from steer_assets.stats.verdicts.multiplicity import holm
 
 Gate = Literal["headline", "doses", "environments", "families", "rest"]
 Kind = Literal["equivalence", "difference"]
-#: Gates that share one level: each is tested at half of it until the other is shown as a whole.
+#: Gates that share one level: each is tested at half of it until all claims of the other are shown.
 _HALVES: tuple[tuple[Gate, Gate], ...] = (("doses", "environments"), ("families", "rest"))
 
 
@@ -73,8 +73,9 @@ class Group:
 class Adjusted:
     """Adjusted p-values of a group: of the claim on all seeds, and of each seed [k].
 
-    ``closed``: no test was due, for the headline did not open the gate, for either kind of claim.
-    ``share``: of the level, at which the group's equivalence is tested first (Holm's first step).
+    ``closed``: not tested, because the headline did not open the gate, for either kind of claim.
+    ``share``: the part of the level at which the group's equivalence is tested in Holm's first
+    step.
     """
 
     p_equivalence: float
@@ -125,7 +126,7 @@ def efficacies(
 
     Args:
         p: raw p-values of one kind of claim.
-        of_v: whether each is v's own.
+        of_v: whether each is that of v.
         headline: whether each is pooled, at the headline dose.
     """
     own, first = np.array(of_v, dtype=bool), np.array(headline, dtype=bool)
@@ -146,7 +147,7 @@ def efficacies(
 def in_halves(
     first: Float[np.ndarray, " k"], second: Float[np.ndarray, " l"]
 ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " l"]]:
-    """Holm within two gates that share one level; a gate that is shown whole passes its half on."""
+    """Holm within two gates that share one level; a gate shown completely passes on its half."""
     p, q = holm(first), holm(second)
     if not len(p) or not len(q):
         return p, q

@@ -1,18 +1,18 @@
-"""Power of the equivalence test that is made: its level, its margin's noise, its guard, its seeds.
+"""Power of the equivalence test as designed: level, noisy margin, skewness guard, seeds.
 
-A claim on k seeds is shown where 2k one-sided t tests reject: for every seed j those of
-mean(d_j + c) > 0 and mean(c - d_j) > 0, with c the contributions of the margin. They share prompts
-and margin, so they are correlated. If there were no difference in any seed,
+A claim on k seeds is shown if 2k one-sided t tests reject: for every seed j those of mean(d_j + c)
+> 0 and mean(c - d_j) > 0, with c the contributions of the margin. They share prompts and margin, so
+they are correlated. If there were no difference in any seed,
 
     t_i = (margin / se_i + z_i) / C_i,   z ~ N(0, R),   C_i^2 ~ chi2_{n-1} / (n - 1),
 
 R the correlation of the 2k combinations over prompts; sample variances of normal values correlate
 by the squares of R, sample skewnesses by the cubes. The probability that all t_i pass their
-critical values is a mean over a fixed set of draws, the same for every n, so that it grows with n.
-Where the guard against skewness asks Hall's transformed t as well, the critical value is the larger
-one of t and of the inverse transformation of t, at a drawn sample skewness (normal, with its
-variance under normality 6 (n-2) / ((n+1) (n+3)), around that of the study where that lies two
-standard errors from zero, around zero otherwise).
+critical values is a mean over a fixed set of draws, the same for every n, so that it increases with
+n. If the skewness guard applies Hall's transformed t, the critical value is the larger one of t and
+of the inverse transformation of t, at a drawn sample skewness (normal, with its variance under
+normality 6 (n-2) / ((n+1) (n+3)), around that of the study where that lies two standard errors from
+zero, around zero otherwise).
 
 Quantiles of chi2 by Wilson & Hilferty (1931).
 """
@@ -36,7 +36,7 @@ _DRAWS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What the power of a claim depends on, but for the level; score units.
+    """Everything that determines the power of a claim except the level; score units.
 
     covariance [2k, 2k]: over prompts, of difference + margin and margin - difference of each seed.
     skewness [2k]: of the same.
@@ -55,12 +55,12 @@ def design(
     *,
     skewness_guard: bool = True,
 ) -> Design:
-    """The design of a study as it was made.
+    """The design of a completed study.
 
     Args:
         differences: prompt-level paired differences of every seed.
-        margin: as the test takes it.
-        skewness_guard: whether the test asks Hall's transformed t as well.
+        margin: in the form that the test takes.
+        skewness_guard: whether the test also requires Hall's transformed t.
 
     Raises:
         ValueError: fewer than two prompts, values not finite, a margin of other prompts.
@@ -77,7 +77,7 @@ def design(
     scale = np.sqrt((centred**2).mean(axis=0))
     third = (centred**3).mean(axis=0)
     skewness = np.divide(third, scale**3, out=np.zeros_like(third), where=scale > 0)
-    # What other prompts add to the margin is common to all combinations.
+    # The variance that other prompts add to the margin is common to all combinations.
     return Design(n, estimated.size, covariance + n * estimated.outside, skewness, skewness_guard)
 
 
@@ -123,7 +123,7 @@ def power(found: Design, *, n: int | None = None, alpha: float = 0.05) -> float:
 def sample_size(found: Design, wanted: float = 0.8, *, alpha: float = 0.05) -> int:
     """Fewest prompts with which equivalence of all seeds is declared with probability ``wanted``.
 
-    Raises ValueError where no number of prompts can (a margin not above 0), or more than ten
+    Raises ValueError if no number of prompts is enough (a margin not above 0), or more than ten
     million would be needed.
     """
     if found.margin <= 0:
@@ -133,7 +133,7 @@ def sample_size(found: Design, wanted: float = 0.8, *, alpha: float = 0.05) -> i
 
 @lru_cache(maxsize=16)
 def _draws(k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Three sets of standard normal draws [draws, k]; of the first, each with its mirror image."""
+    """Three sets of standard normal draws [draws, k]; the first is antithetic."""
     first, second, third = np.random.default_rng(20260206).normal(size=(3, _DRAWS, k))
     first[_DRAWS // 2 :] = -first[: _DRAWS // 2]
     return first, second, third
@@ -147,6 +147,6 @@ def _root(correlation: Float[np.ndarray, "j j"]) -> Float[np.ndarray, "j j"]:
 def _hall(
     t: Float[np.ndarray, "b j"], skewness: Float[np.ndarray, "b j"], n: int
 ) -> Float[np.ndarray, "b j"]:
-    """Hall's g(t), or t where the sample is no more skewed than a normal one (``equivalence``)."""
+    """Hall's g(t), or t if the sample is no more skewed than a normal one (``equivalence``)."""
     s = np.where(np.abs(skewness) > np.sqrt(6 / n), skewness, 0.0) / np.sqrt(n)
     return np.asarray(t + s * t**2 / 3 + s**2 * t**3 / 27 + s / 6)

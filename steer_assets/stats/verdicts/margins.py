@@ -4,11 +4,11 @@
     relative       fraction * |mean efficacy of v|
 
 ``standardised`` linearises s^2 = mean_i c_i (see ``spread``): s ~ mean_i [s + (c_i - s^2) / (2 s)],
-the influence function of a standard deviation. It is taken from the unsteered arm alone, so that
-all comparisons on the same prompts have one margin, which no steered arm widens by writing
-erratically. ``relative`` is linear as it stands: the test of mean(difference) < fraction *
-mean(efficacy) is one of mean(difference - fraction * efficacy) < 0 (Sasabuchi 1980; Hauschke et al.
-1999 for the ratio of means).
+the influence function of a standard deviation. It uses the unsteered arm only, so that all
+comparisons on the same prompts have the same margin, which a more variable steered arm cannot
+widen. ``relative`` is already linear: the test of mean(difference) < fraction * mean(efficacy) is
+one of mean(difference - fraction * efficacy) < 0 (Sasabuchi 1980; Hauschke et al. 1999 for the
+ratio of means).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def standardised(
     Args:
         unsteered: scores ``[n_prompts]`` or ``[n_prompts, n_samples]`` of the unsteered arm.
         fraction: 0.2 is Cohen's small effect.
-        chosen: which of the prompts the comparison has (all): the margin is that of all prompts,
-            its contributions are those of the chosen ones.
+        chosen: which of the prompts the comparison has (default: all): the margin is that of all
+            prompts, its contributions are those of the chosen ones.
 
     Raises:
-        ValueError: a constant arm, whose standard deviation is no unit; bad input.
+        ValueError: a constant arm, whose standard deviation cannot be a unit; bad input.
     """
     validation.positive(fraction, "fraction")
     unit = standardiser.single(unsteered)
@@ -43,7 +43,7 @@ def standardised(
     values = fraction * (unit.sd + (unit.contributions - unit.sd**2) / (2 * unit.sd))
     if chosen is None or chosen.all():
         return Margin(np.asarray(values))
-    # The estimate is the mean over all N prompts; n of them are in the comparison, too.
+    # The estimate is the mean over all N prompts, of which n are also in the comparison.
     n, total = int(chosen.sum()), len(values)
     own = values[chosen]
     outside = (total - n) / total**2 * float(values.var(ddof=1))

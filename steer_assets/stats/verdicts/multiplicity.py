@@ -18,7 +18,7 @@ def holm(p: ArrayLike) -> Float[np.ndarray, " m"]:
     Raises ValueError on a p-value outside [0, 1] or not finite.
     """
     # Not statsmodels' multipletests, which gives the same (see the tests): it takes a tenth of a
-    # second a call, more than one to import, and nothing else here needs it.
+    # second per call and more than a second to import, and nothing else here needs it.
     values = _p_values(p)
     order = np.argsort(values)
     stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))

@@ -1,7 +1,8 @@
-"""Power of TOST on paired differences, and the number of prompts that would decide.
+"""Power of TOST on paired differences, and the number of prompts needed.
 
-With n prompts, sd the standard deviation of the prompt-level differences, se = sd / sqrt(n) and
-C = sqrt(chi2_{n-1} / (n-1)) independent of the mean, TOST declares where |mean| < margin - t se C:
+With n prompts, sd the standard deviation of the prompt-level differences, se = sd / sqrt(n) and C =
+sqrt(chi2_{n-1} / (n-1)) independent of the mean, TOST declares equivalence if |mean| < margin - t
+se C:
 
     power = E_C [ Phi((margin - effect)/se - t C) - Phi(-(margin + effect)/se + t C) ]_+ ,
 
@@ -20,7 +21,7 @@ from scipy import special
 from steer_assets.stats import validation
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(128)
-# More prompts than any study has; reaching it means the question cannot be decided.
+# More prompts than any study has; a search that reaches it has no solution.
 _LARGEST_N = 10_000_000
 
 
@@ -46,7 +47,7 @@ def tost_power(
     if se < 1e-12 * margin:
         return float(abs(effect) < margin)
     critical = special.stdtrit(n - 1, 1 - alpha)
-    # Beyond this C nothing can be declared; integrate over the probability below it.
+    # Beyond this C equivalence cannot be declared; integrate over the probability below it.
     largest = margin / (se * critical)
     reach = special.chdtr(n - 1, (n - 1) * largest**2)
     if reach == 0:
@@ -63,7 +64,7 @@ def _scale(quantile: Float[np.ndarray, " k"], n: int) -> Float[np.ndarray, " k"]
 
 
 def fewest(power_of: Callable[[int], float], wanted: float) -> int:
-    """Smallest n >= 2 with power_of(n) >= wanted; power grows with n once it is above 5 %."""
+    """Smallest n >= 2 with power_of(n) >= wanted; power increases with n once it is above 5 %."""
     high = 2
     while power_of(high) < wanted:
         high *= 2

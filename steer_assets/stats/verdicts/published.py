@@ -1,10 +1,11 @@
-"""The published statistic, as it was computed, and what it comes to when nothing differs.
+"""The published statistic, as it was computed, and its expectation under no difference.
 
     d = (mean(a) - mean(b)) / sqrt((var(a) + var(b)) / 2)
 
 unpaired, every text counted as independent, variances with ddof 0 (the default of numpy), and the
-mean of |d| over seeds taken for the size of the effect. |d| cannot be below zero: for normal scores
-with no difference d sqrt((n-1)/2) is Student's t with 2n - 2 degrees of freedom, and
+mean of |d| over seeds reported as the effect size. |d| has a positive expectation under no
+difference: for normal scores with no difference d sqrt((n-1)/2) is Student's t with 2n - 2 degrees
+of freedom, and
 
     E|d| = sqrt(2/(n-1)) * E|t_{2n-2}|,  E|t_v| = 2 sqrt(v/pi) Gamma((v+1)/2) / ((v-1) Gamma(v/2)),
 
@@ -36,7 +37,7 @@ class Unpaired:
 def raw_ratio(perpendicular: ArrayLike, base: ArrayLike) -> float:
     """|mean(perpendicular)| / |mean(base)| of raw scores: the published relative effect of v_perp.
 
-    Without an unsteered arm it is near 1 for a vector that does nothing.
+    Without an unsteered arm it is near 1 for a vector without effect.
 
     Raises ValueError where the mean of ``base`` is zero or on bad input.
     """
@@ -48,7 +49,7 @@ def raw_ratio(perpendicular: ArrayLike, base: ArrayLike) -> float:
 
 
 def unpaired(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Unpaired:
-    """Welch's test of two arms with every text counted as independent, repeats of a prompt too.
+    """Welch's test of two arms, with all texts, including repeats of a prompt, as independent.
 
     Args:
         a: scores of one arm, any shape.
@@ -71,7 +72,7 @@ def unpaired(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> Unpaired:
 def null_expectation(n: int) -> float:
     """E|d| of the published d with ``n`` independent normal texts in each arm and no difference.
 
-    Averaging over seeds leaves it as it is.
+    Averaging over seeds does not change it.
 
     Raises ValueError for n < 2.
     """

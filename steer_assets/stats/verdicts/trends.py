@@ -1,4 +1,4 @@
-"""Sweeps: does an effect change with alpha, and at which size of a subspace does it break.
+"""Sweeps: the change of an effect with alpha, and the subspace size at which equivalence ends.
 
 ``slope``: least squares per prompt, then the mean over prompts with its interval and t test (a
 two-stage analysis: levels of one prompt are not independent, prompts are).
@@ -31,7 +31,7 @@ class Slope:
 
 @dataclass(frozen=True, slots=True)
 class BreakingPoint:
-    """Between which two sizes equivalence ends; None where the sweep has no such size.
+    """The two sizes between which equivalence ends; None if the sweep has no such size.
 
     ``holds_to``: largest size up to which every verdict is ``equivalent``; ``broken_from``:
     smallest size that is ``different``.

@@ -1,20 +1,20 @@
-"""What may be said of a comparison, and why, in words (specification, section 9).
+"""Rules for the verdict on a comparison, with a sentence for the reason (specification, section 9).
 
-In this order: ``untestable`` where v shows no effect of its own or the scorer cannot tell the
-trait; ``equivalent`` where the equivalence test is significant after adjustment; ``different``
-where the difference is and the interval is not inside the margin; ``inconclusive`` otherwise.
-Finding no difference is never evidence of equivalence.
+In this order: ``untestable`` if v has no effect of its own or the scorer cannot separate the
+trait's poles; ``equivalent`` if the equivalence test is significant after adjustment; ``different``
+if the difference is and the interval is not inside the margin; ``inconclusive`` otherwise. A
+difference that is not significant is never evidence of equivalence.
 
-Beyond the specification: what would be ``equivalent`` is ``untestable`` where v's own effect is not
-shown to exceed the margin, for then a vector that does nothing would be equivalent, too. Trials of
+Beyond the specification, ``equivalent`` becomes ``untestable`` if v's own effect is not shown to
+exceed the margin, because a vector without effect would then be equivalent too. Trials of
 equivalence call this assay sensitivity (ICH E10, "Choice of control group", section 1.5).
 
-Both conditions on v are those of the same environment and dose as the comparison. Effects, interval
+Both conditions on v apply to the same environment and dose as the comparison. Effects, interval
 ends and margins are in standard deviations of one unsteered text's score, the unit of the page.
 
-A claim on a family of seeds (``of_family``) is an intersection-union: ``equivalent`` where every
-seed is, ``different`` where any seed is after adjustment. Seeds that move the score in opposite
-directions cannot cancel in it.
+A claim on a family of seeds (``of_family``) is an intersection-union: ``equivalent`` if every seed
+is, ``different`` if any seed is after adjustment. Opposite effects of seeds therefore do not
+cancel.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grounds:
-    """What the verdict on a comparison or a family rests on; sizes in SD.
+    """Inputs of the verdict on a comparison or a family; sizes in SD.
 
     p_difference_adjusted: adjusted p of the difference test; of a family the smallest of its seeds.
     p_equivalence_adjusted: adjusted p of TOST; of a family that of the largest of its seeds.
@@ -50,10 +50,10 @@ class Grounds:
         interval holds zero, infinite where nothing is compared with v.
     scorer_auroc_low: lower end of the AUROC interval of the scorer.
     alpha: level of the tests.
-    auroc_floor: AUROC that the scorer's interval must not reach below.
+    auroc_floor: lower limit for the scorer's interval.
 
     Raises:
-        ValueError: a p-value or AUROC outside [0, 1], no size, NaN anywhere.
+        ValueError: a p-value or AUROC outside [0, 1], a negative size, NaN anywhere.
     """
 
     p_difference_adjusted: float
@@ -87,7 +87,7 @@ def verdict(grounds: Grounds, interval: validation.Interval) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """What the seeds of a family show together; effects in SD.
+    """Summary over the seeds of a family; effects in SD.
 
     n_inside: seeds whose own equivalence test rejects.
     n_different: seeds with the verdict ``different``.
@@ -139,7 +139,7 @@ def of_family(grounds: Grounds, seeds: Seeds) -> Verdict:
 
 
 def _testable(found: Verdict, grounds: Grounds) -> Verdict:
-    """``found``, or ``untestable`` where the scorer or v does not carry it."""
+    """``found``, or ``untestable`` if the scorer or v does not support it."""
     if grounds.scorer_auroc_low < grounds.auroc_floor:
         return Verdict(
             "untestable",

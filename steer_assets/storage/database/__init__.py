@@ -1,1 +1,1 @@
-"""DuckDB, loaded from Parquet, and questions to it."""
+"""The DuckDB database: loading from Parquet, and queries."""

@@ -1,9 +1,9 @@
-"""Questions typed by hand or pasted from anywhere: they read, and nothing outside the data folder.
+"""Untrusted SQL: read-only, and restricted to the data folder.
 
 A read-only database is not enough: DuckDB reads any file of the machine, writes with COPY (also as
-a WITH clause of a SELECT), attaches databases and loads extensions. So a question is first asked
-with all access to files off. If it wants a file, it is asked once more as a subquery, where DuckDB
-takes nothing but a single SELECT without parts that write, and with the data folder open to it.
+a WITH clause of a SELECT), attaches databases and loads extensions. A query is therefore first run
+with all file access disabled. If it needs a file, it is run again as a subquery, where DuckDB
+accepts only a single SELECT without writing clauses, with access to the data folder.
 """
 
 import os
@@ -18,11 +18,11 @@ from steer_assets.storage.layout import Layout
 
 
 def ask(layout: Layout, sql: str) -> pl.DataFrame:
-    """Answer one question by SQL that nobody has looked at.
+    """The result of one untrusted SQL query.
 
     Raises:
         WarehouseBusyError, WarehouseDamagedError, FileNotFoundError: see `warehouse.connect`.
-        QueryError: it has no answer, or wants to read or write what it may not.
+        QueryError: it returns no table, or reads or writes outside its permissions.
         duckdb.Error: the SQL is wrong.
     """
     try:
@@ -44,7 +44,7 @@ def ask(layout: Layout, sql: str) -> pl.DataFrame:
 
 
 def _confine(connection: duckdb.DuckDBPyConnection, folders: list[Path]) -> None:
-    """Shut the connection off from everything but its database and files in `folders`, for good."""
+    """Restrict the connection irrevocably to its database and to files in `folders`."""
     paths = [f"{folder}{os.sep}" for folder in folders]
     connection.execute("SET allowed_directories = $paths", {"paths": paths})
     for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):
@@ -55,9 +55,10 @@ def _confine(connection: duckdb.DuckDBPyConnection, folders: list[Path]) -> None
 
 
 def _readable(root: Path) -> Iterator[Path]:
-    """Folders of the data folder in which no link leads out.
+    """Subfolders of the data folder without symbolic links that lead out of it.
 
-    DuckDB resolves links, but takes `link/..` for the folder of the link, which it need not be.
+    DuckDB resolves links, but resolves `link/..` to the folder that contains the link, which can
+    differ from the parent of its target.
     """
     for room in root.iterdir():
         if room.is_dir() and not room.is_symlink() and not any(_ways_out(room, root)):

@@ -1,8 +1,9 @@
-"""From Parquet into DuckDB by one idempotent `sync`.
+"""Loads Parquet into DuckDB with one idempotent `sync`.
 
-A run only writes Parquet, and `sync` compares the parts on disk with those loaded and applies the
-difference in one transaction, under an inter-process lock. When somebody holds the database open,
-sync is put off, never failed: the record is safe and the next sync loads it.
+A run only writes Parquet. `sync` compares the parts on disk with those loaded and applies the
+difference in one transaction, under an inter-process lock. While another process locks the
+database, sync is postponed instead of failing, since the Parquet files are complete and the next
+sync loads them.
 """
 
 from dataclasses import dataclass, field
@@ -31,17 +32,17 @@ CREATE TABLE IF NOT EXISTS _parts (path VARCHAR PRIMARY KEY, signature VARCHAR N
 CREATE TABLE IF NOT EXISTS _schema (hash VARCHAR NOT NULL);
 """
 
-#: Of every artifact its newest lineage: follows `artifact_lineage` part by part.
+#: The newest lineage of every artifact, updated from the parts of `artifact_lineage`.
 _CURRENT = "current_lineage"
 
-#: Closing would pack half-empty row groups anew, which takes longer than all else of a sync into a
-#: large table. Those that are empty are dropped all the same, so the file does not grow for it.
+#: Vacuuming on close would rewrite partly filled row groups, which takes longer than the rest of a
+#: sync into a large table. Empty row groups are freed in any case, so the file does not grow.
 _NO_VACUUM = "SET max_vacuum_tasks = 0"
 
 
 @dataclass(slots=True)
 class SyncResult:
-    """What a sync did: parts loaded and removed, parts it could not read, or why it was put off."""
+    """Result of a sync: parts loaded and removed, unreadable parts, or why it was postponed."""
 
     loaded: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
@@ -50,9 +51,9 @@ class SyncResult:
 
 
 def signatures(layout: Layout) -> dict[str, str]:
-    """What changes when a part does, by the part's name.
+    """File signatures of the parts, by name; a signature changes when the part does.
 
-    Parts are only ever replaced by rename, so inode, size and time change together with content.
+    Parts are replaced only by rename, so inode, size and time change together with content.
     """
     return {
         name: f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
@@ -65,7 +66,7 @@ def _schema_hash() -> str:
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create tables and views; start over when their SQL has changed, Parquet being the record."""
+    """Create tables and views; recreate them if their SQL has changed."""
     connection.execute(_BOOKKEEPING)
     if connection.execute("SELECT hash FROM _schema").fetchall() == [(_schema_hash(),)]:
         return
@@ -87,10 +88,10 @@ def _delete_rows(connection: duckdb.DuckDBPyConnection, table: str, key: dict[st
 
 
 def _read(part: Part) -> pl.DataFrame:
-    """The rows of a part, if they are fit for their table and belong where they lie.
+    """The rows of a part, checked against the table's schema and the part's path.
 
     Raises:
-        DamagedFileError, ValueError: they are not.
+        DamagedFileError, ValueError: the part is damaged, or fails these checks.
     """
     if unknown := [name for name in part.key if name not in columns(part.table)]:
         raise SchemaError(f"the table {part.table} has no column {unknown[0]!r}")
@@ -109,7 +110,7 @@ def _load(connection: duckdb.DuckDBPyConnection, part: Part) -> None:
     connection.register("_incoming", frame.to_arrow())
     into = f"INSERT INTO {quoted(part.table)} BY NAME SELECT * FROM _incoming"  # noqa: S608 - quoted
     connection.execute(into)
-    if part.table == lineage.TABLE:  # a part of it is the history of one artifact
+    if part.table == lineage.TABLE:  # a part of the lineage table is the history of one artifact
         _delete_rows(connection, _CURRENT, part.key)
         names = ", ".join(map(quoted, columns(_CURRENT)))
         connection.execute(
@@ -161,9 +162,9 @@ def _apply(
 def sync(
     layout: Layout, *, expected_inputs: pl.DataFrame | None = None, wait_s: float = 5.0
 ) -> SyncResult:
-    """Load what is new in Parquet, drop what is gone, in one transaction.
+    """Load new parts from Parquet and remove deleted ones, in one transaction.
 
-    `expected_inputs` replaces the table that `v_stale_artifacts` compares lineage with.
+    `expected_inputs` replaces the table with which `v_stale_artifacts` compares lineage.
     """
     layout.root.mkdir(parents=True, exist_ok=True)
     try:
@@ -184,7 +185,7 @@ def sync(
         return SyncResult(deferred="another sync is running")
     except WarehouseBusyError as error:
         return SyncResult(deferred=str(error))
-    except (duckdb.Error, OSError) as error:  # a full disk, for one; the record is in Parquet
+    except (duckdb.Error, OSError) as error:  # for example a full disk; Parquet has all the data
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         return SyncResult(deferred=f"{layout.database} could not be written: {why}")
 
@@ -192,10 +193,10 @@ def sync(
 def rebuild(
     layout: Layout, *, expected_inputs: pl.DataFrame | None = None, wait_s: float = 60.0
 ) -> SyncResult:
-    """Make the database anew from Parquet; the old one stays until the new one is whole.
+    """Build the database again from Parquet; the old one stays until the new one is complete.
 
     Raises:
-        WarehouseBusyError: a sync runs, and does not end.
+        WarehouseBusyError: another sync is running and does not end in time.
     """
     layout.root.mkdir(parents=True, exist_ok=True)
     try:
@@ -203,7 +204,7 @@ def rebuild(
             with atomic_path(layout.database) as fresh:
                 with connect(fresh, read_only=False) as connection:
                     result = _apply(connection, layout, expected_inputs)
-                # The log of the old file must not be replayed into the new one.
+                # DuckDB must not replay the old file's log into the new one.
                 layout.database.with_name("steer.duckdb.wal").unlink(missing_ok=True)
             return result
     except Timeout:

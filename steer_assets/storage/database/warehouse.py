@@ -1,7 +1,7 @@
-"""DuckDB, the place to ask: opening the database, and questions of this program.
+"""Access to the DuckDB database: connections, and queries of this program.
 
-DuckDB lets one read-write process shut out all others. What the database holds is loaded by
-`syncing`; questions of strangers go through `questions`.
+A read-write DuckDB connection of one process excludes all other processes. `syncing` loads the
+database; untrusted queries go through `sandboxed_sql`.
 """
 
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ class WarehouseBusyError(RuntimeError):
 
 
 class WarehouseDamagedError(RuntimeError):
-    """The database file cannot be read; Parquet can remake it."""
+    """The database file cannot be read; it can be rebuilt from Parquet."""
 
 
 class QueryError(ValueError):
-    """A question whose answer is no table that can be shown."""
+    """A query whose result is not a table that can be displayed."""
 
 
 @contextmanager
@@ -35,9 +35,9 @@ def connect(database: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConne
     """Open the database.
 
     Raises:
-        WarehouseBusyError: another process holds it open in a way that excludes this one.
+        WarehouseBusyError: another process has it open in a conflicting mode.
         WarehouseDamagedError: it is not a DuckDB file, or a damaged one.
-        FileNotFoundError: it is opened for reading and does not exist.
+        FileNotFoundError: it does not exist and `connect` was to open it for reading.
     """
     if read_only and not database.exists():
         raise FileNotFoundError(f"{database} does not exist yet; `steer db sync` makes it")
@@ -48,7 +48,7 @@ def connect(database: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConne
     try:
         yield connection
     except duckdb.Error as error:
-        # Blocks are read, and their checksums compared, only when a question needs them.
+        # DuckDB reads blocks and verifies their checksums only when a query needs them.
         if any(sign in str(error) for sign in _DAMAGE):
             raise _damaged(database, str(error)) from error
         raise
@@ -64,7 +64,7 @@ def _damaged(database: Path, said: str) -> WarehouseDamagedError:
 
 
 def _why_not_opened(database: Path, said: str) -> Exception:
-    """DuckDB has one class for many reasons; its words tell them apart."""
+    """DuckDB raises one class for several causes; the message distinguishes them."""
     if any(sign in said for sign in _BUSY):
         return WarehouseBusyError(
             f"{database} is open in another process; close it or try again later"
@@ -75,21 +75,21 @@ def _why_not_opened(database: Path, said: str) -> Exception:
 
 
 def quoted(name: str) -> str:
-    """A name as an identifier, whatever characters it has."""
+    """A name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def where(key: dict[str, str]) -> str:
-    """The condition of one part; its values go in as parameters."""
+    """The condition that selects one part; its values are passed as parameters."""
     return " AND ".join(f"{quoted(dimension)} = ?" for dimension in key) or "TRUE"
 
 
 def query(layout: Layout, sql: str) -> pl.DataFrame:
-    """Answer one SQL question of this program, read-only; strangers go through `questions.ask`.
+    """Result of a trusted SQL query, read-only; untrusted ones go through `sandboxed_sql.ask`.
 
     Raises:
         WarehouseBusyError, WarehouseDamagedError, FileNotFoundError: see `connect`.
-        QueryError: it has no answer, or one of a type that no table here has.
+        QueryError: it returns no table, or a column of a type that no table here has.
         duckdb.Error: the SQL is wrong.
     """
     with connect(layout.database, read_only=True) as connection:
@@ -99,7 +99,7 @@ def query(layout: Layout, sql: str) -> pl.DataFrame:
 def answer(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: list[str] | None = None
 ) -> pl.DataFrame:
-    """The answer of an open database; errors as in `query`."""
+    """The result of a query on an open database; errors as in `query`."""
     found = connection.sql(sql, params=parameters)
     if found is None:
         raise QueryError("that is no question: write one SQL query")
@@ -115,7 +115,7 @@ def answer(
 
 
 def part_rows(layout: Layout, table: str, key: dict[str, str]) -> pl.DataFrame:
-    """What is loaded of one part.
+    """The loaded rows of one part.
 
     Raises:
         WarehouseBusyError, WarehouseDamagedError, FileNotFoundError: see `connect`.

@@ -1,1 +1,1 @@
-"""Files that are whole or absent, their formats, and hashes of their content."""
+"""Atomic files, their formats, and hashes of their content."""

@@ -1,8 +1,8 @@
-"""Files that are whole or absent.
+"""Atomic file writes: a file is complete or absent.
 
 Every file is written under a temporary name in its own folder, verified by its writer, fsynced and
-renamed. A process killed at any moment leaves the old file or none; what it leaves beside it is a
-temporary name carrying its process and host, which the next writer of the same file sweeps away.
+renamed. A process killed at any point leaves the old file or none, and possibly a temporary file
+whose name contains its process and host, which the next writer of the same file removes.
 """
 
 import os
@@ -15,7 +15,7 @@ from steer_assets.processes import is_left_over, temporary_beside, temporary_of
 
 
 def sweep_temporaries(folder: Path, name: str | None = None) -> list[Path]:
-    """Remove temporary files and folders in `folder` (of `name`, if given) of dead writers."""
+    """Remove temporary files and folders of dead writers in `folder` (of `name`, if given)."""
     swept = []
     for path in folder.glob(".*.tmp*") if folder.is_dir() else ():
         if name is not None and temporary_of(path) != name:
@@ -41,12 +41,12 @@ def _fsync(path: Path) -> None:
 def atomic_path(target: Path, verify: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `target`; on a clean exit verify, fsync and rename it.
 
-    `verify` reads the temporary file back and raises when it is not what was meant to be written.
+    `verify` reads the temporary file back and raises if its content is not as intended.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep_temporaries(target.parent, target.name)
     temporary = temporary_beside(target)
-    temporary.unlink(missing_ok=True)  # of a dead process that had this process's id
+    temporary.unlink(missing_ok=True)  # left by a dead process that had the same process id
     try:
         yield temporary
         if verify is not None:
@@ -59,7 +59,7 @@ def atomic_path(target: Path, verify: Callable[[Path], None] | None = None) -> I
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write UTF-8 `text` to `target` atomically, read back before it counts."""
+    """Write UTF-8 `text` to `target` atomically, verified by reading it back."""
 
     def verify(path: Path) -> None:
         if path.read_text(encoding="utf-8") != text:

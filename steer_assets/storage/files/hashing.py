@@ -1,8 +1,8 @@
-"""Content hashes: what a data version is made of.
+"""Content hashes, from which data versions are built.
 
-A data version must change exactly when the content does, so it is taken over values in a canonical
-form (column by column, dataset by dataset), never over file bytes that hold compression, run ids or
-times.
+A data version must change exactly when the content does. It is therefore computed over values in a
+canonical form (column by column, dataset by dataset), not over file bytes, which depend on
+compression, run ids and times.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-#: Columns that say who wrote a row, not what it says.
+#: Columns on the origin of a row, which are not part of its content.
 PROVENANCE_COLUMNS = ("run_id", "code_version")
 _CHUNK = 1 << 22
 
@@ -35,7 +35,7 @@ def hash_file(path: Path) -> str:
 
 
 def fingerprint(path: Path | None) -> str:
-    """What changes when a local source does: names, sizes and times; cheap for large folders."""
+    """Hash of names, sizes and times of a local source; cheap for large folders."""
     if path is None or not path.exists():
         return "absent"
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
@@ -63,17 +63,17 @@ def hash_arrays(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def flat(column: pl.Series) -> pl.Series:
-    """The elements of a column of lists, one after another; any other column itself."""
+    """The concatenated elements of a list column; any other column unchanged."""
     if not isinstance(column.dtype, pl.List):
         return column
     return column.drop_nulls().filter(column.drop_nulls().list.len() > 0).explode()
 
 
 def _column_bytes(column: pl.Series) -> bytes:
-    """Which values are there, then the values, with zeros or empty ones for those that are not.
+    """The validity mask, then the values, with zeros or empty values in place of nulls.
 
-    A column without nulls, which most are, passes through no polars expression: each costs a
-    millisecond, whatever the size.
+    A column without nulls, which is the common case, avoids polars expressions: each costs a
+    millisecond regardless of size.
     """
     whole = not column.null_count()
     valid = b"\x01" * len(column) if whole else column.is_not_null().to_numpy().tobytes()

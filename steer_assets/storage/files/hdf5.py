@@ -1,7 +1,8 @@
 """HDF5 files: activations, covariance matrices and subspace bases.
 
-Datasets are chunked and carry Fletcher-32 checksums, and the file format is the one whose metadata
-has checksums too, so that a flipped byte is an error when it is read and not a number in a report.
+Datasets are chunked and have Fletcher-32 checksums, and the file format version also has checksums
+for metadata. A flipped byte therefore raises an error on reading instead of changing a number in a
+report.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +32,8 @@ def _chunks(array: np.ndarray) -> tuple[int, ...]:
 def _image(arrays: Mapping[str, np.ndarray], attributes: Attributes) -> memoryview:
     """The bytes of the file.
 
-    They are made in memory because HDF5 ends the process when the disk is full as it closes a file.
+    The file is built in memory because HDF5 terminates the process if the disk is full when it
+    closes a file.
     """
     image = BytesIO()
     with h5py.File(image, "w", libver=_FORMAT) as file:
@@ -48,7 +50,7 @@ def write_arrays(
     """Write named arrays and file attributes atomically; return the hash of their content.
 
     Raises:
-        ValueError: an array is empty or holds values that are not finite.
+        ValueError: an array is empty or contains values that are not finite.
     """
     for name, array in arrays.items():
         if array.size == 0:
@@ -78,14 +80,15 @@ def open_arrays(path: Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except OSError as error:
-        if error.errno is not None:  # the system's word (absent, not allowed), not HDF5's
+        # an error of the operating system (missing, no permission), not of HDF5
+        if error.errno is not None:
             raise
         raise DamagedFileError(path, error, _REMEDY) from error
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[h5py.File]:
-    """`open_arrays` for the readers below, whose every other error comes from a damaged file."""
+    """`open_arrays` for the readers below: all their other errors mean a damaged file."""
     try:
         with open_arrays(path) as file:
             yield file

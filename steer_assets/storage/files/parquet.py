@@ -1,10 +1,10 @@
 """Parquet parts: the durable record of every table.
 
 A part holds one partition of one table. Measures must be finite and present before anything is
-written: a NaN that reaches a table is a result that nobody can read.
+written, because a NaN in a table cannot be interpreted later.
 
-Parquet itself does not notice a flipped byte, so each part carries the hash of its content. It is
-read with Arrow, which answers a damaged file with an error; polars may abort the process.
+Parquet does not detect a flipped byte, so each part contains the hash of its content. Parts are
+read with Arrow, which raises an error on a damaged file; polars may abort the process.
 """
 
 import io
@@ -23,7 +23,7 @@ _REMEDY = "delete it and run again to remake it"
 
 
 class DamagedFileError(RuntimeError):
-    """A stored file that cannot be read, or holds other content than was written."""
+    """A stored file that cannot be read, or whose content differs from what was written."""
 
     def __init__(self, path: Path, why: object, remedy: str) -> None:
         super().__init__(f"{path} is damaged ({why}); {remedy}")
@@ -31,9 +31,9 @@ class DamagedFileError(RuntimeError):
 
 
 def first_bad_column(frame: pl.DataFrame, nullable: Collection[str] = ()) -> str | None:
-    """Name of the first column that holds a NULL, a NaN or an infinity; None if all are clean.
+    """Name of the first column that contains a NULL, a NaN or an infinity; None if there is none.
 
-    Columns in `nullable` may hold NULL: what could not be measured.
+    Columns in `nullable` may be NULL, which means that a value could not be measured.
     """
     for column in frame:
         values = flat(column)
@@ -46,10 +46,10 @@ def first_bad_column(frame: pl.DataFrame, nullable: Collection[str] = ()) -> str
 
 
 def write_part(path: Path, frame: pl.DataFrame, nullable: Collection[str] = ()) -> None:
-    """Write `frame` as one Parquet part, atomically and read back.
+    """Write `frame` as one Parquet part, atomically, verified by reading it back.
 
     Raises:
-        ValueError: a column holds NaN or infinity, or NULL and is not in `nullable`.
+        ValueError: a column contains NaN or infinity, or NULL without being in `nullable`.
     """
     if bad := first_bad_column(frame, nullable):
         raise ValueError(f"{path.parent}: {bad}; nothing was written")
@@ -59,7 +59,7 @@ def write_part(path: Path, frame: pl.DataFrame, nullable: Collection[str] = ()) 
         if hash_frame(read_part(temporary), without=()) != expected:
             raise OSError(f"{path} read back differently from what was written")
 
-    # Made in memory: polars says nothing of a full disk but that the file is out of specification.
+    # Built in memory: on a full disk polars only reports that the file is out of specification.
     content = io.BytesIO()
     frame.write_parquet(
         content, compression="zstd", statistics=True, metadata={_HASH_KEY: expected}
@@ -69,7 +69,7 @@ def write_part(path: Path, frame: pl.DataFrame, nullable: Collection[str] = ()) 
 
 
 def _read(path: Path) -> tuple[pl.DataFrame, str | None]:
-    """A part, and the hash of its content as its writer noted it; None in a foreign file."""
+    """A part, and the content hash stored by its writer; None in a foreign file."""
     with pyarrow.parquet.ParquetFile(path) as file:
         table = file.read()
         noted = (file.metadata.metadata or {}).get(_HASH_KEY.encode())
@@ -83,7 +83,8 @@ def read_part(path: Path) -> pl.DataFrame:
     """Read one part.
 
     Raises:
-        DamagedFileError: the file is truncated, not Parquet, or holds other values than written.
+        DamagedFileError: the file is truncated, not Parquet, or its values differ from those
+        written.
         FileNotFoundError: there is no such part.
     """
     try:
@@ -91,7 +92,8 @@ def read_part(path: Path) -> pl.DataFrame:
         whole = noted is None or noted == hash_frame(frame, without=())
     except (FileNotFoundError, PermissionError):
         raise
-    except (Exception, PanicException) as error:  # whatever a parser says of a damaged file
+    # parsers raise arbitrary exceptions on a damaged file
+    except (Exception, PanicException) as error:
         raise DamagedFileError(path, str(error).split("\n")[0], _REMEDY) from error
     if not whole:
         raise DamagedFileError(path, "its content is not what was written", _REMEDY)

@@ -1,7 +1,7 @@
-"""What a Python source computes: its syntax tree without what changes no result.
+"""Code hashes: the syntax tree of a Python source, without parts that cannot change a result.
 
-Docstrings, comments, layout, and the modules that names of this package are imported from are left
-out, so that another wording or a move of a module is no other code.
+Docstrings, comments, layout, and the module paths of imports from this package are left out, so
+that rewording or moving code does not change the hash.
 """
 
 import ast
@@ -13,7 +13,7 @@ from steer_assets.paths import PACKAGE
 
 
 class _Plain(ast.NodeTransformer):
-    """Without docstrings and the modules of this package's own imports."""
+    """Removes docstrings and the module paths of this package's own imports."""
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom:
         if node.level or (node.module or "").split(".")[0] == PACKAGE.name:
@@ -32,11 +32,11 @@ class _Plain(ast.NodeTransformer):
 
 
 def code_of(node: ast.AST) -> str:
-    """Hash of a syntax tree as text, which differs less between Python versions; it is changed."""
+    """Hash of a syntax tree as text, which is more stable across versions; modifies the tree."""
     return hashlib.sha256(ast.unparse(_Plain().visit(node)).encode()).hexdigest()
 
 
 def code_hash(paths: Iterable[Path]) -> str:
-    """Hash of what some sources compute, wherever they lie."""
+    """Hash of the code of several sources, independent of their paths."""
     found = sorted(code_of(ast.parse(path.read_text("utf-8"))) for path in paths)
     return hashlib.sha256("".join(found).encode()).hexdigest()

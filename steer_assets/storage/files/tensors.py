@@ -1,7 +1,7 @@
-"""Steering vectors and other arrays on disk: atomic, read back, with a hash of their content.
+"""Steering vectors and other arrays on disk: atomic, verified, with a hash of their content.
 
-safetensors writes metadata in no fixed order. All of it goes under one key, so that the same
-vectors give the same bytes.
+safetensors writes metadata in no fixed order. All metadata is stored under one key, so that equal
+vectors give equal bytes.
 """
 
 import json
@@ -24,7 +24,7 @@ _REMEDY = "delete it and run again to remake it"
 def write_vectors(
     path: Path, vectors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
 ) -> None:
-    """Write named vectors atomically; `metadata` says what they are.
+    """Write named vectors atomically, with `metadata` that describes them.
 
     Raises:
         ValueError: a vector is not finite.
@@ -45,7 +45,7 @@ def write_vectors(
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Vectors, and what their writer noted; nothing in a foreign file."""
+    """Vectors, and the metadata of their writer; empty metadata in a foreign file."""
     with safe_open(path, framework="np") as file:
         vectors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         about = (file.metadata() or {}).get(_ABOUT)
@@ -58,10 +58,10 @@ def read_vectors(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_described(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Vectors by id, and the metadata that they were written with.
+    """Vectors by id, and the metadata stored with them.
 
     Raises:
-        DamagedFileError: the file is truncated, not safetensors, or holds other values than
+        DamagedFileError: the file is truncated, not safetensors, or its values differ from those
             written.
         FileNotFoundError: there is no such file.
     """

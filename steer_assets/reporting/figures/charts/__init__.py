@@ -1,1 +1,1 @@
-"""One module per theme; a function takes the evidence, gives a figure or says what is absent."""
+"""One module per theme; a function takes the evidence and returns a figure or why there is none."""

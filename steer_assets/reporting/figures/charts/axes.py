@@ -1,4 +1,4 @@
-"""Pieces that several figures share: panels, intervals, lines, words on what is absent."""
+"""Elements shared by several figures: panels, intervals, lines, sentences on missing data."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ def panels(
     share_y: bool = False,
     extra: float = 0.5,
 ) -> tuple[Canvas, list[Axes]]:
-    """`n` panels, at most `columns` beside each other, each row `height` inches high."""
+    """`n` panels, at most `columns` per row, each row `height` inches high."""
     columns = min(n, columns)
     rows = math.ceil(n / columns)
     figure = canvas(rows * height + extra)
@@ -36,27 +36,27 @@ def panels(
 
 
 def dodge(index: int, n: int, width: float) -> float:
-    """Offset of mark `index` of `n` that stand beside each other within `width`."""
+    """Offset of mark `index` of `n` adjacent marks within `width`."""
     return 0.0 if n == 1 else width * (index / (n - 1) - 0.5)
 
 
 def interval(axes: Axes, x: ArrayLike, rows: pl.DataFrame, look: Look, *, label: str = "") -> None:
     """Marks at effect_sd with bars from low_sd to high_sd."""
     middle, low, high = (rows[c].to_numpy() for c in ("effect_sd", "low_sd", "high_sd"))
-    # A bootstrap interval need not hold the estimate: draw the bar as it is, not around the mark.
+    # A bootstrap interval need not contain the estimate: the bar shows it as computed.
     axes.vlines(x, low, high, color=look.colour, lw=1.2)
     axes.plot(x, middle, ls="", marker=look.marker, color=look.colour, label=label or "_nolegend_")
 
 
 def interval_across(axes: Axes, y: ArrayLike, rows: pl.DataFrame, look: Look) -> None:
-    """The same lying down: one row of a forest plot."""
+    """The same, horizontally: one row of a forest plot."""
     middle, low, high = (rows[c].to_numpy() for c in ("effect_sd", "low_sd", "high_sd"))
     axes.hlines(y, low, high, color=look.colour, lw=1.2)
     axes.plot(middle, y, ls="", marker=look.marker, color=look.colour)
 
 
 def zero_line(axes: Axes, *, vertical: bool = False) -> None:
-    """Where there is no effect."""
+    """The line of no effect."""
     draw = axes.axvline if vertical else axes.axhline
     draw(0, color=MUTED, lw=0.8, zorder=1)
 
@@ -85,11 +85,11 @@ def quartiles(values: str) -> list[pl.Expr]:
 
 
 def positive(values: ArrayLike, floor: float) -> np.ndarray:
-    """Values for a logarithmic axis: those under `floor` stand on it."""
+    """Values for a logarithmic axis: those below `floor` are drawn at `floor`."""
     return np.asarray(np.maximum(np.asarray(values, dtype=float), floor))
 
 
 def extent(values: pl.Series) -> tuple[float, float]:
-    """Smallest and largest of the numbers of a column that has some."""
+    """Smallest and largest number of a column that has numbers."""
     numbers = values.to_numpy()
     return float(numbers.min()), float(numbers.max())

@@ -1,4 +1,4 @@
-"""How much v_perp is harmless: doses around v, and the longest step that stays within a tolerance.
+"""Harmless sizes of v_perp: doses around v, and the longest step within a tolerance.
 
 Both follow v + c v_perp with v_perp in a null space, in the leading subspace, and at random.
 """
@@ -26,14 +26,14 @@ from steer_assets.reporting.figures.style import (
     y_label,
 )  # fmt: skip
 
-_LEAST = 1e-3  # in |v|; a radius of nothing stands here
+_LEAST = 1e-3  # in |v|; a radius of zero is drawn here
 _FLOOR = 1e-8  # nats; smaller values are rounding of float32 logits
 _WORDS = {"base_plus_null": "null", "base_plus_range": "range", "orthogonal": "random"}
 _ARM = ["layer", "family", "null_space"]
 
 
 def direction(family: str, null_space: str) -> str:
-    """What is added to v, in words: `null (Fisher)`, `range (covariance)`, `random`."""
+    """The kind of vector added to v: `null (Fisher)`, `range (covariance)`, `random`."""
     name = _WORDS.get(family, family.replace("_", " "))
     return f"{name} ({KIND_NAMES.get(null_space, null_space)})" if null_space else name
 
@@ -63,13 +63,13 @@ def around_rows(evidence: Evidence) -> pl.DataFrame:
 
 
 def around_v(evidence: Evidence) -> Figure | Absent:
-    """KL from the arm of v against the length of what is added to v."""
+    """KL from the arm of v against the length of the added vector."""
     name = "dose_around_v"
     title = "Next token: what is added to v, along null, range and random directions"
     rows = around_rows(evidence)
     if rows.is_empty():
         return Absent(name, title, "No doses around v are stored.")
-    # One pair of subspaces is enough to read; the numbers behind the figure hold all.
+    # One pair of subspaces is drawn for legibility; the figure's data have all.
     shown = rows.filter(pl.col("null_space").is_in(["", "fisher"]))
     shown = rows if shown.is_empty() else shown
     layers = sorted(shown["layer"].unique())
@@ -128,8 +128,8 @@ def _line(axes: Axes, rows: pl.DataFrame, shown: Look, label: str) -> None:
 def radius_rows(evidence: Evidence) -> pl.DataFrame:
     """Longest v_perp within each tolerance, in multiples of |v|, by kind of direction.
 
-    Averaged over seeds; `reached` is false where even the largest dose stays within: the radius is
-    then a lower bound.
+    Averaged over seeds; `reached` is false if even the largest dose is within: the radius is then a
+    lower bound.
     """
     base = evidence.table("steering_vectors").filter(pl.col("family") == "base")
     norms = base.select("layer", base_norm="norm")
@@ -215,10 +215,10 @@ def _bound(value: float, reached: bool) -> str:
 
 
 def _ends(rows: pl.DataFrame) -> tuple[float, float]:
-    """Of the axis that all panels share: one panel's own would cut the marks of others."""
+    """Limits of the axis shared by all panels, so that no marks are cut off."""
     marks = pl.concat([rows["measured"], rows["predicted"], pl.Series([1.0])]).clip(_LEAST)
     low, high = extent(marks)
-    return low / 1.3, high * 1.9  # room for arrows
+    return low / 1.3, high * 1.9  # room for the arrows
 
 
 def _radii(axes: Axes, rows: pl.DataFrame, names: list[str]) -> None:

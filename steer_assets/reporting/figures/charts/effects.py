@@ -1,4 +1,4 @@
-"""Does v steer at all, where, and how strongly: efficacy over layers and over doses."""
+"""Efficacy of v over layers and over doses."""
 
 import numpy as np
 import polars as pl

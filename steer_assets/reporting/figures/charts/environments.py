@@ -1,4 +1,4 @@
-"""Does the finding hold when the prompts change, and which prompts respond."""
+"""Effects by environment, and by prompt."""
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def environment_rows(evidence: Evidence) -> pl.DataFrame:
 
 
 def environments(evidence: Evidence) -> Figure | Absent:
-    """Effect of v and v + v_perp over unsteered, per environment."""
+    """Effect of v and v + v_perp over unsteered, by environment."""
     name, title = "environments", "The same effect under other prompts"
     rows = environment_rows(evidence)
     if rows.is_empty():
@@ -123,7 +123,7 @@ def prompt_effects(evidence: Evidence) -> pl.DataFrame:
 
 
 def heterogeneity(evidence: Evidence) -> Figure | Absent:
-    """Effect of v + v_perp against effect of v, prompt by prompt."""
+    """Effect of v + v_perp against effect of v, one mark per prompt."""
     name, title = "prompts", "Prompt by prompt: v against v + v⊥"
     rows = prompt_effects(evidence)
     if rows.is_empty():

@@ -1,4 +1,4 @@
-"""Are the steered texts still language? Two broken texts score alike on any trait."""
+"""Fluency of the steered texts; two broken texts have equal scores on any trait."""
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -23,10 +23,10 @@ _NAME, _TITLE = "fluency", "Are the texts still language?"
 
 
 def fluency_rows(evidence: Evidence) -> pl.DataFrame:
-    """Perplexity and repetition per arm, beside those of unsteered texts and the study's limits."""
+    """Perplexity and repetition per arm, with those of unsteered texts and the study's limits."""
     texts = evidence.table("generations").filter(pl.col("protocol") == "controlled")
     keys = ["vector_id", "family", "layer"]
-    # Arms of several blocks are no vectors of their own: tests name them.
+    # Multi-layer arms have no vectors of their own, so their names come from the tests.
     tables = [evidence.table(t).select(keys) for t in ("steering_vectors", "equivalence_tests")]
     vectors = pl.concat(tables).unique("vector_id", keep="first", maintain_order=True)
     fluent = evidence.table("fluency").join(

@@ -38,7 +38,7 @@ _NAME, _TITLE = "forest", "Every vector against v"
 def comparisons(evidence: Evidence) -> pl.DataFrame:
     """Differences from v at the headline dose with both margins, by layer and vector.
 
-    Single vectors: the signed mean over seeds, which no verdict reads, is not among them.
+    Single vectors; the signed mean over seeds, which enters no verdict, is left out.
     """
     chosen = [
         pl.col("environment") == POOLED,

@@ -1,4 +1,4 @@
-"""Do all prompts respond alike? The spread of true effects over prompts, beyond sampling noise."""
+"""Heterogeneity: the spread of true effects over prompts, beyond sampling noise."""
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def spread_rows(evidence: Evidence) -> pl.DataFrame:
 
 
 def spread(evidence: Evidence) -> Figure | Absent:
-    """Mean effect of every arm, and how far the true effects of single prompts lie around it."""
+    """Mean effect of every arm, and the spread of true effects of single prompts around it."""
     rows = spread_rows(evidence)
     if rows.is_empty():
         return Absent(_NAME, _TITLE, _why(evidence))

@@ -1,4 +1,4 @@
-"""What vectors do to the next token: dose response, and the Fisher form's prediction of it."""
+"""Effects of vectors on the next token: dose response, and its prediction by the Fisher form."""
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ _FROM_UNSTEERED = ("base", "base_plus_orthogonal", "orthogonal", "base_range", "
 def summary(evidence: Evidence) -> pl.DataFrame:
     """Quartiles over prompts of measured and predicted KL from unsteered, per vector and dose.
 
-    `step` is the length of what is added, alpha times the norm, in units of the residual stream.
+    `step` is the length of the added vector, alpha times the norm, in units of the residual stream.
     """
     vectors = evidence.table("steering_vectors").select("vector_id", "family", "null_space", "norm")
     return (
@@ -95,7 +95,7 @@ def dose_response(evidence: Evidence) -> Figure | Absent:
 
 
 def _one_per_family(rows: pl.DataFrame) -> pl.DataFrame:
-    """The Fisher form's subspaces where there are several kinds, and the first seed."""
+    """Only the Fisher form's subspaces if there are several kinds, and the first seed."""
     rows = rows.filter(pl.col("null_space").is_in(["", "fisher"]))
     return rows.filter(pl.col("vector_id").is_in(seeds_shown(rows)["vector_id"].to_list()))
 
@@ -170,7 +170,7 @@ def _within(rows: pl.DataFrame) -> str:
 
 
 def _breaks(evidence: Evidence) -> str:
-    """Relative error of the prediction at each length of step, and where it leaves a tenth."""
+    """Relative error of the prediction at each step length, and where it exceeds a tenth."""
     steps = evidence.table("dose_response").filter(pl.col("reference_id") == UNSTEERED)
     arms = steps.group_by("layer", "vector_id", "step_norm").agg(
         pl.col("relative_step").mean().round(4), pl.col("kl", "predicted_kl").mean()

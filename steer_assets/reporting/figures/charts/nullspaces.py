@@ -1,4 +1,4 @@
-"""How large the null space is, never without its sampling floor, and how much of v is in it."""
+"""Size of the null space with its sampling floor, and the energy share of v in it."""
 
 import numpy as np
 import polars as pl
@@ -83,7 +83,7 @@ def null_fraction(evidence: Evidence) -> Figure | Absent:
 
 
 def _floors(rows: pl.DataFrame) -> str:
-    """Floors of every kind, and the estimators for which none is known."""
+    """Floors of every kind, and the estimators without a known floor."""
     parts = []
     for kind, look in KINDS.items():
         part = rows.filter(pl.col("kind") == kind)
@@ -118,7 +118,7 @@ def _dots(axes: Axes, rows: pl.DataFrame, order: list[str]) -> None:
 
 
 def energy_rows(evidence: Evidence) -> pl.DataFrame:
-    """v's share of energy in each null space, beside that of a random vector."""
+    """v's share of energy in each null space, and that of a random vector."""
     vectors = evidence.table("steering_vectors").filter(pl.col("family") == "base")
     return (
         evidence.table("null_energies")
@@ -132,7 +132,7 @@ def energy_rows(evidence: Evidence) -> pl.DataFrame:
 
 
 def null_energy(evidence: Evidence) -> Figure | Absent:
-    """Is v in the null spaces more or less than a random vector is?"""
+    """Whether v has more or less energy in the null spaces than a random vector."""
     name, title = "null_energy", "Does v lie in the null space?"
     rows = energy_rows(evidence)
     if rows.is_empty():

@@ -1,4 +1,4 @@
-"""Which published conclusions survive when the oddities of the published procedure are mended."""
+"""Which published conclusions hold after the switches of the published procedure are turned off."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from steer_assets.stats.verdicts.conclusions import published_region
 _NAME, _TITLE = "protocols", "Published conclusions, as published and controlled"
 _KEY = ["protocol", "scorer", "layer", "conclusion", "quantity"]
 _NO_SCORER = "none"
-#: (conclusion, quantity) -> what it claims, in the order of the report.
+#: (conclusion, quantity) -> its claim, in the order of the report.
 CLAIMS = {
     ("orthogonal_irrelevance", "d"): "v + v⊥ acts like v",
     ("orthogonal_irrelevance", "share_of_v_perp"): "v⊥ alone does nothing",
@@ -31,7 +31,7 @@ CLAIMS = {
 }
 _UNITS = {"d": "mean d (SD of the score)"}
 _SHARES = "share (of what: see the caption)"
-#: Finding under control -> how the summary speaks of one conclusion, and of several.
+#: Finding under control -> the phrase for one conclusion, and for several.
 _SURVIVAL = {
     "holds": ("holds", "hold"),
     "fails": ("does not hold", "do not hold"),
@@ -42,7 +42,7 @@ _SURVIVAL = {
 
 
 def claim(conclusion: str, quantity: str) -> str:
-    """What a published conclusion says, in a few words."""
+    """A published conclusion in a few words."""
     return CLAIMS.get((conclusion, quantity)) or f"{conclusion} ({quantity})".replace("_", " ")
 
 
@@ -65,7 +65,7 @@ def findings(evidence: Evidence) -> pl.DataFrame:
 
 
 def survival(evidence: Evidence) -> str:
-    """Which published conclusions survive, in a sentence; empty where none was asked about."""
+    """Which published conclusions survive, in a sentence; empty if none was tested."""
     rows = findings(evidence)
     if rows.is_empty():
         return ""
@@ -87,7 +87,7 @@ def survival(evidence: Evidence) -> str:
 
 
 def protocol_rows(evidence: Evidence) -> pl.DataFrame:
-    """Each conclusion as a number: as published and controlled, with intervals and findings."""
+    """The number of each conclusion, as published and controlled, with intervals and findings."""
     numbers = evidence.table("protocol_comparison")
     rows = findings(evidence).select(
         *_KEY,
@@ -109,7 +109,7 @@ def protocol_rows(evidence: Evidence) -> pl.DataFrame:
 
 
 def switch_rows(evidence: Evidence) -> pl.DataFrame:
-    """Every number behind the sentences: as published, with each switch off alone, controlled."""
+    """Every number behind the sentences: as published, each switch off separately, controlled."""
     columns = (
         "setting", "switch", "value", "low", "high", "by_itself", "n_prompts", "finding"
     )  # fmt: skip
@@ -119,7 +119,7 @@ def switch_rows(evidence: Evidence) -> pl.DataFrame:
 
 
 def protocols(evidence: Evidence) -> Figure | Absent:
-    """Numbers of published conclusions as published and controlled, with the region they need."""
+    """Numbers of published conclusions as published and controlled, with the required region."""
     everything = protocol_rows(evidence)
     rows = everything.filter(
         pl.col("as_published").is_not_null() | pl.col("controlled").is_not_null()
@@ -201,7 +201,7 @@ def _panel(axes: Axes, rows: pl.DataFrame, evidence: Evidence) -> None:
 
 
 def _limits(rows: pl.DataFrame) -> tuple[float, float]:
-    """Where marks and regions lie; far ends of intervals are cut."""
+    """Axis limits for marks and regions; long intervals are cut off."""
     values = rows.select("as_published", "controlled", "as_published_by_itself").to_numpy()
     known = values[np.isfinite(values.astype(float))].astype(float)
     return min(-0.3, max(known.min() - 0.2, -3.0)), max(1.15, min(known.max() + 0.2, 3.0))

@@ -1,4 +1,4 @@
-"""Can the scorers be believed: separation of labelled texts, and agreement with each other."""
+"""Reliability of the scorers: separation of labelled texts, and agreement with each other."""
 
 import re
 
@@ -12,7 +12,7 @@ from steer_assets.reporting.figures.style import BAND, BLUE, MUTED, canvas
 
 
 def validation_rows(evidence: Evidence) -> pl.DataFrame:
-    """AUROC of every scorer that was validated, those that ask the model itself among them."""
+    """AUROC of every validated scorer, including those that prompt the model itself."""
     columns = ("scorer", "n_positive", "n_negative", "auroc", "auroc_low", "auroc_high")
     tables = ("scorer_validation", "judge_validation")
     return pl.concat(evidence.table(name).select(columns) for name in tables).sort("scorer")
@@ -71,7 +71,7 @@ def _silent(evidence: Evidence) -> str:
 
 
 def agreement_rows(evidence: Evidence) -> pl.DataFrame:
-    """Rank correlation of every two scorers under the controlled protocol."""
+    """Rank correlation of every pair of scorers under the controlled protocol."""
     rows = evidence.table("scorer_agreement").filter(pl.col("protocol") == "controlled")
     return rows.select(
         "scorer_a", "scorer_b", "what", "n_prompts", "spearman", "low", "high", "kappa"
@@ -82,12 +82,12 @@ _EFFECTS = re.compile(r"effects of L(\d+)\.base at (.+)")
 
 
 def compared(what: str) -> str:
-    """What two scorers were compared on, in words."""
+    """The texts or effects on which two scorers were compared."""
     return _EFFECTS.sub(r"effects of v at layer \1, α = \2", what)
 
 
 def agreement(evidence: Evidence) -> Figure | Absent:
-    """Do the scorers that vote agree, on texts and on what v does?"""
+    """Agreement of the scorers on texts and on the effects of v."""
     name, title = "agreement", "Do the scorers agree?"
     rows = agreement_rows(evidence)
     if rows.is_empty():
@@ -109,7 +109,7 @@ def agreement(evidence: Evidence) -> Figure | Absent:
         y = range(rows.height)
         axes.hlines(y, rows["low"], rows["high"], color=BLUE)
         axes.plot(rows["spearman"], y, "o", color=BLUE)
-        # Names of two scorers are longer than any margin: they stand above their bars.
+        # The names of two scorers do not fit the margin: they are placed above the bars.
         for at, label in zip(y, names, strict=True):
             axes.text(left, at - 0.28, f" {label}", va="center", fontsize="medium")
         axes.set_yticks([])

@@ -1,4 +1,4 @@
-"""Spectra of the activations and of the output's response, with what noise alone would give."""
+"""Spectra of the activations and of the output's response, with the spectrum of pure noise."""
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -17,7 +17,8 @@ from steer_assets.reporting.figures.style import (
     logarithmic,
 )  # fmt: skip
 
-_BOTTOM = 1e-5  # of the largest: below this, float32 activations hold rounding only
+# relative to the largest: below this, float32 activations contain rounding error only
+_BOTTOM = 1e-5
 
 
 def covariance(evidence: Evidence) -> Figure | Absent:
@@ -71,7 +72,7 @@ def covariance(evidence: Evidence) -> Figure | Absent:
 
 
 def _nothing(above_the_edge: dict[int, int]) -> str:
-    """Said of layers where no axis stands out: noise has no null space, only too few samples."""
+    """Note on layers where no axis exceeds the noise, which leaves the null space undefined."""
     silent = [layer for layer, n in above_the_edge.items() if not n]
     if not silent:
         return ""

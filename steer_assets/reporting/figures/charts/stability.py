@@ -1,4 +1,4 @@
-"""Can a null space be believed: does its size settle with more prompts, does it carry over?"""
+"""Reliability of a null space: its size by number of prompts, and on other environments."""
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def saturation_rows(evidence: Evidence) -> pl.DataFrame:
 
 
 def _ambient_dim(evidence: Evidence) -> float | None:
-    """Width of the residual stream; None where no null space is stored."""
+    """Width of the residual stream; None if no null space is stored."""
     widths = evidence.table("null_spaces")["ambient_dim"]
     return None if widths.is_empty() else float(widths[0])
 
@@ -100,7 +100,7 @@ def _estimators(evidence: Evidence) -> list[str]:
 def growth_rows(evidence: Evidence) -> pl.DataFrame:
     """Growth per doubling between the two largest sets of prompts, by layer and kind.
 
-    Layers and kinds with one set, or without a rank in either, are left out.
+    Layers and kinds with only one set, or without a rank in either, are left out.
     """
     return (
         saturation_rows(evidence)
@@ -140,7 +140,7 @@ def persistence_rows(evidence: Evidence) -> pl.DataFrame:
 
 
 def persistence(evidence: Evidence) -> Figure | Absent:
-    """Does the covariance null space of one kind of prompt hold for the others?"""
+    """Whether the covariance null space of one environment holds for the others."""
     name, title = "persistence", "Does the null space hold for other prompts?"
     rows = persistence_rows(evidence)
     if rows.is_empty():
