@@ -1,0 +1,156 @@
+"""What v does at several blocks and doses: divergence of the next token, scores, and fluency.
+
+Cost, in tokens: a round of divergences runs every prompt once, and one token of it per arm through
+the blocks above; texts are decoded once and read once, for their perplexity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from steer_assets.pipeline.design import prompt_selection, random_streams
+from steer_assets.pipeline.design.judge import make_judge
+from steer_assets.pipeline.stage import StageRun
+from steer_assets.resources import scorers
+
+if TYPE_CHECKING:
+    from steer_assets.lm.forward.intervene import Addition
+    from steer_assets.scoring.scorer import Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A dose of v at one block, by the block's position among the vectors."""
+
+    block: int
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What was read from the texts of every point: [points, prompts], beside unsteered texts.
+
+    effects: score minus that of the unsteered text of the same prompt. unit: standard deviation of
+    the unsteered scores.
+    """
+
+    scorer: str
+    effects: np.ndarray
+    unit: float
+    perplexity_ratio: np.ndarray
+    repetition: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """v [n, d] of n blocks, on prompts of the calibration split."""
+
+    run: StageRun
+    layers: list[int]
+    vectors: np.ndarray
+    prompts: pl.DataFrame
+
+    def divergences(self, points: Sequence[Point], step: str) -> np.ndarray:
+        """KL(unsteered || steered) of the next token in nats, [points, prompts]."""
+        from steer_assets.geometry.kl import kl_from
+        from steer_assets.lm.measurements.logits import next_token_logits
+
+        model = self.run.language_model()
+        found = next_token_logits(
+            model,
+            prompt_selection.encoded(model, self.prompts),
+            [(), *(self._arm(point) for point in points)],
+            self.vectors,
+            on_progress=self.run.progress(step),
+        )
+        return np.stack([kl_from(logits[1:], logits[0]) for _, logits in found], axis=1)
+
+    def texts(self, points: Sequence[Point], n_prompts: int) -> Texts:
+        """Scores and fluency of one text per point and prompt, of the first prompts."""
+        written = self._written(points, n_prompts)
+        judge = _scorer(self.run)
+        distinct = list(dict.fromkeys(text for row in written for text in row))
+        of = dict(zip(distinct, np.asarray(judge.score(distinct), dtype=float), strict=True))
+        scores = np.array([[of[text] for text in row] for row in written])
+        perplexity, repetition = self._fluency(written)
+        # Scores of unsteered texts that are all the same give no unit of their own.
+        unit = float(scores[0].std(ddof=1)) or float(scores.std()) or 1.0
+        return Texts(
+            judge.name,
+            scores[1:] - scores[0],
+            unit,
+            perplexity[1:] / perplexity[0],
+            repetition[1:] - repetition[0],
+        )
+
+    def _arm(self, point: Point) -> tuple[Addition, ...]:
+        from steer_assets.lm.forward.intervene import Addition
+
+        return (Addition(self.layers[point.block], point.block, point.alpha),)
+
+    def _written(self, points: Sequence[Point], n_prompts: int) -> list[list[str]]:
+        """Texts by arm, the unsteered one first, and by prompt; arms share random numbers."""
+        from steer_assets.lm.decoding import decode
+
+        run, model = self.run, self.run.language_model()
+        prompts = self.prompts.head(n_prompts)
+        sampling = decode.Sampling(
+            max_new_tokens=run.study.calibration.max_new_tokens,
+            temperature=run.study.generation.temperature,
+            top_p=run.study.generation.top_p,
+            seed=random_streams.integer(run.study, "calibration", run.model, run.trait),
+        )
+        made = decode.generate(
+            model,
+            prompt_selection.encoded(model, prompts),
+            [(), *(self._arm(point) for point in points)],
+            self.vectors,
+            sampling,
+            prompt_keys=prompts["prompt_id"].to_list(),
+            batch_rows=run.study.generation.batch_rows,
+            on_progress=run.progress("texts"),
+        )
+        texts = [[""] * len(prompts) for _ in range(len(points) + 1)]
+        for one in made:
+            texts[one.arm][one.prompt] = one.text
+        return texts
+
+    def _fluency(self, written: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
+        """Perplexity under the unsteered model, and repetition, of texts [arms, prompts]."""
+        from steer_assets.lm.measurements.likelihood import log_probabilities, text_ids
+        from steer_assets.scoring import fluency
+
+        model = self.run.language_model()
+        places = [(prompt, text) for row in written for prompt, text in enumerate(row)]
+        pairs = list(dict.fromkeys(places))
+        log_p = log_probabilities(
+            model,
+            prompt_selection.encoded(model, self.prompts.head(len(written[0]))),
+            [(prompt, text_ids(model, text)) for prompt, text in pairs],
+            on_progress=self.run.progress("perplexity"),
+        )
+        of = {
+            pair: (fluency.perplexity(values.tolist()), fluency.fluency(pair[1]).repetition)
+            for pair, values in zip(pairs, log_p, strict=True)
+        }
+        table = np.array([of[place] for place in places])
+        shape = (len(written), len(written[0]))
+        return table[:, 0].reshape(shape), table[:, 1].reshape(shape)
+
+
+def _scorer(run: StageRun) -> Scorer:
+    """The first scorer of the study that reads texts by itself, else the model as its own judge.
+
+    Raises:
+        ScorerUnavailable: none can be had.
+    """
+    names = run.study.scoring.scorers
+    judges = scorers.judges(names)
+    others = tuple(name for name in names if name not in judges)
+    asked = make_judge(run) if judges and not others else None
+    return scorers.available(others or names, run.trait, run.layout, run.log, asked)[0]
