@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 
 #: Blocks that calibration tries at most.
-CANDIDATES = 8
+CANDIDATES = 6
 #: In place of blocks that are steered: calibration chooses them.
 AUTO = "auto"
 _FRACTION = re.compile(r"(?P<numerator>\d*)L(?:/(?P<denominator>[1-9]\d*))?")
@@ -27,7 +27,7 @@ def check_steered(name: int | str) -> int | str:
 
 
 def candidate_layers(n_layers: int) -> list[int]:
-    """Blocks that calibration tries: from L/4 to 7L/8, at most 8, evenly spread, ascending.
+    """Blocks that calibration tries: from L/4 to 7L/8, at most 6, evenly spread, ascending.
 
     Earlier blocks have not yet read the prompt, and what is added to the last ones has no blocks
     left to act on.

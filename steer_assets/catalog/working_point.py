@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from steer_assets.catalog.layers import AUTO, check_steered
+from steer_assets.catalog.layers import AUTO, CANDIDATES, check_steered
 from steer_assets.catalog.study_sections import Alphas, Count, Layers, Section
 
 Steered = Annotated[
@@ -41,23 +41,24 @@ class LayerChoice(Section):
 class Calibration(Section):
     """The sweep of blocks and doses, on test prompts that no verdict reads.
 
-    prompts: of the next-token sweep; texts: those of them that are continued. blocks: candidates;
-    choose: how many `layers.steer: auto` takes. target_kl: nats of the 95th percentile over prompts
-    at the dose of a block; multiples: doses of the sweep, of that one.
+    prompts: of the next-token sweep; texts: those of them that are continued. choose: how many
+    blocks `layers.steer: auto` takes. target_kl: nats of the 95th percentile over prompts at the
+    dose of a block. multiples: doses of the sweep, of that one; those up to 1 may be chosen.
     """
 
     prompts: Annotated[int, Field(ge=8)] = 24
-    texts: Annotated[int, Field(ge=4)] = 12
+    texts: Annotated[int, Field(ge=4)] = 20
     max_new_tokens: Count = 16
-    blocks: Annotated[int, Field(ge=1, le=16)] = 8
     choose: Count = 2
     target_kl: Annotated[float, Field(gt=0, le=10)] = 1.0
-    multiples: Alphas = (0.5, 1.0, 2.0)
+    multiples: Alphas = (0.5, 1.0)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Calibration":
         if 1.0 not in self.multiples or len(set(self.multiples)) < len(self.multiples):
             raise ValueError(f"multiples differ and hold 1, got {list(self.multiples)}")
-        if self.texts > self.prompts or self.choose > self.blocks:
-            raise ValueError("texts may not exceed prompts, nor choose exceed blocks")
+        if self.texts > self.prompts or self.choose > CANDIDATES:
+            raise ValueError(
+                f"texts may not exceed prompts, nor choose the {CANDIDATES} candidates"
+            )
         return self

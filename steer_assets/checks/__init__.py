@@ -7,6 +7,7 @@ import dagster as dg
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.PreviewWarning)  # checks with partitions are new in Dagster
     from steer_assets.checks import (
+        calibration,
         evidence,
         families,
         geometry,
@@ -22,6 +23,7 @@ CHECKS: list[dg.AssetChecksDefinition] = [
     *prompts.CHECKS,
     *geometry.CHECKS,
     *stability.CHECKS,
+    *calibration.CHECKS,
     *vectors.CHECKS,
     *sampling.CHECKS,
     *evidence.CHECKS,

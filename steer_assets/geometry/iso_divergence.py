@@ -4,11 +4,11 @@ Vectors of different blocks are compared at equal divergence, not at equal lengt
 length is nothing at one block and breaks the texts at another. Along a direction the divergence
 grows about as the square of the dose, so that in logarithms of both it is nearly a line.
 
-A curve is first measured at doses a factor of 2 apart until it crosses the target, then within the
-bracket of its first crossing: at the dose that a line through both ends predicts, a little to
-either side of it, and in the middle, so that every round at least halves the bracket (in
-logarithms). All curves are measured together, round by round: a forward pass that they share is
-paid once for all of them.
+A curve is first measured at doses a factor of 2 apart around a guess, and further out, a factor of
+4 apart, until it crosses the target; then within the bracket of its first crossing: at the dose
+that a line through both ends predicts, a little to either side of it, and in the middle, so that
+every round at least halves the bracket (in logarithms). All curves are measured together, round by
+round: a forward pass that they share is paid once for all of them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +23,7 @@ Measure = Callable[[list[tuple[int, float]]], Sequence[float]]
 #: A bracket that is relatively narrower holds a jump.
 _NARROW = 1e-6
 _FACTOR = 2.0
+_FAR = 4.0  # beyond what was tried first
 _AT_ONCE = 4
 
 
@@ -47,28 +48,27 @@ class IsoDose:
 
 def iso_doses(
     measure: Measure,
-    n_curves: int,
+    starts: Sequence[float],
     target: float,
     *,
-    start: float = 1.0,
-    tolerance: float = 0.01,
-    smallest: float = 2.0**-8,
-    largest: float = 2.0**8,
-    rounds: int = 10,
+    tolerance: float = 0.015,
+    reach: float = 2.0**12,
+    rounds: int = 8,
 ) -> list[IsoDose]:
-    """Dose of each of `n_curves` whose divergence is within `tolerance` (relative) of `target`.
+    """Dose of each curve whose divergence is within `tolerance` (relative) of `target`.
 
-    Where a curve crosses the target more than once, it is the first crossing among the doses
-    measured. At most `rounds` calls of `measure`, each with at most 4 doses of a curve.
-    Raises `GeometryError` for a target, tolerance or range that is not positive, or a negative
-    divergence.
+    `starts` are guesses, one per curve; doses are tried up to `reach` times them, and down to as
+    small a part. Where a curve crosses the target more than once, it is the first crossing among
+    the doses measured. At most `rounds` calls of `measure`, each with at most 4 doses of a curve.
+    Raises `GeometryError` for a target, tolerance or guess that is not positive, a reach under 2,
+    or a negative divergence.
     """
-    if not (target > 0 and tolerance > 0 and 0 < smallest <= start <= largest):
+    if not (target > 0 and tolerance > 0 and reach >= _FACTOR and all(s > 0 for s in starts)):
         raise GeometryError(
-            f"target {target} and tolerance {tolerance} must be positive, and the first dose "
-            f"{start} between {smallest} and {largest}"
+            f"target {target}, tolerance {tolerance} and guesses {list(starts)} must be positive, "
+            f"reach {reach} at least {_FACTOR:g}"
         )
-    curves = [_Curve(target, tolerance, start, smallest, largest) for _ in range(n_curves)]
+    curves = [_Curve(target, tolerance, start, start / reach, start * reach) for start in starts]
     for _ in range(rounds):
         asked = [(i, dose) for i, curve in enumerate(curves) for dose in curve.next_doses()]
         if not asked:
@@ -100,9 +100,9 @@ class _Curve:
         if self._met() is not None or (below and above and above / below < 1 + _NARROW):
             return []
         if above is None:
-            return self._within(max(self.seen) * _FACTOR**k for k in range(1, _AT_ONCE + 1))
+            return self._within(max(self.seen) * _FAR**k for k in range(1, _AT_ONCE + 1))
         if below is None:
-            return self._within(min(self.seen) * _FACTOR**-k for k in range(1, _AT_ONCE + 1))
+            return self._within(min(self.seen) * _FAR**-k for k in range(1, _AT_ONCE + 1))
         width = np.log(above / below)
         guess = self._predicted(below, above)
         beside = [guess * np.exp(side * width / 16) for side in (-1, 0, 1)]

@@ -62,6 +62,14 @@ def settled(run: StageRun) -> StageRun:
     return dataclasses.replace(run, study=study, doses=doses if run.study.automatic_doses else {})
 
 
+def of_report(layout: Layout, key: PartitionKey, study: Study) -> Study:
+    """The study that the pages of a partition are about."""
+    if not study.automatic:
+        return study
+    facts = read_part(layout.part("models", {"model": key["model"]})).row(0, named=True)
+    return in_study(study, chosen_doses(layout, key), facts["n_layers"])
+
+
 def in_study(study: Study, doses: dict[int, float], n_layers: int) -> Study:
     """`study` with blocks, and doses where they are left open too, as chosen; best block first.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from steer_assets.assets.vectors._sweep import Point, Sweep, Texts
+from steer_assets.assets.vectors._sweep import Direction, Point, Sweep, Texts
 from steer_assets.pipeline.design import prompt_selection
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.schema import columns
@@ -42,14 +42,19 @@ class _Found:
     texts: Texts
     judged: list[Judged]
 
-    def at_target(self, row: int) -> bool:
-        """Whether a point is its block's dose at the target."""
+    def multiple(self, row: int) -> float:
+        """The dose of a point as a multiple of its block's dose at the target."""
         point = self.points[row]
-        return point.alpha == self.iso[point.block].dose
+        return round(point.alpha / self.iso[point.block].dose, 9)
+
+    def at(self, multiple: float) -> list[int]:
+        """Points at one multiple; of blocks that meet the target, where any does."""
+        rows = [row for row in range(len(self.points)) if self.multiple(row) == multiple]
+        return [row for row in rows if self.iso[self.points[row].block].reached] or rows
 
 
 def calibrated(
-    run: StageRun, vectors: Mapping[int, np.ndarray], given: Mapping[int, Sequence[float]]
+    run: StageRun, vectors: Mapping[int, Direction], given: Mapping[int, Sequence[float]]
 ) -> pl.DataFrame:
     """Rows for every block of `vectors` (v by block).
 
@@ -62,8 +67,8 @@ def calibrated(
         raise NoCalibrationError(refused)
     prompts = prompt_selection.calibration_tests(run.rows("prompt_sets"), run.study)
     layers = sorted(vectors)
-    sweep = Sweep(run, layers, np.stack([vectors[layer] for layer in layers]), prompts)
-    found = _measured(sweep, given)
+    sweep = Sweep(run, layers, np.stack([vectors[layer].values for layer in layers]), prompts)
+    found = _measured(sweep, [vectors[layer].guess for layer in layers], given)
     return _rows(found, given, _choice(found))
 
 
@@ -97,7 +102,7 @@ def no_rows() -> pl.DataFrame:
     return pl.DataFrame(schema=schema)
 
 
-def _measured(sweep: Sweep, given: Mapping[int, Sequence[float]]) -> _Found:
+def _measured(sweep: Sweep, guesses: list[float], given: Mapping[int, Sequence[float]]) -> _Found:
     from steer_assets.geometry.iso_divergence import iso_doses
     from steer_assets.stats.effects.working_point import Candidate, judge
 
@@ -110,7 +115,7 @@ def _measured(sweep: Sweep, given: Mapping[int, Sequence[float]]) -> _Found:
     # A dose that can be read and typed: rounded, and measured again as it is.
     iso = [
         dataclasses.replace(one, dose=float(f"{one.dose:.4g}"))
-        for one in iso_doses(measure, len(sweep.layers), settings.target_kl)
+        for one in iso_doses(measure, guesses, settings.target_kl)
     ]
     asked = _grid(sweep, iso, given)
     kl = sweep.divergences(asked, "next token")
@@ -130,7 +135,7 @@ def _measured(sweep: Sweep, given: Mapping[int, Sequence[float]]) -> _Found:
             )
             for row, point in enumerate(points)
         ],
-        among=len(sweep.layers),
+        among=len(sweep.layers) * len(_tried(settings.multiples)),
         significance=sweep.run.study.statistics.significance,
     )
     return _Found(sweep, iso, points, kl, texts, judged)
@@ -151,63 +156,92 @@ def _grid(sweep: Sweep, iso: list[IsoDose], given: Mapping[int, Sequence[float]]
     return points
 
 
-def _choice(found: _Found) -> Choice | None:
-    """The blocks of the study's working point; None where all of it is given by hand."""
+@dataclass(frozen=True, slots=True)
+class _Working:
+    """The chosen blocks, and their dose as a multiple of the one at the target."""
+
+    choice: Choice
+    multiple: float
+
+
+def _tried(multiples: Sequence[float]) -> list[float]:
+    """Multiples that may be chosen, the largest first: none beyond the target."""
+    return sorted((m for m in multiples if m <= 1), reverse=True)
+
+
+def _choice(found: _Found) -> _Working | None:
+    """The working point of the study; None where all of it is given by hand.
+
+    Blocks are compared at one multiple: at the target, and where none is steerable there while its
+    texts stay fluent, at the next smaller one. Where there is none at any, the best of the first
+    multiple at which texts are fluent.
+    """
     from steer_assets.stats.effects.working_point import Choice, choose
 
     study = found.sweep.run.study
     if not study.automatic:
         return None
     if not study.layers.automatic:  # only the doses are left open
-        return Choice(tuple(found.sweep.layers), "")
-    own = [row for row in range(len(found.points)) if found.at_target(row)]
-    met = [row for row in own if found.iso[found.points[row].block].reached]
-    judged = [found.judged[row] for row in met or own]
-    return choose(judged, study.calibration.choose)
+        return _Working(Choice(tuple(found.sweep.layers), ""), 1.0)
+    rows = {m: found.at(m) for m in _tried(study.calibration.multiples)}
+    judged = {m: [found.judged[row] for row in own] for m, own in rows.items() if own}
+    made = [_Working(choose(own, study.calibration.choose), m) for m, own in judged.items()]
+    fluent = [one for one in made if any(judge.fluent for judge in judged[one.multiple])]
+    good = [one for one in made if not one.choice.reason]
+    return next(iter((*good, *fluent, *made[-1:])))
 
 
 def _rows(
-    found: _Found, given: Mapping[int, Sequence[float]], choice: Choice | None
+    found: _Found, given: Mapping[int, Sequence[float]], working: _Working | None
 ) -> pl.DataFrame:
-    norms = np.linalg.norm(found.sweep.vectors, axis=1)
     rows = []
     for row, (point, judged) in enumerate(zip(found.points, found.judged, strict=True)):
-        iso = found.iso[point.block]
-        reasons = [f"KL {iso.reason}" if iso.reason else ""]
-        chosen, rank = NO, 0
-        if point.alpha in given.get(judged.block, ()):
-            chosen = GIVEN
-        if choice is not None and judged.block in choice.blocks and found.at_target(row):
-            chosen, rank = (
-                FALLBACK if choice.reason else CHOSEN,
-                choice.blocks.index(judged.block) + 1,
-            )
-            reasons.append(choice.reason)
-        kl_p95 = _percentile(found.kl[row])
+        chosen, rank, reason = _standing(found, row, given, working)
+        iso = found.iso[point.block].reason
+        reasons = [f"KL {iso}" if iso else "", reason]
         rows.append(
-            {
+            _numbers(found, row)
+            | {
                 "layer": judged.block,
-                "alpha": point.alpha,
-                "iso_multiple": point.alpha / iso.dose,
-                "step_norm": point.alpha * norms[point.block],
                 "effect": judged.effect,
                 "effect_low": judged.low,
                 "effect_per_nat": judged.per_nat,
-                "unit_sd": found.texts.unit,
-                "next_token_kl_p95": kl_p95,
-                "next_token_kl": found.kl[row].mean(),
-                "target_kl": found.sweep.run.study.calibration.target_kl,
-                "perplexity_ratio": float(np.median(found.texts.perplexity_ratio[row])),
-                "repetition": found.texts.repetition[row].mean(),
                 "fluent": judged.fluent,
                 "steerable": judged.steerable,
                 "chosen": chosen,
                 "rank": rank,
-                "scorer": found.texts.scorer,
-                "split": CALIBRATION,
-                "n_prompts": found.kl.shape[1],
-                "n_texts": found.texts.effects.shape[1],
                 "reason": "; ".join(filter(None, reasons)),
             }
         )
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _standing(
+    found: _Found, row: int, given: Mapping[int, Sequence[float]], working: _Working | None
+) -> tuple[str, int, str]:
+    """Whether a point is chosen, its rank, and the reason of a choice that is none."""
+    block, alpha = found.judged[row].block, found.points[row].alpha
+    if working and block in working.choice.blocks and found.multiple(row) == working.multiple:
+        rank, reason = working.choice.blocks.index(block) + 1, working.choice.reason
+        return (FALLBACK if reason else CHOSEN), rank, reason
+    return (GIVEN if alpha in given.get(block, ()) else NO), 0, ""
+
+
+def _numbers(found: _Found, row: int) -> dict[str, object]:
+    """What was measured at a point."""
+    point, texts, sweep = found.points[row], found.texts, found.sweep
+    return {
+        "alpha": point.alpha,
+        "iso_multiple": found.multiple(row),
+        "step_norm": point.alpha * float(np.linalg.norm(sweep.vectors[point.block])),
+        "unit_sd": texts.unit,
+        "next_token_kl_p95": _percentile(found.kl[row]),
+        "next_token_kl": float(found.kl[row].mean()),
+        "target_kl": sweep.run.study.calibration.target_kl,
+        "perplexity_ratio": float(np.median(texts.perplexity_ratio[row])),
+        "repetition": float(texts.repetition[row].mean()),
+        "scorer": texts.scorer,
+        "split": CALIBRATION,
+        "n_prompts": found.kl.shape[1],
+        "n_texts": texts.effects.shape[1],
+    }

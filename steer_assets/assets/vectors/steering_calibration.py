@@ -7,6 +7,7 @@ import polars as pl
 
 from steer_assets.assets.geometry.activation_caches import pair_activations, read_activations
 from steer_assets.assets.vectors import _working_point
+from steer_assets.assets.vectors._sweep import Direction
 from steer_assets.catalog.layers import resolve_layers
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.resources import scorers
@@ -26,11 +27,17 @@ def given_doses(run: StageRun) -> dict[int, list[float]]:
     return {layer: sorted(own) for layer, own in doses.items()}
 
 
-def _base(run: StageRun, layer: int) -> np.ndarray:
+def direction(positive: np.ndarray, negative: np.ndarray) -> Direction:
+    """v from activations [pairs, d] of both sides."""
     from steer_assets.geometry.directions import base
 
+    residual = np.linalg.norm(np.concatenate([positive, negative]), axis=1).mean()
+    return Direction(base(positive, negative), float(residual))
+
+
+def _stored(run: StageRun, layer: int) -> Direction:
     prompts, activations = read_activations(run, layer)
-    return base(*pair_activations(prompts, activations, "contrast"))
+    return direction(*pair_activations(prompts, activations, "contrast"))
 
 
 @stage(
@@ -68,7 +75,7 @@ def steering_calibration(run: StageRun) -> Produced:
         run.log.warning(f"what is given by hand is not measured: {refused}")
         rows = _working_point.no_rows()
     else:
-        rows = _working_point.calibrated(run, {b: _base(run, b) for b in layers}, given)
+        rows = _working_point.calibrated(run, {b: _stored(run, b) for b in layers}, given)
     chosen = rows.filter(pl.col("rank") > 0).sort("rank")
     for layer, reason in chosen.select("layer", "reason").unique(maintain_order=True).rows():
         run.log.info(f"block {layer} is chosen{f', but {reason}' if reason else ''}")
