@@ -1,16 +1,17 @@
 """What v does at several blocks and doses: divergence of the next token, scores, and fluency.
 
 Cost in tokens, of b blocks (6 candidates), n prompts (24) of length t, m texts (20) of s tokens
-(16), k doses (2). The search: at most 8 rounds, usually 3 or 4, of n t tokens through the model and
-at most 4 b n single ones through the blocks above v; the final sweep: n t and k b n. Texts:
-m s (k b + 1) tokens decoded, and those of 8 prompts read once more for their perplexity. With 40
-tokens a prompt that is about 4,000 tokens read, 2,500 single ones, 4,200 decoded and 1,700 read.
+(16), k doses (2). Prompts are run once, n t tokens. The search: at most 8 rounds, often 3 to 5, of
+at most 4 b n single tokens through the blocks above v; the final sweep: k b n. Texts: m s (k b + 1)
+tokens decoded, and those of 8 prompts read once more for their perplexity. With 40 tokens a prompt
+that is about 1,000 tokens read, 2,000 single ones, 4,200 decoded and 1,700 read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ from steer_assets.resources import scorers
 
 if TYPE_CHECKING:
     from steer_assets.lm.forward.intervene import Addition
+    from steer_assets.lm.measurements.prepared import PreparedPrompts
     from steer_assets.scoring.scorer import Scorer
 
 
@@ -66,7 +68,17 @@ class Texts:
     repetition: np.ndarray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
+class Counted:
+    """How many next-token distributions are measured."""
+
+    total: int
+    done: int = 0
+    unit: str = "distributions"
+    tokens_per_second: float | None = None
+
+
+@dataclass(frozen=True)
 class Sweep:
     """v [n, d] of n blocks, on prompts of the calibration split."""
 
@@ -78,17 +90,25 @@ class Sweep:
     def divergences(self, points: Sequence[Point], step: str) -> np.ndarray:
         """KL(unsteered || steered) of the next token in nats, [points, prompts]."""
         from steer_assets.geometry.kl import kl_from
-        from steer_assets.lm.measurements.logits import next_token_logits
+
+        prepared, report = self._prepared, self.run.progress(step)
+        kl = np.empty((len(points), len(self.prompts)))
+        done = Counted(kl.size)
+        for prompt, point, logits in prepared.steered(
+            [self._arm(point) for point in points], self.vectors
+        ):
+            kl[point, prompt] = kl_from(logits[None], prepared.unsteered[prompt])[0]
+            done.done += 1
+            report(done)
+        return kl
+
+    @cached_property
+    def _prepared(self) -> PreparedPrompts:
+        from steer_assets.lm.measurements.prepared import PreparedPrompts
 
         model = self.run.derivative_model()  # steps of half precision are no divergence
-        found = next_token_logits(
-            model,
-            prompt_selection.encoded(model, self.prompts),
-            [(), *(self._arm(point) for point in points)],
-            self.vectors,
-            on_progress=self.run.progress(step),
-        )
-        return np.stack([kl_from(logits[1:], logits[0]) for _, logits in found], axis=1)
+        ids = prompt_selection.encoded(model, self.prompts)
+        return PreparedPrompts(model, ids, self.layers)
 
     def texts(self, points: Sequence[Point], n_prompts: int) -> Texts:
         """Scores and fluency of one text per point and prompt, of the first prompts."""

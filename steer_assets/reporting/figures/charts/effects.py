@@ -74,8 +74,7 @@ def efficacy_over_layers(evidence: Evidence) -> Figure | Absent:
             f"Above zero the text is more {positive}, below it more {negative}; a bar that crosses "
             "zero leaves open whether there is an effect. Marks of one kind side by side are "
             "different random v⊥. Overlap of two bars does not show that two vectors act alike: "
-            "see the forest plot for that."
-            + layers_missing(evidence, layers)
+            "see the forest plot for that." + layers_missing(evidence, layers)
         ),
         alt="Efficacy in standard deviations at "
         + ", ".join(_words(rows, layer) for layer in layers)
