@@ -15,6 +15,7 @@ import duckdb
 import typer
 
 from steer_assets.commands import (
+    calibrate,
     catalogue,
     gc,
     reports,
@@ -37,6 +38,10 @@ app = typer.Typer(
 )
 for command, example in (
     (run.run, "steer run --model smollm2-135m-instruct --trait formality --study quick"),
+    (
+        calibrate.calibrate,
+        "steer calibrate --model smollm2-135m-instruct --trait sentiment",
+    ),
     (status.status, "steer status --json | grep stale"),
     (reports.report, "steer report --model smollm2-135m-instruct --trait formality"),
     (reports.figures, "steer figures --trait formality --figure forest --to ."),

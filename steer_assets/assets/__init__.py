@@ -1,12 +1,9 @@
 """The stages of the graph, in pipeline order; importing this package registers them all."""
 
 from steer_assets.assets.inputs import prompt_sets, model_snapshot  # noqa: I001 - pipeline order
-from steer_assets.assets.geometry import (
-    activation_caches,
-    covariance_matrices,
-    svd_spectra,
-    behavioral_spectra,
-)
+from steer_assets.assets.geometry import activation_caches
+from steer_assets.assets.vectors import steering_calibration
+from steer_assets.assets.geometry import covariance_matrices, svd_spectra, behavioral_spectra
 from steer_assets.assets.vectors import vector_families
 from steer_assets.assets.protocols import protocol_vectors, protocol_measures
 from steer_assets.assets.vectors import logit_distances
@@ -32,6 +29,7 @@ __all__ = [
     "protocol_measures",
     "protocol_vectors",
     "scorer_validation",
+    "steering_calibration",
     "svd_spectra",
     "vector_families",
 ]

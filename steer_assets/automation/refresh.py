@@ -37,7 +37,8 @@ def selection(
     """Stages to run: outdated ones, and those downstream of them in the same partition."""
     chosen: list[str] = []
     for stage in stages_of(dimensions):
-        downstream = any(name in chosen for name in stage.needs)
+        upstream = (*stage.needs, *stage.after) if study.automatic else stage.needs
+        downstream = any(name in chosen for name in upstream)
         if force or downstream or not freshness.check(layout, stage, key, study).fresh:
             chosen.append(stage.name)
     return chosen

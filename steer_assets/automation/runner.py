@@ -171,6 +171,38 @@ def _require_possible(layout: Layout, pairs: list[_Partition], study: Study, for
             raise MaterialisationError(f"{partition_name(key)}: {refused}")
 
 
+def materialise_inputs(layout: Layout, model: str, trait: str, study: Study) -> None:
+    """Bring the snapshot of a model and the prompts of a trait up to date, and nothing else.
+
+    Raises:
+        MaterialisationError: one cannot be made, or the model cannot do what the study asks.
+    """
+    single: list[_Partition] = [(("model",), {"model": model}), (("trait",), {"trait": trait})]
+    stale = [
+        partition
+        for partition in single
+        if set(_INPUTS) & set(refresh.selection(layout, *partition, study))
+    ]
+    if stale:
+        with instance() as found:
+            close_orphaned_runs(found)
+            _add_models(found, [model])
+            for dimensions, key in stale:
+                _bring(found, layout, dimensions, key, study, False, Outcome(), (True,))
+    key = {"model": model, "trait": trait}
+    if refused := preflight.refusal(layout, key, study):
+        raise MaterialisationError(f"{partition_name(key)}: {refused}")
+
+
+def _add_models(found: dg.DagsterInstance, models: list[str]) -> None:
+    """Make partitions of models that have none yet."""
+    known = set(found.get_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME))
+    if new := [model for model in models if model not in known]:
+        found.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, new)
+    for model in new:
+        intake.welcome_back(model)
+
+
 def materialise(
     layout: Layout, models: list[str], traits: list[str], study: Study, *, force: bool = False
 ) -> Outcome:
@@ -193,11 +225,7 @@ def materialise(
     with instance() as found:
         close_orphaned_runs(found)  # a dead run must not occupy the language model's slot
         sweep_orphans(logging.getLogger(__name__))
-        known = set(found.get_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME))
-        if new := [model for model in models if model not in known]:
-            found.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, new)
-        for model in new:
-            intake.welcome_back(model)
+        _add_models(found, models)
         for dimensions, key in single:
             _bring(found, layout, dimensions, key, study, force, outcome, (True,))
         _require_possible(layout, pairs, study, force)

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from steer_assets.catalog.layers import AUTO
 from steer_assets.catalog.protocols import CONTROLLED, Protocol, ProtocolTexts
 from steer_assets.catalog.study_sections import (
     Behaviour,
     Dose,
     Fluency,
     Generation,
-    LayerChoice,
     Logits,
     Numerics,
     PromptChoice,
@@ -25,6 +25,7 @@ from steer_assets.catalog.study_sections import (
     Statistics,
     Vectors,
 )
+from steer_assets.catalog.working_point import Calibration, LayerChoice
 from steer_assets.storage.slugs import validate_slug
 
 
@@ -42,6 +43,7 @@ class Study(Section):
     behaviour: Behaviour
     vectors: Vectors
     logits: Logits
+    calibration: Calibration = Calibration()
     dose: Dose = Dose()
     generation: Generation
     protocols: tuple[Protocol, ...] = (Protocol(name=CONTROLLED),)
@@ -60,7 +62,9 @@ class Study(Section):
         wanted = {family for arms in self.generation.arms for family in arms.families}
         if unbuilt := sorted(wanted - set(self.vectors.families)):
             raise ValueError(f"generation.arms uses {', '.join(unbuilt)}, not in vectors.families")
-        if self.generation.multi_layer and len(self.layers.steer) < 2:
+        if self.layers.automatic:
+            _require_no_blocks_by_hand(self)
+        elif self.generation.multi_layer and len(self.layers.steer) < 2:
             raise ValueError("generation.multi_layer needs two blocks or more in layers.steer")
         return self
 
@@ -85,6 +89,16 @@ class Study(Section):
         """Protocols with switches, which are compared with `controlled`."""
         return tuple(protocol for protocol in self.protocols if protocol.switches)
 
+    @property
+    def automatic_doses(self) -> bool:
+        """Whether doses are those that calibration finds."""
+        return not all(arms.alphas for arms in self.generation.arms)
+
+    @property
+    def automatic(self) -> bool:
+        """Whether anything is left to calibration."""
+        return self.layers.automatic or self.automatic_doses
+
     def settings(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Values of dotted setting names, JSON-like; an asset's freshness depends on them."""
         everything = self.model_dump(mode="json")
@@ -95,6 +109,18 @@ class Study(Section):
                 value = value[step]
             chosen[name] = value
         return chosen
+
+
+def _require_no_blocks_by_hand(study: Study) -> None:
+    """Raise ValueError where blocks are named, or counted on, that calibration is to choose."""
+    if any(arms.layers for arms in study.generation.arms):
+        raise ValueError("generation.arms may not name layers where layers.steer is auto")
+    if study.generation.multi_layer:
+        raise ValueError(
+            "generation.multi_layer needs layers.steer by hand: auto may find one block"
+        )
+    if study.protocol_texts is not None and study.protocol_texts.layers != (AUTO,):
+        raise ValueError("protocol_texts.layers must be auto where layers.steer is")
 
 
 def _within(texts: ProtocolTexts, study: Study) -> None:

@@ -4,7 +4,16 @@ import datetime
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from steer_assets.catalog.layers import check_layer
 from steer_assets.catalog.traits import ENVIRONMENTS, Environment
@@ -16,6 +25,12 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 Alphas = Annotated[tuple[Annotated[float, Field(gt=0, le=100)], ...], Field(min_length=1)]
+#: Doses, or none where the word `auto` leaves them to calibration.
+DosesOrAuto = Annotated[
+    Alphas,
+    WrapValidator(lambda value, inner: () if value == "auto" else inner(value)),
+    PlainSerializer(lambda value: list(value) or "auto"),
+]
 Kind = Literal["covariance", "jacobian", "fisher"]
 Family = Literal[
     "base",
@@ -57,13 +72,6 @@ class Numerics(Section):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-
-
-class LayerChoice(Section):
-    """Blocks that are steered, and further blocks whose null spaces are measured."""
-
-    steer: Layers
-    geometry: Layers
 
 
 class PromptChoice(Section):
@@ -138,10 +146,10 @@ class Vectors(Section):
 
 
 class Logits(Section):
-    """Next-token distributions: prompts per environment and doses."""
+    """Next-token distributions: prompts per environment and doses, or `auto`: the block's own."""
 
     prompts: Count
-    alphas: Alphas
+    alphas: DosesOrAuto
 
 
 class Dose(Section):
@@ -164,10 +172,13 @@ class Dose(Section):
 
 
 class Arms(Section):
-    """A block of arms: these families at these doses, layers and environments."""
+    """A block of arms: these families at these doses, layers and environments.
+
+    `alphas: auto` is each block's dose of equal divergence, as `steering_calibration` finds it.
+    """
 
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
-    alphas: Alphas = (1.0,)
+    alphas: DosesOrAuto = (1.0,)
     layers: Layers | None = None
     environments: Annotated[tuple[Environment, ...], Field(min_length=1)] = ENVIRONMENTS
 

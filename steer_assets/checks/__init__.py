@@ -8,6 +8,7 @@ with warnings.catch_warnings():
     # partitioned checks are a preview feature of Dagster
     warnings.simplefilter("ignore", dg.PreviewWarning)
     from steer_assets.checks import (
+        calibration,
         evidence,
         families,
         geometry,
@@ -23,6 +24,7 @@ CHECKS: list[dg.AssetChecksDefinition] = [
     *prompts.CHECKS,
     *geometry.CHECKS,
     *stability.CHECKS,
+    *calibration.CHECKS,
     *vectors.CHECKS,
     *sampling.CHECKS,
     *evidence.CHECKS,

@@ -13,7 +13,7 @@ from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.studies import Study
-from steer_assets.pipeline import freshness, partitions
+from steer_assets.pipeline import freshness, partitions, working_point
 from steer_assets.pipeline.dagster_asset import LANGUAGE_MODEL_POOL
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.files.parquet import DamagedFileError
@@ -65,7 +65,7 @@ def look_at(look: Look, context: dg.AssetCheckExecutionContext, stage_name: str)
     stored = StageRun(
         stage.name, key, study, layout, resources.language_models, shards, context.log
     )
-    return carry_out(look, stored)
+    return carry_out(lambda run: look(working_point.settled(run)), stored)
 
 
 #: Every check by stage and name, as a plain function.

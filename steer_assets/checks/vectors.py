@@ -128,7 +128,7 @@ def distances_are_distances(stored: StageRun) -> Finding:
         if (values < low).any() or (values > high).any():
             return Finding(False, f"{name} goes from {values.min():.3g} to {values.max():.3g}")
     vectors = stored.rows("steering_vectors").filter(pl.col("family") != NONE_ID)
-    doses = len(vectors) * len(stored.study.logits.alphas)
+    doses = len(vectors) * (len(stored.study.logits.alphas) or 1)
     measured = rows.filter(pl.col("reference_id") == NONE_ID)
     prompts = measured["prompt_id"].n_unique()
     if len(measured) != doses * prompts:

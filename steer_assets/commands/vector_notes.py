@@ -47,6 +47,9 @@ def note_unsteered(blocks: list[int], n_layers: int) -> None:
     from steer_assets.resources.active_study import default_study
 
     study = default_study()
+    if catalog.study(study).layers.automatic:
+        terminal.say(f"note      calibration chooses the blocks that the study {study} steers")
+        return
     steered = resolve_layers(catalog.study(study).layers.steer, n_layers)
     unused = [block for block in blocks if block not in steered]
     if unused:

@@ -48,6 +48,24 @@ def distances(
     return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
 
 
+def kl_from(
+    logits: Float[np.ndarray, "m V"], reference: Float[np.ndarray, " V"]
+) -> Float[np.ndarray, " m"]:
+    """KL(reference || arm) [m] in nats of arms' logits [m, V]; infinite where they are not finite.
+
+    The same numbers as `distances` has, without its other columns. Raises `ShapeError`,
+    `NotFiniteError` for the reference.
+    """
+    log_p = log_softmax(as_vector(reference, "reference logits"))
+    if logits.ndim != 2 or logits.shape[1] != len(log_p):
+        raise ShapeError(f"logits must be [arms, {len(log_p)}], got shape {logits.shape}")
+    found = np.full(len(logits), np.inf)
+    for i, row in enumerate(logits):
+        if np.isfinite(row).all():
+            found[i] = _kl(log_p, log_softmax(row.astype(np.float64)))
+    return found
+
+
 def isotropic_distances(
     l2: Float[np.ndarray, " m"],
     displacement: Float[np.ndarray, " m"],

@@ -28,6 +28,19 @@ _SOURCES: dict[str, dict[str, str]] = {
         "bytes": "model_snapshot.hidden_size prompt_sets.prompt_id",
         "sha256": f"{_WEIGHTS} {_TEXTS}",
     },
+    "steering_calibration": {
+        "layer": "activation_caches.layer",
+        "step_norm": _ACTIVATIONS,
+        "n_prompts": "prompt_sets.prompt_id",
+        **dict.fromkeys(
+            (
+                "alpha", "iso_multiple", "effect", "effect_low", "effect_per_nat", "unit_sd",
+                "next_token_kl_p95", "next_token_kl", "perplexity_ratio", "repetition", "fluent",
+                "steerable", "chosen", "rank", "reason",
+            ),
+            f"{_WEIGHTS} {_TEXTS} {_ACTIVATIONS}",
+        ),
+    },
     "covariance_matrices": {
         "layer": "activation_caches.layer",
         "environment": "prompt_sets.environment",

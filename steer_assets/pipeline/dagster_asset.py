@@ -11,7 +11,14 @@ import dagster as dg
 import polars as pl
 
 from steer_assets.catalog.studies import Study
-from steer_assets.pipeline import freshness, orphaned_runs, partitions, preflight, ui_metadata
+from steer_assets.pipeline import (
+    freshness,
+    orphaned_runs,
+    partitions,
+    preflight,
+    ui_metadata,
+    working_point,
+)
 from steer_assets.pipeline.conditions import condition, holds_language_model
 from steer_assets.pipeline.failure_messages import explain
 from steer_assets.pipeline.stage import Produced, Rows, Stage, StageRun, registered
@@ -167,6 +174,7 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
     shards = Shards(layout, stage.name, key, _fingerprint(inputs))
     run = StageRun(stage.name, key, study, layout, resources.language_models, shards, context.log)
     try:
+        run = working_point.settled(run)
         extra = _make(context, stage, run, resources.tracking, inputs)
     except Exception as error:
         if words := explain(error, stage.name, partition_name(key)):
@@ -189,7 +197,7 @@ def as_asset(stage: Stage) -> dg.AssetsDefinition:
 
     @dg.asset(
         name=stage.name,
-        deps=list(stage.needs),
+        deps=[*stage.needs, *stage.after],
         partitions_def=partitions.definition(stage.dimensions),
         group_name=stage.group,
         pool=LANGUAGE_MODEL_POOL if holds_language_model(stage) else None,

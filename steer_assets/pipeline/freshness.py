@@ -7,7 +7,7 @@ import polars as pl
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.studies import Study
-from steer_assets.pipeline import chat_date
+from steer_assets.pipeline import chat_date, working_point
 from steer_assets.pipeline.stage import Stage, registered
 from steer_assets.storage.files.parquet import DamagedFileError
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
@@ -60,8 +60,12 @@ def input_records(
 def expected_inputs(
     layout: Layout, stage: Stage, key: PartitionKey, study: Study
 ) -> list[InputVersion]:
-    """The inputs the artifact would have if it were made now."""
-    inputs = [*stage.outside_inputs(key, study), *chat_date.inputs(layout, stage, key, study)]
+    """What the artifact would be made from now."""
+    inputs = [
+        *stage.outside_inputs(key, study),
+        *chat_date.inputs(layout, stage, key, study),
+        *working_point.inputs(layout, stage, key, study),
+    ]
     for upstream, upstream_key, record in input_records(layout, stage, key):
         version = record.data_version if record else MISSING
         inputs.append(InputVersion(upstream.name, partition_name(upstream_key), version))

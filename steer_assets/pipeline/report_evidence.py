@@ -12,7 +12,7 @@ import polars as pl
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.studies import Study
-from steer_assets.pipeline import freshness
+from steer_assets.pipeline import freshness, working_point
 from steer_assets.pipeline.stage import registered
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.storage.files.parquet import read_part
@@ -27,6 +27,7 @@ INPUTS = (
     "models",
     "scorer_validation",
     "judge_validation",
+    "steering_calibration",
     "null_spaces",
     "null_energies",
     "null_space_angles",
@@ -77,6 +78,7 @@ def assemble(
 ) -> Evidence:
     """Rows together with their catalog entries and lineage."""
     model, trait = key["model"], key["trait"]
+    study = working_point.of_report(layout, key, study)
     about = catalog.trait(trait)
     return Evidence(
         model=model,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from steer_assets.catalog.layers import resolve_layers
+from steer_assets.catalog.layers import candidate_layers, resolve_layers
 from steer_assets.catalog.studies import Study
 from steer_assets.resources.language_models import LanguageModels
 from steer_assets.resources.progress import Reporter
@@ -69,6 +69,8 @@ class StageRun:
     language_models: LanguageModels
     shards: Shards
     log: logging.Logger
+    #: Doses that calibration chose, by block; empty where they are given by hand.
+    doses: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -96,13 +98,20 @@ class StageRun:
         return self.rows("models").row(0, named=True)
 
     def steer_layers(self) -> list[int]:
-        """Blocks at which vectors are added."""
-        return resolve_layers(self.study.layers.steer, self.model_facts()["n_layers"])
+        """Blocks that are steered; before calibration has chosen them, its candidates."""
+        n_layers = self.model_facts()["n_layers"]
+        if self.study.layers.automatic:
+            return candidate_layers(n_layers)
+        return resolve_layers(self.study.layers.steer, n_layers)
 
     def all_layers(self) -> list[int]:
-        """Blocks at which vectors are added or null spaces are measured."""
-        names = (*self.study.layers.steer, *self.study.layers.geometry)
-        return resolve_layers(names, self.model_facts()["n_layers"])
+        """Blocks that are steered or whose null spaces are measured."""
+        named = resolve_layers(self.study.layers.geometry, self.model_facts()["n_layers"])
+        return sorted({*named, *self.steer_layers()})
+
+    def dose_at(self, layer: int) -> float:
+        """The dose of a block that verdicts are headed by."""
+        return self.doses.get(layer, self.study.behaviour.steered_alpha)
 
     def language_model(self, dtype: str = "") -> LanguageModel:
         """The loaded language model, in the study's precision unless another is named."""
@@ -133,12 +142,16 @@ def no_sources(key: PartitionKey, study: Study) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage and everything that determines its freshness."""
+    """A stage and everything its freshness depends on.
+
+    after: stages that come first, because the study may leave settings of this one to them.
+    """
 
     name: str
     make: Callable[[StageRun], Produced]
     dimensions: tuple[str, ...]
     needs: tuple[str, ...]
+    after: tuple[str, ...]
     settings: tuple[str, ...]
     sources: Sources
     code_version: str
@@ -178,6 +191,7 @@ def stage(
     kinds: set[str],
     code_version: str,
     needs: tuple[str, ...] = (),
+    after: tuple[str, ...] = (),
     settings: tuple[str, ...] = (),
     sources: Sources = no_sources,
 ) -> Callable[[Callable[[StageRun], Produced]], Stage]:
@@ -189,6 +203,7 @@ def stage(
             make=make,
             dimensions=dimensions,
             needs=needs,
+            after=after,
             settings=settings,
             sources=sources,
             code_version=code_version,

@@ -150,22 +150,50 @@ class Evidence:
 
     @property
     def headline_alpha(self) -> float | None:
-        """The dose of the verdicts: 1 if it was run, else the one with the most comparisons."""
-        alphas = self.tests("against_base").filter(pl.col("environment") == POOLED)["alpha"]
-        if alphas.is_empty():
-            alphas = self.tests("efficacy").filter(pl.col("environment") == POOLED)["alpha"]
-        if alphas.is_empty():
-            return None
-        if (alphas == 1.0).any():
-            return 1.0
-        counts = alphas.value_counts().sort(["count", "alpha"], descending=[True, False])
-        return float(counts["alpha"][0])
+        """The dose of the verdicts: 1 where it was run, else the one with most comparisons."""
+        doses = self._compared_doses()
+        return None if doses.is_empty() else _foremost(doses["alpha"])
+
+    @property
+    def headline_alphas(self) -> list[float]:
+        """The dose of the verdicts, or that of every layer where no layer shares it with another.
+
+        So it is where each block has its own dose of equal divergence.
+        """
+        doses, one = self._compared_doses(), self.headline_alpha
+        if one is None:
+            return []
+        own = [part["alpha"] for _, part in doses.group_by("layer", maintain_order=True)]
+        if all((alphas == one).any() for alphas in own):
+            return [one]
+        return sorted({_foremost(alphas) for alphas in own})
+
+    def _compared_doses(self) -> pl.DataFrame:
+        """Layer and alpha of every pooled comparison with v, or else with unsteered."""
+        for comparison in ("against_base", "efficacy"):
+            rows = self.tests(comparison).filter(pl.col("environment") == POOLED)
+            if not rows.is_empty():
+                break
+        return rows.select("layer", "alpha")
+
+    @property
+    def headline_doses(self) -> str:
+        """The dose of the verdicts in words: `α = 1`, or `α = 2.1 or 3.4, by layer`."""
+        alphas = [f"{alpha:g}" for alpha in self.headline_alphas]
+        return f"α = {' or '.join(alphas)}{', by layer' if len(alphas) > 1 else ''}"
 
     @property
     def at_headline_dose(self) -> pl.Expr:
-        """Selects the rows of the headline dose; none if there is no such dose."""
-        alpha = self.headline_alpha
-        return pl.lit(False) if alpha is None else pl.col("alpha") == alpha
+        """Selects the rows of the headline dose; none where there is no such dose."""
+        return pl.col("alpha").is_in(self.headline_alphas)
+
+
+def _foremost(alphas: pl.Series) -> float:
+    """1 where it is among them, else the most frequent, the smallest of these."""
+    if (alphas == 1.0).any():
+        return 1.0
+    counts = alphas.value_counts().sort(["count", "alpha"], descending=[True, False])
+    return float(counts["alpha"][0])
 
 
 def seeds_shown(rows: pl.DataFrame) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from steer_assets.catalog.studies import Study
 from steer_assets.paths import REPOSITORY, SQL
 from steer_assets.pipeline.dagster_asset import _write_rows
 from steer_assets.pipeline.stage import Produced, StageRun
+from steer_assets.pipeline.working_point import settled
 from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.shards import Shards
@@ -63,7 +64,7 @@ class Tiny:
     def make(self, stage: str) -> Produced:
         run = self.run(stage)
         run.shards.begin()
-        produced = STAGES[stage].make(run)
+        produced = STAGES[stage].make(settled(run))
         _write_rows(self.layout, produced, STAGES[stage], run.key, "test")
         run.shards.clear()
         return produced

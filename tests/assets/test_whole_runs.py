@@ -141,3 +141,30 @@ def test_the_smallest_traits_are_measured_as_far_as_they_go(
     assert set(found["svd_spectra"]["environment"]) == {"contrast", "all_tokens"}
     assert set(found["null_energies"]["kind"]) == {"jacobian", "fisher"}
     assert found["steering_vectors"]["null_energy_covariance"].drop_nulls().to_list() == [0.0]
+
+
+@pytest.mark.slow
+def test_a_study_that_leaves_block_and_dose_to_calibration(tmp_path: Path) -> None:
+    """Every later stage works where calibration says, and the report says where that is."""
+    world = _world(tmp_path)
+    study = world.layout.root / "catalog" / "studies" / f"{STUDY}.yaml"
+    text = STUDY_TEXT.replace("steer: [1]", "steer: auto").replace("layers: [1]", "layers: [auto]")
+    text = text.replace("logits: {prompts: 2, alphas: [1.0]}", "logits: {prompts: 2, alphas: auto}")
+    arms = "    - families: [base, orthogonal, base_plus_orthogonal]\n"
+    assert arms in text
+    study.write_text(text.replace(arms, f"{arms}      alphas: auto\n"))
+    found = _run(world)
+    chosen = found["steering_calibration"].filter(pl.col("rank") > 0).sort("rank")
+    doses = dict(chosen.select("layer", "alpha").rows())
+    assert 1 <= len(doses) <= 2
+    assert set(found["equivalence_reports"].filter(protocol="controlled")["layer"]) == set(doses)
+    texts = found["generations"].filter(pl.col("protocol") == "controlled", pl.col("alpha") > 0)
+    where = texts.select(pl.col("vector_id").str.extract(r"^L(\d+)\.").cast(int), "alpha").unique()
+    assert dict(where.rows()) == doses
+    assert len(where) == len(doses)
+    assert set(found["protocol_findings"]["layer"]) == {chosen.item(0, "layer")}
+    page = (world.layout.root / "reports" / MODEL / f"{TRAIT}.html").read_text()
+    assert all(f"{alpha:g}" in page for alpha in doses.values())
+    with living_in(world), one_thread():
+        again = materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY))
+    assert not again.made

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steer_assets.catalog.layers import check_layer, resolve_layer, resolve_layers
+from steer_assets.catalog.layers import candidate_layers, check_layer, resolve_layer, resolve_layers
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,17 @@ def test_a_negative_layer_is_refused():
 
 def test_layers_are_distinct_and_ascend():
     assert resolve_layers(("2L/3", 15, "L/2", 3), 30) == [3, 15, 20]
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "expected"),
+    [
+        (30, [7, 11, 15, 18, 22, 26]),
+        (4, [1, 2]),
+        (2, [0]),
+        (1, [0]),
+        (80, [20, 30, 40, 50, 60, 70]),
+    ],
+)
+def test_candidates_lie_in_the_middle_and_leave_a_block_above(n_layers, expected):
+    assert candidate_layers(n_layers) == expected

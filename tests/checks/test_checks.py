@@ -185,6 +185,12 @@ def test_changed_rows_are_found(
 @pytest.mark.parametrize(
     ("stage", "name", "table", "extra", "change", "words"),
     [
+        ("steering_calibration", "choice_and_verdict_are_apart", "calibration_prompts", {},
+         lambda f: f.with_columns(prompt_id=pl.lit(f.item(0, "prompt_id"))), "in both splits"),
+        ("steering_calibration", "choice_and_verdict_are_apart", "calibration_prompts", {},
+         lambda f: f.head(-1), "does not name the prompts"),
+        ("steering_calibration", "doses_have_the_target_divergence", "steering_calibration", {},
+         lambda f: f.with_columns(pl.col("next_token_kl_p95") * 1.1), "off by at most"),
         ("svd_spectra", "bands_and_curves_hold", "effective_dimension", {"kind": "covariance"},
          _set("null_fraction", -1.0), "below the floor"),
         ("svd_spectra", "bands_and_curves_hold", "effective_dimension", {"kind": "covariance"},

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("run", "status", "report", "figures", "table", "sql", "score")
+COMMANDS = ("run", "status", "report", "figures", "table", "sql", "score", "calibrate")
 GROUPS = ("models", "traits", "vectors", "db")
 
 
@@ -28,8 +28,8 @@ def test_help_of_a_command_has_an_example_and_explains_every_option(steer, name)
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "status", "report", "figures", "table", "sql", "models list", "traits list",
-     "vectors list"],
+    ["run", "calibrate", "status", "report", "figures", "table", "sql", "models list",
+     "traits list", "vectors list"],
 )  # fmt: skip
 def test_whatever_prints_rows_prints_json(steer, command):
     assert "--json" in steer(*command.split(), "--help").out

@@ -18,8 +18,10 @@ import typer.main
 
 from steer_assets import cli
 from steer_assets.automation import runner
+from steer_assets.commands import calibrate
 from steer_assets.commands import run as run_command
 from steer_assets.paths import REPOSITORY
+from steer_assets.storage.files.parquet import read_part
 from tests.commands.conftest import KEY, MODEL, TRAIT
 from tests.tiny import few_figures
 
@@ -81,6 +83,9 @@ def reader(layout, loaded, monkeypatch, tmp_path) -> Path:
     (folder / "texts.jsonl").write_text('{"text": "It works well."}\n')
     monkeypatch.chdir(folder)
     monkeypatch.setattr(runner, "materialise", lambda *_, **__: runner.Outcome())
+    monkeypatch.setattr(runner, "materialise_inputs", lambda *_: None)
+    swept = read_part(layout.part("steering_calibration", KEY))
+    monkeypatch.setattr(calibrate, "_swept", lambda *_: swept)
     monkeypatch.setattr("steer_assets.resources.scorers.scorer", lambda *_: _Constant())
     return folder
 

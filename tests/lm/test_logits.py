@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from steer_assets.lm.errors import InterventionError
 from steer_assets.lm.forward.intervene import Addition
 from steer_assets.lm.measurements.logits import next_token_logits
+from steer_assets.lm.measurements.prepared import PreparedPrompts
 
 from . import reference
 
@@ -68,3 +70,29 @@ def test_progress_counts_prompts(llama, prompts, vectors):
     assert [report.done for report in seen] == [1, 2, 3, 4, 5]
     assert {report.total for report in seen} == {5}
     assert seen[-1].tokens_per_second > 0
+
+
+SINGLE = [
+    (Addition(2, 0, 1.0),),
+    (Addition(2, 3, 0.3), Addition(2, 4, -0.7)),
+    (Addition(0, 2, 1.0),),
+]
+
+
+def test_prompts_that_were_run_before_give_the_same_however_often(tiny, prompts, vectors):
+    mixed = [*prompts, [7]]
+    expected = np.stack([v for _, v in next_token_logits(tiny, mixed, [(), *SINGLE], vectors)])
+    prepared = PreparedPrompts(tiny, mixed, [0, 2], batch_tokens=20, batch_rows=3)
+    np.testing.assert_allclose(prepared.unsteered, expected[:, 0], atol=TOLERANCE)
+    for _ in range(2):
+        found = {(p, arm): logits for p, arm, logits in prepared.steered(SINGLE, vectors)}
+        assert len(found) == len(mixed) * len(SINGLE)
+        for (prompt, arm), logits in found.items():
+            np.testing.assert_allclose(logits, expected[prompt, arm + 1], atol=TOLERANCE)
+
+
+def test_an_arm_that_was_not_prepared_for_is_refused(llama, prompts, vectors):
+    prepared = PreparedPrompts(llama, prompts, [1])
+    for arm in ((), (Addition(2, 0, 1.0),), (Addition(1, 0, 1.0), Addition(2, 0, 1.0))):
+        with pytest.raises(InterventionError, match="prepared for one of"):
+            list(prepared.steered([arm], vectors))

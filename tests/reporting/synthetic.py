@@ -339,6 +339,7 @@ def build_evidence() -> Evidence:
         "behavioral_spectra": behaviour,
         "null_spaces": null,
         "null_energies": _energies(),
+        "steering_calibration": details.calibration(),
         "dose_response": details.doses(),
         "equivalence_radius": details.radii(),
         "heterogeneity": details.spread(table_of_tests),

@@ -37,6 +37,23 @@ def doses() -> list[Row]:
     return rows
 
 
+def calibration() -> list[Row]:
+    """Two blocks given by hand, at their dose of equal divergence, half of it, and dose 1."""
+    return [
+        {
+            "layer": layer, "alpha": alpha, "iso_multiple": alpha / iso, "step_norm": 8.0 * alpha,
+            "effect": effect, "effect_low": effect - 0.5, "effect_per_nat": effect,
+            "unit_sd": 1.0, "next_token_kl_p95": (alpha / iso) ** 2, "target_kl": 1.0,
+            "next_token_kl": 0.4 * (alpha / iso) ** 2, "perplexity_ratio": 1 + alpha,
+            "repetition": 0.0, "fluent": True, "steerable": effect > 0.5,
+            "chosen": "given" if alpha == 1.0 else "no", "rank": 0, "scorer": SCORERS[0],
+            "split": "calibration", "n_prompts": 24, "n_texts": 20, "reason": "",
+        }
+        for layer, iso in zip(LAYERS, (2.5, 4.0), strict=True)
+        for alpha, effect in ((iso / 2, 0.4), (1.0, 0.3), (iso, -0.2))
+    ]  # fmt: skip
+
+
 def radii() -> list[Row]:
     """Longest steps within a tolerance; the Fisher null space outlasts the longest one tried."""
     rows = []

@@ -10,6 +10,7 @@ import pytest
 from steer_assets.geometry.null_spaces.spectra import activation_spectrum
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.reporting.figures.charts import (
+    calibration,
     doses,
     effects,
     environments,
@@ -29,6 +30,7 @@ from steer_assets.reporting.pages.sections import every_chart
 from steer_assets.reporting.verdict_text import layer_verdicts
 
 ALL = (
+    calibration.calibration,
     effects.efficacy_over_layers,
     effects.alpha_curves,
     forest.forest,
@@ -51,6 +53,7 @@ ALL = (
     protocols.protocols,
 )
 NEEDS = {
+    "steering_calibration": (calibration.calibration,),
     "equivalence_tests": (
         effects.efficacy_over_layers,
         effects.alpha_curves,

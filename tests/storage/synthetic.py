@@ -202,6 +202,9 @@ def _doses(layout: Layout, key: PartitionKey) -> None:
     write(layout, "dose_response", key, *steps)
     radius = {"layer": LAYER, "reference_id": base, "vector_id": along, "tolerance": 0.01}
     write(layout, "equivalence_radius", key, radius)
+    swept = {"layer": LAYER, "alpha": 1.0, "iso_multiple": 1.0, "chosen": "given"}
+    write(layout, "steering_calibration", key, swept)
+    write(layout, "calibration_prompts", key, {"prompt_id": "b", "split": "calibration"})
     ranks = [
         {
             "layer": LAYER,

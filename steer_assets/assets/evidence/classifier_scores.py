@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from steer_assets.assets.evidence._judge import make_judge
 from steer_assets.catalog.protocols import CONTROLLED
+from steer_assets.pipeline.design.judge import make_judge
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.resources import scorer_heads, scorers
 from steer_assets.scoring.labelled import validation_texts

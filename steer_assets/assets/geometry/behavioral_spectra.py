@@ -70,7 +70,7 @@ def _forms(run: StageRun) -> Forms:
     collect("unsteered", run.all_layers(), (), None)
     for layer in run.steer_layers():
         v = base(*pair_activations(*read_activations(run, layer), "contrast"))
-        arm = (Addition(layer, 0, run.study.behaviour.steered_alpha),)
+        arm = (Addition(layer, 0, run.dose_at(layer)),)
         collect("steered", [layer], arm, v[None])
     return forms
 
@@ -81,6 +81,7 @@ def _forms(run: StageRun) -> Forms:
     kinds={"pytorch", "hdf5", "duckdb"},
     code_version="4",
     needs=("model_snapshot", "prompt_sets", "activation_caches"),
+    after=("steering_calibration",),
     settings=("numerics", "layers", "prompts.test", "behaviour"),
 )
 def behavioral_spectra(run: StageRun) -> Produced:

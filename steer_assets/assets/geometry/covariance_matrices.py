@@ -81,6 +81,7 @@ def _moments(run: StageRun, layer: int) -> Iterator[tuple[str, Moments]]:
     kinds={"numpy", "hdf5"},
     code_version="5",
     needs=("prompt_sets", "activation_caches"),
+    after=("steering_calibration",),
 )
 def covariance_matrices(run: StageRun) -> Produced:
     """Covariance of the residual stream per layer and environment, accumulated in float64.

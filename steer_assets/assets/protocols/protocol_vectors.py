@@ -83,6 +83,7 @@ def _rows(
     kinds={"pytorch", "safetensors", "duckdb"},
     code_version="2",
     needs=("model_snapshot", "prompt_sets"),
+    after=("steering_calibration",),
     settings=(
         "seed",
         "numerics",

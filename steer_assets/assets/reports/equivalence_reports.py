@@ -91,11 +91,12 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
     dimensions=("model", "trait"),
     group="reports",
     kinds={"scipy", "html", "duckdb"},
-    code_version="7",
+    code_version="8",
     needs=(
         "model_snapshot",
         "prompt_sets",
         "activation_caches",
+        "steering_calibration",
         "covariance_matrices",
         "svd_spectra",
         "behavioral_spectra",

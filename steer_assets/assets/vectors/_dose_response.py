@@ -66,7 +66,7 @@ def _around_base(
     norm = float(np.linalg.norm(base))
     return _Curves(
         base_id(layer),
-        run.study.behaviour.steered_alpha * base,
+        run.dose_at(layer) * base,
         pl.concat([added, random]).drop("at"),
         _units(directions),
         tuple(multiple * norm for multiple in run.study.dose.multiples),

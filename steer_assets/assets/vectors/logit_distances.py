@@ -81,7 +81,8 @@ def _layer_rows(
     """Unsteered for every dose; the base vector at the dose where its Fisher form was computed."""
     chosen = vectors.with_row_index("row").filter(pl.col("layer") == layer)
     table = values[chosen["row"].to_numpy()]
-    alphas, dose = run.study.logits.alphas, run.study.behaviour.steered_alpha
+    dose = run.dose_at(layer)
+    alphas = run.study.logits.alphas or (dose,)
     v = base_id(layer)
     is_base = (chosen["vector_id"] == v).to_numpy()
     base = table[is_base][0]

@@ -52,6 +52,16 @@ def generation_tests(prompts: pl.DataFrame, study: Study) -> pl.DataFrame:
     return pl.concat(parts)
 
 
+def calibration_tests(prompts: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Test prompts that no text of a verdict is generated from, environments taking turns.
+
+    At most `calibration.prompts` of them. What is chosen on them is judged on others.
+    """
+    taken = generation_tests(prompts, study)["prompt_id"].to_list()
+    left = all_tests(prompts).filter(~pl.col("prompt_id").is_in(taken))
+    return spread_over_environments(left, study.calibration.prompts)
+
+
 def spread_over_environments(tests: pl.DataFrame, n: int) -> pl.DataFrame:
     """The first `n` test prompts in round-robin order over environments."""
     turn = pl.int_range(pl.len()).over("environment")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.reporting.figures.charts import (
+    calibration,
     doses,
     effects,
     environments,
@@ -34,6 +35,13 @@ class Section:
 
 
 SECTIONS = (
+    Section(
+        "calibration",
+        "Where does v steer?",
+        "At which block and how strongly v is added is chosen, or given, before anything is "
+        "compared, on prompts of their own.",
+        (calibration.calibration,),
+    ),
     Section(
         "efficacy",
         "Does v steer at all?",

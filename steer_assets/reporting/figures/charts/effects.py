@@ -38,7 +38,6 @@ def alpha_curve_rows(evidence: Evidence) -> pl.DataFrame:
 def efficacy_over_layers(evidence: Evidence) -> Figure | Absent:
     """Effect over unsteered at the headline dose, layer by layer."""
     name, title = "efficacy_layers", "How far each vector moves the trait, by layer"
-    alpha = evidence.headline_alpha
     rows = efficacy_rows(evidence)
     if rows.is_empty():
         return Absent(name, title, "No comparison with unsteered text at this dose is stored.")
@@ -70,12 +69,12 @@ def efficacy_over_layers(evidence: Evidence) -> Figure | Absent:
         title,
         caption=(
             "Each mark is the mean difference in trait score between steered and unsteered texts "
-            f"of the same prompts, in standard deviations of the score, at dose α = {alpha:g}; "
-            f"bars are {evidence.confidence} intervals over prompts. Above zero the text is more "
-            f"{positive}, below it more {negative}; a bar that crosses zero leaves open whether "
-            "there is an effect. Marks of one kind side by side are different random v⊥. Overlap "
-            "of two bars does not show that two vectors act alike: see the forest plot for that."
-            + layers_missing(evidence, layers)
+            "of the same prompts, in standard deviations of the score, at dose "
+            f"{evidence.headline_doses}; bars are {evidence.confidence} intervals over prompts. "
+            f"Above zero the text is more {positive}, below it more {negative}; a bar that crosses "
+            "zero leaves open whether there is an effect. Marks of one kind side by side are "
+            "different random v⊥. Overlap of two bars does not show that two vectors act alike: "
+            "see the forest plot for that." + layers_missing(evidence, layers)
         ),
         alt="Efficacy in standard deviations at "
         + ", ".join(_words(rows, layer) for layer in layers)

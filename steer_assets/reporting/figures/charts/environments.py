@@ -157,7 +157,7 @@ def heterogeneity(evidence: Evidence) -> Figure | Absent:
         title,
         caption=(
             "Each mark is one prompt: how far its texts move from unsteered under v (across) and "
-            f"under v + v⊥ (up), in units of the score at α = {evidence.headline_alpha:g}, "
+            f"under v + v⊥ (up), in units of the score at {evidence.headline_doses}, "
             "samples averaged. Marks on the dashed line move equally under both; marks left of "
             "or below zero move the wrong way. "
             + "; ".join(shares).capitalize()

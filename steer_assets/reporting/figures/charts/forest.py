@@ -107,7 +107,7 @@ def forest(evidence: Evidence) -> Figure | Absent:
             "Each row is the mean difference in trait score between texts steered by that vector "
             "and by v, same prompts and same random numbers, in standard deviations of the "
             "unsteered texts' scores "
-            f"at dose α = {evidence.headline_alpha:g}; bars are {evidence.confidence} intervals "
+            f"at dose {evidence.headline_doses}; bars are {evidence.confidence} intervals "
             f"over prompts. The band is the margin of ±{evidence.margin:g} standard deviations "
             "inside which a difference counts as none; the small ticks mark the other margin, a "
             "share of v's own effect. Shape and colour give the verdict of the test with the "

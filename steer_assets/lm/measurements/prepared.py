@@ -1,0 +1,102 @@
+"""Prompts that are run once and then steered again and again: a search over doses.
+
+A call of `next_token_logits` runs every prompt anew, which for a few arms takes longer than the
+arms. Here the prefixes, and the residual stream of the last token at the blocks to be steered, are
+kept between calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steer_assets.lm.errors import InterventionError
+from steer_assets.lm.forward.intervene import Arm, ArmTable, check_layers
+from steer_assets.lm.forward.prefix import Prefix, by_length
+from steer_assets.lm.forward.stepping import prepare, rows_at_once
+from steer_assets.lm.measurements.logits import _Rows, _steered, _unsteered
+from steer_assets.lm.model import LanguageModel
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Prompts by their place in the input, and what does not depend on any arm."""
+
+    places: list[int]
+    prefix: Prefix
+    last: Tensor
+    hidden: dict[int, Tensor]
+
+
+class PreparedPrompts:
+    """Prompts whose unsteered pass is done; ``unsteered`` [n, v] are its next-token logits."""
+
+    @torch.inference_mode()
+    def __init__(
+        self,
+        lm: LanguageModel,
+        prompts: Sequence[Sequence[int]],
+        layers: Sequence[int],
+        *,
+        batch_tokens: int = 4096,
+        batch_rows: int = 256,
+    ) -> None:
+        """Run ``prompts``, to be steered at ``layers``.
+
+        Raises PromptError and InterventionError for prompts and layers that are not the model's.
+        """
+        lm.check_prompts(prompts)
+        check_layers(lm, layers)
+        self._lm = lm
+        self._most = rows_at_once(lm, batch_rows, max(map(len, prompts)))
+        self._batches: list[_Batch] = []
+        self.unsteered: Float[np.ndarray, "n v"] = np.empty(
+            (len(prompts), lm.vocab_size), np.float32
+        )
+        for places in by_length(prompts, batch_tokens):
+            chosen = [prompts[i] for i in places]
+            prefix = prepare(lm, chosen)
+            last = lm.tensor([prompt[-1] for prompt in chosen])
+            plain, hidden = _unsteered(lm, prefix, last, sorted(set(layers)))
+            self.unsteered[places] = plain.float().cpu().numpy()
+            self._batches.append(_Batch(list(places), prefix, last, hidden))
+
+    @torch.inference_mode()
+    def steered(
+        self, arms: Sequence[Arm], vectors: Float[np.ndarray, "n d"]
+    ) -> Iterator[tuple[int, int, Float[np.ndarray, " v"]]]:
+        """(prompt, arm, logits [v]) of every prompt under every arm, in no fixed order.
+
+        Raises InterventionError for an arm that does not add at one block, and that one prepared.
+        """
+        table = ArmTable(self._lm, arms, vectors)
+        by_layer: dict[int, list[int]] = {}
+        for index, arm in enumerate(arms):
+            layers = {addition.layer for addition in arm}
+            if len(layers) != 1 or not layers <= set(self._batches[0].hidden):
+                raise InterventionError(
+                    f"arm {index} adds at blocks {sorted(layers)}; prompts are prepared for one of "
+                    f"{sorted(self._batches[0].hidden)}"
+                )
+            by_layer.setdefault(layers.pop(), []).append(index)
+        for batch in self._batches:
+            for layer, members in by_layer.items():
+                yield from self._layer(batch, layer, members, table)
+
+    def _layer(
+        self, batch: _Batch, layer: int, members: list[int], table: ArmTable
+    ) -> Iterator[tuple[int, int, Float[np.ndarray, " v"]]]:
+        together = max(1, self._most // len(members))
+        for start in range(0, len(batch.places), together):
+            rows = _Rows(list(range(len(batch.places)))[start : start + together], members)
+            found = _steered(
+                self._lm, batch.prefix, batch.last, layer, batch.hidden[layer], table, rows
+            )
+            pairs = [(batch.places[p], arm) for p in rows.prompts for arm in members]
+            for (prompt, arm), logits in zip(pairs, found.float().cpu().numpy(), strict=True):
+                yield prompt, arm, logits
