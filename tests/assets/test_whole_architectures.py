@@ -31,6 +31,9 @@ def _config(name: str) -> Any:
     else:
         kind, settings = architectures.CONFIGS[name]
         config = getattr(tf, kind)(**settings)
+    if name == "lfm2":
+        # A first block that reads three tokens has the same last state for both poles: no vector.
+        config.layer_types = ["full_attention", "conv"] * 2
     sized = ("vocab_size", "vocab_size_per_layer_input", "max_position_embeddings", "n_positions")
     for field in (*sized, "context_length"):
         if (value := getattr(config, field, None)) in _SIZES:
