@@ -38,7 +38,6 @@ class IsoDose:
     dose: float
     divergence: float
     reason: str
-    n_measured: int
 
     @property
     def reached(self) -> bool:
@@ -137,7 +136,7 @@ class _Curve:
     def answer(self) -> IsoDose:
         met = self._met()
         if met is not None:
-            return IsoDose(met, self.seen[met], "", len(self.seen))
+            return IsoDose(met, self.seen[met], "")
         below, above = self._bracket()
         if above is None:
             assert below is not None
@@ -150,4 +149,4 @@ class _Curve:
             reason = f"not found between doses of {below:.4g} and {above:.4g}"
         dose = above if below is None else below
         assert dose is not None
-        return IsoDose(dose, self.seen[dose], reason, len(self.seen))
+        return IsoDose(dose, self.seen[dose], reason)
