@@ -9,6 +9,7 @@ __all__ = [
     "families",
     "family_inputs",
     "family_recipes",
+    "iso_divergence",
     "kl",
     "null_spaces",
     "pickles",

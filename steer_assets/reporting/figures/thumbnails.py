@@ -132,6 +132,7 @@ _DRAWINGS: dict[str, Draw] = {
         "index", "singular_value", "layer", where={"kind": "fisher", "at": "unsteered"}
     ),
     "steering_vectors": _medians("norm", "family"),
+    "steering_calibration": _medians("alpha", "layer"),
     "protocol_vectors": _medians("norm", "site"),
     "protocol_measures": _medians("value", "quantity"),
     "logit_distances": _lines("alpha", "kl", "layer", where={"reference_id": "none"}),
