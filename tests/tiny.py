@@ -5,16 +5,13 @@ Its tokenizer encodes bytes, so that every prompt of the catalog has different t
 
 from __future__ import annotations
 
-import atexit
 import dataclasses
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ import pytest
 from steer_assets.catalog.protocols import SWITCHES
 from steer_assets.paths import CATALOG, REPOSITORY
 from steer_assets.storage.layout import Layout
+from tests.databases import empty_databases
 
 MODEL = "tiny"
 STUDY = "tiny"
@@ -181,28 +179,10 @@ def _few_labelled(trait: str) -> str:
     return "".join(f"{line}\n" for group in chosen for line in group)
 
 
-@cache
-def _databases() -> Path:
-    """Empty databases of MLflow and Dagster, made once: their migrations take five seconds."""
-    import dagster as dg
-    import mlflow
-
-    root = Path(tempfile.mkdtemp(prefix="steer-databases-"))
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
-    home = root / "home"
-    home.mkdir()
-    shutil.copy(REPOSITORY / "dagster_home" / "dagster.yaml", home)
-    tracking = Layout(root).tracking_database
-    mlflow.MlflowClient(tracking_uri=f"sqlite:///{tracking}").search_experiments()
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        instance.get_runs_count()
-    return root
-
-
 def make_world(root: Path, *, scorer: Path, source: Path | None = None) -> World:
     """A fresh world that knows the tiny study, and the tiny model where `source` is its folder."""
     world = World(root)
-    empty = _databases()
+    empty = empty_databases()
     shutil.copytree(empty / "home", root / "home")
     tracking = world.layout.tracking_database
     tracking.parent.mkdir(parents=True)

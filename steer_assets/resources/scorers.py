@@ -104,6 +104,11 @@ def judges(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if catalog.scorer_entry(name).kind == JUDGE)
 
 
+def readers(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The scorers that read a text by themselves, without the language model."""
+    return tuple(name for name in names if catalog.scorer_entry(name).kind != JUDGE)
+
+
 def _versions(name: str, trait: str) -> dict[str, str]:
     entry = catalog.scorer_entry(name)
     versions = {f"scorer/{name}": hash_json(entry.model_dump(mode="json"))}

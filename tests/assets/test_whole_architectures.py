@@ -18,7 +18,6 @@ from tests.tiny import MODEL, STUDY, few_figures, living_in, make_world, tokeniz
 TRAIT = "formality"
 #: Sizes of the tokenizer that spells bytes, and of the prompts that it makes.
 _SIZES = {conftest.VOCAB: 259, 128: 1024}
-REFUSED = {"gemma3n": "Gemma3nTextDecoderLayer"}
 #: As the tests of whole models in `tests/lm` build them, and every further block kind.
 NAMES = [*conftest.CONFIGS, *architectures.CONFIGS]
 
@@ -55,8 +54,8 @@ def test_a_model_gets_its_verdict_or_one_sentence(
     source = _write(name, tmp_path / "source")
     world = make_world(tmp_path / "world", source=source, scorer=write_scorer(tmp_path / "scorer"))
     with living_in(world), few_figures(), one_thread():
-        if name in REFUSED:
-            with pytest.raises(Exception, match=REFUSED[name]) as refusal:
+        if name in architectures.REFUSED:
+            with pytest.raises(Exception, match=architectures.REFUSED[name]) as refusal:
                 materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY))
             assert "\n" not in str(refusal.value)
             assert not world.layout.model(MODEL).exists()

@@ -211,6 +211,9 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
+#: Kinds that are refused, and the block that the refusal names.
+REFUSED = {"gemma3n": "Gemma3nTextDecoderLayer"}
+
 
 @cache
 def build(name: str) -> LanguageModel:

@@ -20,10 +20,9 @@ from steer_assets.lm.model import LanguageModel
 from tests.sizes import in_full
 
 from . import reference
-from .architectures import CONFIGS, build
+from .architectures import CONFIGS, REFUSED, build
 from .conftest import HIDDEN
 
-REFUSED = {"gemma3n": "Gemma3nTextDecoderLayer"}
 ARMS = [(), (Addition(1, 0, 1.0),), (Addition(0, 1, -1.0), Addition(3, 2, 0.5))]
 SAMPLED = Sampling(max_new_tokens=5, temperature=0.8, seed=11)
 

@@ -41,8 +41,7 @@ def scorer_validation(run: StageRun) -> Produced:
     If the interval of a scorer reaches below the study's floor, every comparison by it is
     untestable. Scorers that prompt the language model are in `judge_validation`.
     """
-    names = run.study.scoring.scorers
-    asked = tuple(name for name in names if name not in scorers.judges(names))
+    asked = scorers.readers(run.study.scoring.scorers)
     try:
         there = scorers.available(asked, run.trait, run.layout, run.log) if asked else []
     except ScorerUnavailable as error:

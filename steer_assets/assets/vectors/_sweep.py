@@ -68,16 +68,6 @@ class Texts:
     repetition: np.ndarray
 
 
-@dataclass
-class Counted:
-    """How many next-token distributions are measured."""
-
-    total: int
-    done: int = 0
-    unit: str = "distributions"
-    tokens_per_second: float | None = None
-
-
 @dataclass(frozen=True)
 class Sweep:
     """v [n, d] of n blocks, on prompts of the calibration split."""
@@ -90,16 +80,16 @@ class Sweep:
     def divergences(self, points: Sequence[Point], step: str) -> np.ndarray:
         """KL(unsteered || steered) of the next token in nats, [points, prompts]."""
         from steer_assets.geometry.kl import kl_from
+        from steer_assets.lm.progress import Meter
 
-        prepared, report = self._prepared, self.run.progress(step)
+        prepared = self._prepared
         kl = np.empty((len(points), len(self.prompts)))
-        done = Counted(kl.size)
+        meter = Meter(self.run.progress(step), kl.size, "distributions")
         for prompt, point, logits in prepared.steered(
             [self._arm(point) for point in points], self.vectors
         ):
             kl[point, prompt] = kl_from(logits[None], prepared.unsteered[prompt])[0]
-            done.done += 1
-            report(done)
+            meter.advance(1)
         return kl
 
     @cached_property
@@ -193,7 +183,6 @@ def _scorer(run: StageRun) -> Scorer:
         ScorerUnavailable: none can be had.
     """
     names = run.study.scoring.scorers
-    judges = scorers.judges(names)
-    others = tuple(name for name in names if name not in judges)
-    asked = make_judge(run) if judges and not others else None
+    others = scorers.readers(names)
+    asked = None if others else make_judge(run)
     return scorers.available(others or names, run.trait, run.layout, run.log, asked)[0]

@@ -7,6 +7,7 @@ lower blocks run once per prompt and only the upper ones once per arm.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -74,41 +75,39 @@ def _batch(
         prefix = prepare(lm, chosen)
         last = lm.tensor([prompt[-1] for prompt in chosen])
         layers = [layer for layer in groups if layer is not None]
-        plain, hidden = _unsteered(lm, prefix, last, layers)
+        plain, hidden = unsteered(lm, prefix, last, layers)
         for layer, members in groups.items():
             if layer is None:
                 out[np.ix_(batch, members)] = plain.float().cpu().numpy()[:, None]
                 continue
-            for chunk in _chunks(len(batch), members, batch_rows):
-                rows = _Rows(*chunk)
-                logits = _steered(lm, prefix, last, layer, hidden[layer], table, rows)
+            for rows in chunks(len(batch), members, batch_rows):
+                logits = steered(lm, prefix, last, layer, hidden[layer], table, rows)
                 shape = (len(rows.prompts), len(rows.arms), lm.vocab_size)
                 where = np.ix_([batch[p] for p in rows.prompts], rows.arms)
                 out[where] = logits.float().cpu().numpy().reshape(shape)
     return out
 
 
-class _Rows:
+class Rows(NamedTuple):
     """All combinations of ``prompts`` (within a batch) and ``arms``."""
 
-    def __init__(self, prompts: list[int], arms: list[int]) -> None:
-        self.prompts = prompts
-        self.arms = arms
+    prompts: list[int]
+    arms: list[int]
 
 
-def _chunks(
-    n_prompts: int, members: list[int], batch_rows: int
-) -> Iterator[tuple[list[int], list[int]]]:
+def chunks(n_prompts: int, members: list[int], batch_rows: int) -> Iterator[Rows]:
+    """Every prompt of a batch with every arm of ``members``, at most ``batch_rows`` at once."""
     width = min(len(members), batch_rows)
     together = max(1, batch_rows // width)
     for p in range(0, n_prompts, together):
         for a in range(0, len(members), width):
-            yield list(range(p, min(p + together, n_prompts))), members[a : a + width]
+            yield Rows(list(range(p, min(p + together, n_prompts))), members[a : a + width])
 
 
-def _unsteered(
+def unsteered(
     lm: LanguageModel, prefix: Prefix, last: Tensor, layers: list[int]
 ) -> tuple[Tensor, dict[int, Tensor]]:
+    """Logits [rows, v] of a batch, and the residual stream [rows, d] of ``last`` at ``layers``."""
     readers = {layer: Reader() for layer in layers}
     with editing(lm, {layer: reader.edit for layer, reader in readers.items()}):
         rows = start_rows(lm, prefix, torch.arange(len(last), device=last.device), 1)
@@ -116,15 +115,16 @@ def _unsteered(
     return logits, {layer: reader.values() for layer, reader in readers.items()}
 
 
-def _steered(
+def steered(
     lm: LanguageModel,
     prefix: Prefix,
     last: Tensor,
     layer: int,
     hidden: Tensor,
     table: ArmTable,
-    rows: _Rows,
+    rows: Rows,
 ) -> Float[Tensor, "rows v"]:
+    """Logits of ``rows``, from ``hidden`` [prompts, d] at the lowest steered block upwards."""
     prompt_of_row = lm.tensor(rows.prompts).repeat_interleave(len(rows.arms))
     steering = Steering(table, lm.tensor(rows.arms).repeat(len(rows.prompts)))
     with resuming(lm, layer, hidden[prompt_of_row]), editing(lm, steering.edits()):

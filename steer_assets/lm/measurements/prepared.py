@@ -19,7 +19,7 @@ from steer_assets.lm.errors import InterventionError
 from steer_assets.lm.forward.intervene import Arm, ArmTable, check_layers
 from steer_assets.lm.forward.prefix import Prefix, by_length
 from steer_assets.lm.forward.stepping import prepare, rows_at_once
-from steer_assets.lm.measurements.logits import _Rows, _steered, _unsteered
+from steer_assets.lm.measurements.logits import chunks, steered, unsteered
 from steer_assets.lm.model import LanguageModel
 
 
@@ -62,7 +62,7 @@ class PreparedPrompts:
             chosen = [prompts[i] for i in places]
             prefix = prepare(lm, chosen)
             last = lm.tensor([prompt[-1] for prompt in chosen])
-            plain, hidden = _unsteered(lm, prefix, last, sorted(set(layers)))
+            plain, hidden = unsteered(lm, prefix, last, sorted(set(layers)))
             self.unsteered[places] = plain.float().cpu().numpy()
             self._batches.append(_Batch(list(places), prefix, last, hidden))
 
@@ -91,12 +91,10 @@ class PreparedPrompts:
     def _layer(
         self, batch: _Batch, layer: int, members: list[int], table: ArmTable
     ) -> Iterator[tuple[int, int, Float[np.ndarray, " v"]]]:
-        together = max(1, self._most // len(members))
-        for start in range(0, len(batch.places), together):
-            rows = _Rows(list(range(len(batch.places)))[start : start + together], members)
-            found = _steered(
+        for rows in chunks(len(batch.places), members, self._most):
+            found = steered(
                 self._lm, batch.prefix, batch.last, layer, batch.hidden[layer], table, rows
             )
-            pairs = [(batch.places[p], arm) for p in rows.prompts for arm in members]
+            pairs = [(batch.places[p], arm) for p in rows.prompts for arm in rows.arms]
             for (prompt, arm), logits in zip(pairs, found.float().cpu().numpy(), strict=True):
                 yield prompt, arm, logits
