@@ -8,9 +8,10 @@ CREATE TABLE protocol_vectors (
     layer         INTEGER NOT NULL,   -- block at whose output it is added
     read_layer    INTEGER NOT NULL,   -- block whose output it is read from
     chat_template VARCHAR NOT NULL,   -- yes, no
-    norm          DOUBLE  NOT NULL,
-    sha256        VARCHAR NOT NULL,
+    norm          DOUBLE,             -- null: could not be made
+    sha256        VARCHAR,            -- null: could not be made
     path          VARCHAR NOT NULL,
+    reason        VARCHAR NOT NULL,   -- why it could not be made, or empty
     run_id        VARCHAR NOT NULL,
     code_version  VARCHAR NOT NULL
 );

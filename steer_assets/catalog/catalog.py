@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from steer_assets.catalog import trait_files, yaml_files
-from steer_assets.catalog.errors import CatalogError, UnknownNameError
+from steer_assets.catalog.errors import CatalogError, NoLabelledTextsError, UnknownNameError
 from steer_assets.catalog.models import ModelEntry
 from steer_assets.catalog.scorer_entries import ScorerEntry
 from steer_assets.catalog.studies import Study
@@ -129,12 +129,16 @@ def study(name: str) -> Study:
 
 
 def labelled_path(trait_name: str) -> Path:
-    """JSON lines of labelled texts of a trait; the user's file takes precedence."""
+    """JSON lines of labelled texts of a trait; the user's file takes precedence.
+
+    Raises:
+        NoLabelledTextsError: there is no such file.
+    """
     name = f"{trait_name}.jsonl"
     candidates = [user_catalog() / "labelled" / name, CATALOG / "labelled" / name]
     for path in candidates:
         if path.exists():
             return path
-    raise CatalogError(
+    raise NoLabelledTextsError(
         f"trait {trait_name!r} has no labelled texts to fit a scorer on; write {candidates[0]}"
     )

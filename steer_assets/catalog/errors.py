@@ -16,3 +16,7 @@ class UnknownNameError(CatalogError):
         near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
         super().__init__(f"unknown {what} {name!r}; {hint}")
+
+
+class NoLabelledTextsError(CatalogError):
+    """A trait without labelled texts: no scorer can be fitted or validated for it."""

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from steer_assets.storage.slugs import validate_slug
 
+#: Value of `scorer` in tables for what needs no scorer, and where there is none.
+NO_SCORER = "none"
+
 
 class TraitUse(BaseModel):
     """How one trait is scored.

@@ -59,15 +59,25 @@ def _unscored(scores: pl.DataFrame, texts: pl.DataFrame, scorer: str) -> str | N
     return None
 
 
+def _without_scores(stored: StageRun) -> Finding:
+    names = scorers.readers(stored.study.scoring.scorers)
+    for one in scorers.available(names, stored.trait, stored.layout, stored.log):
+        return Finding(False, f"no text has a score, although {one.name} can be built")
+    return Finding(True, f"no scorer scores texts of {stored.trait}: no verdict rests on scores")
+
+
 @check("classifier_scores", blocking=True)
 def every_text_is_scored(stored: StageRun) -> Finding:
-    """One score per text and available scorer, and not the same score for all texts."""
+    """One score per text and available scorer, and not the same score for all texts.
+
+    There may be no scores where no scorer can be built; the report is then made without them.
+    """
     rows, texts = stored.rows("classifier_scores"), stored.rows("generations")
     prompted = stored.rows("prompted_scores")
     switched = texts.filter(pl.col("protocol") != CONTROLLED)
     there = rows["scorer"].unique(maintain_order=True).to_list()
     if not there:
-        return Finding(False, "no scorer scored any text")
+        return _without_scores(stored)
     for scorer in there:
         if wrong := _unscored(rows, texts, scorer) or _unscored(prompted, switched, scorer):
             return Finding(False, wrong)

@@ -12,7 +12,7 @@ from steer_assets.pipeline.design import prompt_selection, protocol_sites
 from steer_assets.pipeline.design.arms import arms_by_environment
 from steer_assets.pipeline.design.protocol_settings import AS_PUBLISHED, TOUCHED
 from steer_assets.pipeline.design.protocol_settings import CONTROLLED as CONTROLLED_SETTING
-from steer_assets.pipeline.design.site_vectors import read_site
+from steer_assets.pipeline.design.site_vectors import made_arms, read_site
 from steer_assets.pipeline.stage import StageRun
 
 _NONE = Finding(True, "the study has no protocol besides the controlled one")
@@ -43,11 +43,16 @@ def expected_texts(stored: StageRun) -> dict[str, int]:
             of_layers = (
                 arm
                 for layer in _protocol_layers(stored)
-                for arm in protocol_sites.arms(study, protocol, name, layer)
+                for arm in made_arms(stored, protocol, name, layer)
             )
             n_arms = len(set(protocol_sites.with_unsteered(of_layers)))
             expected[name] = n_arms * n_prompts * study.protocol_texts.samples
     return expected
+
+
+def _not_made(rows: pl.DataFrame) -> list[tuple[str, str]]:
+    named = pl.concat_str("vector_id", "site", separator=" at ")
+    return rows.filter(pl.col("reason") != "").select(named, "reason").rows()
 
 
 @check("protocol_vectors", blocking=True)
@@ -61,7 +66,9 @@ def protocol_vectors_are_what_they_are_called(stored: StageRun) -> Finding:
         return Finding(False, f"vectors at {', '.join(sorted(missing))} are missing, or too many")
     worst = 0.0
     for site in sites:
-        own = rows.filter(pl.col("site") == site.name)
+        own = rows.filter((pl.col("site") == site.name) & (pl.col("reason") == ""))
+        if own.is_empty():
+            continue
         values = read_site(stored, site, own["vector_id"].to_list())
         by_id = dict(zip(own["vector_id"], values, strict=True))
         for row, vector in zip(own.iter_rows(named=True), values, strict=True):
@@ -80,7 +87,8 @@ def protocol_vectors_are_what_they_are_called(stored: StageRun) -> Finding:
                     return Finding(False, f"{name} has cosine {cosine:.2e} to v")
     return Finding(
         True,
-        f"{len(rows)} vectors at {len(sites)} sites; v_perp has cosines of at most {worst:.1e}",
+        f"{len(rows)} vectors at {len(sites)} sites; v_perp has cosines of at most {worst:.1e}"
+        + "".join(f"; no {one} ({why})" for one, why in _not_made(rows)),
         {"vectors": len(rows), "largest cosine": worst},
     )
 

@@ -21,7 +21,9 @@ def verdicts(layout: Layout, models: list[str], traits: list[str]) -> pl.DataFra
         pl.format(
             "{} [{}, {}]",
             *(pl.col(name).round(2) for name in ("efficacy", "efficacy_low", "efficacy_high")),
-        ).alias("efficacy of v, SD"),
+        )
+        .fill_null("–")
+        .alias("efficacy of v, SD"),
         *(
             pl.format(
                 "{} ({})",

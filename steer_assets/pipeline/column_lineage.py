@@ -77,6 +77,7 @@ _SOURCES: dict[str, dict[str, str]] = {
         "norm": f"{_WEIGHTS} {_TEXTS}",
         "sha256": f"{_WEIGHTS} {_TEXTS}",
         "path": f"{_WEIGHTS} {_TEXTS}",
+        "reason": f"{_WEIGHTS} {_TEXTS}",
     },
     "protocol_measures": {
         "layer": "protocol_vectors.layer",

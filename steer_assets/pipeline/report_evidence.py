@@ -25,6 +25,7 @@ _DIMENSIONS = {"models": ("model",), "prompt_sets": ("trait",), "scorer_validati
 #: Tables shown on pages that earlier stages make.
 INPUTS = (
     "models",
+    "prompt_sets",
     "scorer_validation",
     "judge_validation",
     "steering_calibration",

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from steer_assets.catalog.scorer_entries import NO_SCORER
 from steer_assets.geometry.vector_ids import NONE_ID
 from steer_assets.storage import schema
 
@@ -52,10 +53,21 @@ class Evidence:
 
     @property
     def scorer(self) -> str:
-        """The deciding scorer: the first of the study that was available."""
+        """The deciding scorer: the first of the study that was available, or `none`."""
         asked = [str(name) for name in self.study["scoring"]["scorers"]]
         told = set(self.table("equivalence_reports")["scorer"])
-        return next((name for name in asked if name in told), asked[0])
+        known = (*asked, NO_SCORER)
+        return next((name for name in known if name in told), asked[0])
+
+    def used_prompts(self, role: str, asked: int, environment: str | None = None) -> int:
+        """Number of prompts of a role, pairs counted once: those asked for, or all there are."""
+        own = self.table("prompt_sets").filter(
+            pl.col("role") == role, pl.col("polarity") != "negative"
+        )
+        if own.is_empty():  # the prompts are not at hand
+            return asked
+        there = own if environment is None else own.filter(pl.col("environment") == environment)
+        return min(asked, len(there))
 
     @property
     def silent_scorers(self) -> list[str]:

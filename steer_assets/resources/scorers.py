@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_assets.catalog import catalog
+from steer_assets.catalog.errors import NoLabelledTextsError
 from steer_assets.catalog.scorer_entries import ScorerEntry
 from steer_assets.catalog.studies import Study
 from steer_assets.resources import scorer_heads
@@ -66,7 +67,8 @@ def scorer(name: str, trait: str, layout: Layout, judge: Judge | None = None) ->
     entry = catalog.scorer_entry(name)
     if entry.kind == JUDGE:
         return make_scorer(spec(entry, trait), judge=judge)
-    return _made(name, trait, layout.root, hash_json(_versions(name, trait)))
+    version = hash_json({**_versions(name, trait), **_labelled_version(trait)})
+    return _made(name, trait, layout.root, version)
 
 
 def available(
@@ -76,12 +78,16 @@ def available(
     log: logging.Logger,
     judge: Judge | None = None,
 ) -> list[Scorer]:
-    """The scorers that can be built on this machine; the log names the others.
+    """The scorers that can be built on this machine and validated; the log names the others.
 
-    Raises:
-        ScorerUnavailable: none can be built.
+    None without labelled texts of the trait: a score that was never validated supports no claim.
     """
-    found, reasons = [], []
+    try:
+        catalog.labelled_path(trait)
+    except NoLabelledTextsError as error:
+        log.warning(f"goes on without scores: {error}")
+        return []
+    found = []
     for name in names:
         try:
             found.append(scorer(name, trait, layout, judge))
@@ -92,10 +98,7 @@ def available(
                     "commit, so it may answer otherwise tomorrow: give its entry a `revision`"
                 )
         except ScorerUnavailable as error:
-            reasons.append(str(error))
             log.warning(f"goes on without scorer {name}: {error}")
-    if not found:
-        raise ScorerUnavailable("; ".join(reasons))
     return found
 
 
@@ -113,8 +116,6 @@ def _versions(name: str, trait: str) -> dict[str, str]:
     entry = catalog.scorer_entry(name)
     versions = {f"scorer/{name}": hash_json(entry.model_dump(mode="json"))}
     if entry.kind == "minilm":
-        path = catalog.labelled_path(trait)
-        versions[f"labelled/{path.name}"] = hash_file(path)
         versions["encoder"] = scorer_heads.encoder_version()
         versions[f"anchors/{trait}"] = scorer_heads.anchors_version(trait)
     elif entry.model_id and entry.folder.is_dir():
@@ -127,6 +128,16 @@ def sources(key: PartitionKey, study: Study) -> dict[str, str]:
     versions: dict[str, str] = {}
     for name in study.scoring.scorers:
         versions |= _versions(name, key["trait"])
-    path = catalog.labelled_path(key["trait"])  # scorers are validated on these texts
-    labelled = {f"labelled/{path.name}": hash_file(path)}
-    return {**versions, **labelled, "code/scoring": scorer_heads.scoring_code()}
+    return {
+        **versions,
+        **_labelled_version(key["trait"]),  # scorers are validated on these texts
+        "code/scoring": scorer_heads.scoring_code(),
+    }
+
+
+def _labelled_version(trait: str) -> dict[str, str]:
+    try:
+        path = catalog.labelled_path(trait)
+    except NoLabelledTextsError:
+        return {f"labelled/{trait}.jsonl": "absent"}
+    return {f"labelled/{path.name}": hash_file(path)}

@@ -166,6 +166,17 @@ def test_too_few_prompts_are_left(world: Tiny, automatic: Tiny) -> None:
         automatic.make("steering_calibration")
 
 
+def test_without_a_scorer_nothing_is_chosen(
+    world: Tiny, automatic: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sweep, "_scorer", lambda _run: None)
+    world.make("steering_calibration")
+    assert world.rows("steering_calibration").is_empty()
+    automatic.make("activation_caches")
+    with pytest.raises(_working_point.NoCalibrationError, match="no scorer"):
+        automatic.make("steering_calibration")
+
+
 @pytest.mark.parametrize("doses", ["auto", "by hand"])
 def test_later_stages_work_at_what_was_chosen(
     automatic: Tiny, monkeypatch: pytest.MonkeyPatch, doses: str

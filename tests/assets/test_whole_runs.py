@@ -58,8 +58,8 @@ def _overflow(weights: Path) -> None:
     save_file(grown, weights, metadata={"format": "pt"})
 
 
-def _add_trait(world: World, name: str, n_pairs: int, n_tests: int) -> None:
-    """A trait of as many pairs and tests, scored by the tiny scorer."""
+def _add_trait(world: World, name: str, n_pairs: int, n_tests: int, *, labelled: bool) -> None:
+    """A trait of as many pairs and tests; scored by the tiny scorer if it has labelled texts."""
     room = world.layout.root / "catalog"
     pairs = [
         {"positive": f"Kindly explain {word}.", "negative": f"Grumpily explain {word}."}
@@ -69,6 +69,8 @@ def _add_trait(world: World, name: str, n_pairs: int, n_tests: int) -> None:
     (room / "traits").mkdir()
     lines = "".join(f"{json.dumps(line)}\n" for line in [*pairs, *tests])
     (room / "traits" / f"{name}.jsonl").write_text(lines)
+    if not labelled:
+        return
     shutil.copy(room / "labelled" / f"{TRAIT}.jsonl", room / "labelled" / f"{name}.jsonl")
     scorer = room / "scorers" / f"{SCORER}.yaml"
     entry = json.loads(scorer.read_text())
@@ -121,17 +123,27 @@ def test_a_study_in_half_precision_gets_its_verdict(tmp_path: Path, dtype: str) 
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize(("n_pairs", "n_tests"), [(2, 1), (3, 2)])
+@pytest.mark.parametrize(
+    ("n_pairs", "n_tests", "labelled"), [(2, 1, False), (2, 1, True), (3, 2, True)]
+)
 def test_the_smallest_traits_are_measured_as_far_as_they_go(
-    tmp_path: Path, n_pairs: int, n_tests: int
+    tmp_path: Path, n_pairs: int, n_tests: int, labelled: bool
 ) -> None:
+    """Also a trait without labelled texts, for which there is no scorer."""
     world, trait = _world(tmp_path), "few"
-    _add_trait(world, trait, n_pairs, n_tests)
+    _add_trait(world, trait, n_pairs, n_tests, labelled=labelled)
     # A separate process, because traits are read when the definitions are loaded.
     environment = {**os.environ, **world.environment}
-    subprocess.run([sys.executable, "-c", _RUN, trait], env=environment, check=False)
+    subprocess.run([sys.executable, "-c", _RUN, trait], env=environment, check=True)
     found = _tables(world, trait)
     assert len(found["protocol_findings"]) > 0
+    assert len(reports := found["equivalence_reports"]) > 0
+    page = (world.layout.root / "reports" / MODEL / f"{trait}.html").read_text()
+    assert f"mean difference of {n_pairs} contrast pairs" in page
+    if not labelled:
+        assert set(reports["verdict"]) == {"untestable"}
+        assert reports["reason"].str.starts_with("no scorer scores texts of few").all()
+        assert len(found["generations"]) > len(found["classifier_scores"]) == 0
     measures = found["protocol_measures"]
     lacking = measures.filter(pl.col("value").is_null())
     assert lacking["reason"].str.contains("needs [23] ").all()

@@ -110,7 +110,7 @@ def _set(column: str, value: object, row: int = 0) -> Change:
         ("classifier_scores", "every_text_is_scored", "prompted_scores",
          lambda f: f.tail(-1), "scored"),
         ("classifier_scores", "every_text_is_scored", "classifier_scores",
-         lambda f: f.clear(), "no scorer"),
+         lambda f: f.clear(), "although tiny-judge can be built"),
         ("classifier_scores", "judges_can_tell", "judge_validation",
          lambda f: pl.DataFrame([{**dict.fromkeys(f.columns, ""), "scorer": "judge",
              "n_positive": 5, "n_negative": 5, "auroc": 0.9, "auroc_low": 0.95,

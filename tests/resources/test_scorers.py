@@ -154,9 +154,31 @@ def _made_if_known(known: object):
     return made
 
 
-def test_no_scorer_at_all_is_an_error(layout: Layout) -> None:
-    with pytest.raises(ScorerUnavailable, match="does not score sentiment"):
-        scorers.available(("roberta-formality",), "sentiment", layout, logging.getLogger("test"))
+def test_no_scorer_at_all_is_said(layout: Layout, caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("test")
+    assert not scorers.available(("roberta-formality",), "sentiment", layout, log)
+    assert "roberta-formality does not score sentiment" in caplog.text
+
+
+def test_without_labelled_texts_no_scorer_is_fitted_or_trusted(
+    layout: Layout, caplog: pytest.LogCaptureFixture
+) -> None:
+    names, log = ("minilm", "bart-mnli", "lm-judge"), logging.getLogger("test")
+    assert not scorers.available(names, "brevity", layout, log)
+    assert "'brevity' has no labelled texts" in caplog.text
+
+
+def test_labelled_texts_that_come_later_are_another_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEER_DATA_DIR", str(tmp_path))
+    key, study = {"model": "m", "trait": "brevity"}, catalog.study("quick")
+    before = scorers.sources(key, study)
+    path = catalog.user_catalog() / "labelled" / "brevity.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert scorers.sources(key, study) != before
+    assert set(scorers.sources(key, study)) == set(before)
 
 
 def test_a_judge_needs_a_model_to_ask(layout: Layout) -> None:

@@ -19,6 +19,10 @@ from steer_assets.storage.schema import columns
 if TYPE_CHECKING:
     from steer_assets.scoring.scorer import Scorer
 
+_NO_SCORES = pl.DataFrame(
+    schema={"generation_id": pl.String, "scorer": pl.String, "score": pl.Float64}
+)
+
 
 def _scored(judge: Scorer, texts: pl.DataFrame, read: pl.Expr) -> pl.DataFrame:
     """A score for every text; equal texts are scored once, which makes their scores equal."""
@@ -38,8 +42,9 @@ def _scored(judge: Scorer, texts: pl.DataFrame, read: pl.Expr) -> pl.DataFrame:
 def _judged(run: StageRun, voting: list[Scorer]) -> pl.DataFrame:
     """AUROC of the scorers that prompt the language model."""
     judges = scorers.judges(run.study.scoring.scorers)
-    texts = validation_texts(scorer_heads.labelled_texts(run.trait))
-    found = [validate_fixed(judge, texts) for judge in voting if judge.name in judges]
+    asked = [judge for judge in voting if judge.name in judges]
+    texts = validation_texts(scorer_heads.labelled_texts(run.trait)) if asked else []
+    found = [validate_fixed(judge, texts) for judge in asked]
     names = [field.name for field in dataclasses.fields(Validation)]
     schema = {name: columns("judge_validation")[name] for name in names}
     return pl.DataFrame([dataclasses.asdict(one) for one in found], schema=schema)
@@ -66,11 +71,13 @@ def classifier_scores(run: StageRun) -> Produced:
     asked = make_judge(run) if scorers.judges(names) else None
     voting = scorers.available(names, run.trait, run.layout, run.log, asked)
     parts, prompted = [], []
+    if not voting:
+        run.log.warning("no scorer scores these texts: the report is made without scores")
     for judge in voting:
         parts.append(_scored(judge, texts, pl.col("text")))
         together = pl.concat_str("prompt", "text", separator=" ")
         prompted.append(_scored(judge, switched, together))
-    frame = pl.concat(parts)
+    frame = pl.concat([_NO_SCORES, *parts])
     spread = {
         f"sd of {judge.name}": float(part["score"].to_numpy().std())
         for judge, part in zip(voting, parts, strict=True)
@@ -78,7 +85,7 @@ def classifier_scores(run: StageRun) -> Produced:
     return Produced(
         rows=[
             Rows("classifier_scores", frame),
-            Rows("prompted_scores", pl.concat(prompted)),
+            Rows("prompted_scores", pl.concat([_NO_SCORES, *prompted])),
             Rows("judge_validation", _judged(run, voting)),
         ],
         metadata={"texts": len(texts), **spread},

@@ -9,7 +9,7 @@ from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.pipeline.design import multi_layer, prompt_selection, protocol_sites
 from steer_assets.pipeline.design.arms import arms_by_environment
-from steer_assets.pipeline.design.site_vectors import read_site
+from steer_assets.pipeline.design.site_vectors import made_arms, read_site
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 
 
@@ -37,9 +37,7 @@ def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
     layers = protocol_sites.layers(run.study, run.model_facts()["n_layers"])
     for protocol in run.study.switched_protocols:
         for name, on in variants(protocol).items():
-            by_layer = {
-                layer: protocol_sites.arms(run.study, protocol, name, layer) for layer in layers
-            }
+            by_layer = {layer: made_arms(run, protocol, name, layer) for layer in layers}
             blocks = {arm.vector_id: layer for layer, arms in by_layer.items() for arm in arms}
             everywhere = protocol_sites.with_unsteered(
                 arm for arms in by_layer.values() for arm in arms

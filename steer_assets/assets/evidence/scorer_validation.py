@@ -6,7 +6,7 @@ import polars as pl
 
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.resources import scorer_heads, scorers
-from steer_assets.scoring.scorer import Scorer, ScorerUnavailable
+from steer_assets.scoring.scorer import Scorer
 from steer_assets.scoring.validation import Validation
 from steer_assets.storage.schema import columns
 
@@ -42,11 +42,7 @@ def scorer_validation(run: StageRun) -> Produced:
     untestable. Scorers that prompt the language model are in `judge_validation`.
     """
     asked = scorers.readers(run.study.scoring.scorers)
-    try:
-        there = scorers.available(asked, run.trait, run.layout, run.log) if asked else []
-    except ScorerUnavailable as error:
-        run.log.warning(f"no scorer is left to validate: {error}")
-        there = []
+    there = scorers.available(asked, run.trait, run.layout, run.log)
     found = [_validated(judge, run.trait) for judge in there]
     schema = {field.name: columns("scorer_validation")[field.name] for field in
               dataclasses.fields(Validation)}  # fmt: skip

@@ -16,7 +16,7 @@ from steer_assets.geometry.vector_ids import base_id
 from steer_assets.pipeline.design import prompt_selection, protocol_sites, random_streams
 from steer_assets.pipeline.design.protocol_settings import Setting
 from steer_assets.pipeline.design.protocol_sites import MATCHED, UNMATCHED, Site, site_of
-from steer_assets.pipeline.design.site_vectors import read_site
+from steer_assets.pipeline.design.site_vectors import NotMadeError, read_site
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.stats.intervals.stratified import Arms, estimate
 from steer_assets.stats.validation import Estimate
@@ -41,8 +41,8 @@ class Distances:
     reach: float
 
 
-#: By (site, whether v + v_perp is rescaled to the length of v).
-Divergences = dict[tuple[Site, bool], Distances]
+#: By (site, whether v + v_perp is rescaled to the length of v); the reason where there is no v.
+Divergences = dict[tuple[Site, bool], Distances | str]
 
 
 def control_steps(steps: np.ndarray, replaced: np.ndarray) -> tuple[np.ndarray, float]:
@@ -58,33 +58,47 @@ def divergences(run: StageRun, layer: int) -> Divergences:
     """Distances of next-token distributions from that of v at every site, at least in float32."""
     found: Divergences = {}
     for site in protocol_sites.sites(run.study):
-        (v,), *lengths = (
-            read_site(run, site, ids)
-            for ids in (
-                [base_id(layer)],
-                protocol_sites.orthogonal_ids(run.study, UNMATCHED, layer),
-                protocol_sites.orthogonal_ids(run.study, MATCHED, layer),
-            )
-        )
-        # v_perp in place of v: a random vector of v's length, at the typical distance of such
-        # vectors.
-        replaced = lengths[0] - v - v
-        controls = [control_steps(moved - v, replaced) for moved in lengths]
-        arms = [v[None], *lengths, v + replaced, *(v + same for same, _ in controls)]
-        kl, l2 = _measured(run, layer, site, np.concatenate(arms))
-        n = len(replaced)
-        blocks = [slice(2 + i * n, 2 + (i + 1) * n) for i in range(5)]
-        for matched in (False, True):
-            own, same = blocks[matched], blocks[3 + matched]
-            found[site, matched] = Distances(
-                kl[:, 0],
-                kl[:, own],
-                l2[:, own],
-                l2[:, blocks[2]],
-                l2[:, same],
-                controls[matched][1],
-            )
+        try:
+            own = _at_site(run, layer, site)
+        except NotMadeError as error:
+            found |= dict.fromkeys([(site, False), (site, True)], str(error))
+            continue
+        found |= {(site, matched): one for matched, one in own.items()}
     return found
+
+
+def _at_site(run: StageRun, layer: int, site: Site) -> dict[bool, Distances]:
+    """Distances by whether v + v_perp is rescaled.
+
+    Raises:
+        NotMadeError: there is no v at the site.
+    """
+    (v,), *lengths = (
+        read_site(run, site, ids)
+        for ids in (
+            [base_id(layer)],
+            protocol_sites.orthogonal_ids(run.study, UNMATCHED, layer),
+            protocol_sites.orthogonal_ids(run.study, MATCHED, layer),
+        )
+    )
+    # v_perp in place of v: a random vector of v's length, at the typical distance of such vectors.
+    replaced = lengths[0] - v - v
+    controls = [control_steps(moved - v, replaced) for moved in lengths]
+    arms = [v[None], *lengths, v + replaced, *(v + same for same, _ in controls)]
+    kl, l2 = _measured(run, layer, site, np.concatenate(arms))
+    n = len(replaced)
+    blocks = [slice(2 + i * n, 2 + (i + 1) * n) for i in range(5)]
+    return {
+        matched: Distances(
+            kl[:, 0],
+            kl[:, blocks[matched]],
+            l2[:, blocks[matched]],
+            l2[:, blocks[2]],
+            l2[:, blocks[3 + matched]],
+            controls[matched][1],
+        )
+        for matched in (False, True)
+    }
 
 
 def _measured(
@@ -108,13 +122,15 @@ def _measured(
     return kl, l2
 
 
-def _of_setting(found: Divergences, setting: Setting) -> Distances:
+def _of_setting(found: Divergences, setting: Setting) -> Distances | str:
     return found[site_of(setting.on), "unmatched_norm" not in setting.on]
 
 
 def kl_share(run: StageRun, found: Divergences, setting: Setting) -> Measured:
     """KL from v to v + v_perp over KL from v to the unsteered model."""
     own = _of_setting(found, setting)
+    if isinstance(own, str):
+        return Measured(None, 0.0, 0, own)
     return _ratio(run, own.to_perp, own.to_nothing[:, None], "logit equivalence")
 
 
@@ -127,6 +143,8 @@ def reduction(run: StageRun, found: Divergences, setting: Setting) -> Measured:
     length and the geometric value is 0.
     """
     own = _of_setting(found, setting)
+    if isinstance(own, str):
+        return Measured(None, None, 0, own)
     replaced = "replaced_control" in setting.on
     ratio = _ratio(run, own.moved, own.replaced if replaced else own.same, "logit control")
     number = ratio.number and Estimate(

@@ -13,6 +13,7 @@ from steer_assets.assets.protocols._protocol_scores import (
     ProtocolScores,
 )
 from steer_assets.catalog.protocols import Protocol, Switch
+from steer_assets.catalog.scorer_entries import NO_SCORER
 from steer_assets.pipeline.design import protocol_sites
 from steer_assets.pipeline.design.protocol_settings import TOUCHED, settings
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
@@ -20,8 +21,6 @@ from steer_assets.stats.validation import Estimate
 from steer_assets.stats.verdicts.conclusions import reading
 from steer_assets.storage.schema import columns
 
-#: Value of `scorer` for numbers that need no scorer.
-NO_SCORER = "none"
 Row = dict[str, object]
 
 
@@ -131,6 +130,10 @@ def _compare(run: StageRun) -> Iterator[tuple[Row, list[Row], Row]]:
                 identity: Row = {"protocol": protocol.name, "scorer": NO_SCORER, "layer": layer}
                 rows = [row for _, row in found if row is not None]
                 yield identity, rows, finding_row(asked, [f for f, _ in found])
+            if scored.is_empty():
+                for asked in OF_TEXTS:
+                    identity = {"protocol": protocol.name, "scorer": NO_SCORER, "layer": layer}
+                    yield identity, [], finding_row(asked, [])
             for (scorer,), of_scorer in scored.group_by("scorer", maintain_order=True):
                 data = ProtocolScores(of_scorer, run.study, protocol, run.trait)
                 for asked in OF_TEXTS:

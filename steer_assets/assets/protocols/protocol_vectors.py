@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from steer_assets.geometry.vector_ids import VectorId, base_id
 from steer_assets.pipeline.design import prompt_selection, protocol_sites, random_streams
 from steer_assets.pipeline.design.protocol_sites import FAMILIES, Site
 from steer_assets.pipeline.design.site_vectors import ROOM
@@ -37,12 +39,19 @@ def _captured(run: StageRun, prompts: pl.DataFrame, layers: list[int]) -> dict[s
 
 def _built(
     run: StageRun, layer: int, contrast: np.ndarray, positive: np.ndarray
-) -> list[families.SteeringVector]:
-    """Vectors to be added at `layer`, from the activations at their site."""
+) -> tuple[list[families.SteeringVector], list[families.Skipped]]:
+    """Vectors to be added at `layer`, from the activations at their site, and those not made.
+
+    Without v there is no other vector: a block that reads only the last tokens, which both poles
+    share, gives a mean difference of zero.
+    """
     from steer_assets.geometry import families
+    from steer_assets.geometry.errors import DegenerateError
 
     plan = run.study.vectors
-    return families.build(
+    skipped: list[families.Skipped] = []
+    build = partial(
+        families.build,
         families.FamilyInputs(
             layer=layer,
             positive=contrast[positive].astype(np.float64),
@@ -57,23 +66,43 @@ def _built(
             families=tuple(f for f in plan.families if f in FAMILIES),
             root_entropy=random_streams.entropy(run.study, "vectors", run.model, run.trait),
         ),
+        on_skip=skipped.append,
     )
+    try:
+        return build(), skipped
+    except DegenerateError as error:
+        return [], [families.Skipped(base_id(layer), str(error))]
 
 
 def _rows(
-    site: Site, vectors: list[families.SteeringVector], path: str
+    site: Site,
+    layer: int,
+    made: list[families.SteeringVector],
+    skipped: list[families.Skipped],
+    path: str,
 ) -> Iterator[dict[str, object]]:
-    for vector in vectors:
-        yield {
-            "site": site.name,
+    read_from = {
+        "site": site.name,
+        "layer": layer,
+        "read_layer": site.read_layer(layer),
+        "chat_template": "no" if site.raw else "yes",
+        "path": path,
+    }
+    for vector in made:
+        yield read_from | {
             "vector_id": vector.vector_id,
             "family": vector.family,
-            "layer": vector.layer,
-            "read_layer": site.read_layer(vector.layer),
-            "chat_template": "no" if site.raw else "yes",
             "norm": float(np.linalg.norm(vector.values)),
             "sha256": hashlib.sha256(vector.values.tobytes()).hexdigest(),
-            "path": path,
+            "reason": "",
+        }
+    for one in skipped:
+        yield read_from | {
+            "vector_id": one.vector_id,
+            "family": VectorId.parse(one.vector_id).family,
+            "norm": None,
+            "sha256": None,
+            "reason": one.reason,
         }
 
 
@@ -81,7 +110,7 @@ def _rows(
     dimensions=("model", "trait"),
     group="protocols",
     kinds={"pytorch", "safetensors", "duckdb"},
-    code_version="2",
+    code_version="3",
     needs=("model_snapshot", "prompt_sets"),
     after=("steering_calibration",),
     settings=(
@@ -98,12 +127,13 @@ def protocol_vectors(run: StageRun) -> Produced:
 
     Sites: one block before the vector is added (`layer_offset`) or that block, from raw text
     (`no_chat_template`) or through the chat template. Random directions are those of
-    `vector_families`. HDF5 holds the activations float32 [contrast prompts, d].
+    `vector_families`. HDF5 holds the activations float32 [contrast prompts, d]. A vector that does
+    not exist at a site is a row with a `reason`, and no protocol has texts of it.
     """
     found = protocol_sites.sites(run.study)
     layers = protocol_sites.layers(run.study, run.model_facts()["n_layers"])
+    schema = {n: t for n, t in columns("protocol_vectors").items() if n not in _SHARED}
     if not found:
-        schema = {n: t for n, t in columns("protocol_vectors").items() if n not in _SHARED}
         return Produced(rows=[Rows("protocol_vectors", pl.DataFrame(schema=schema))])
     prompts = prompt_selection.contrast_pairs(run.rows("prompt_sets"), run.study)
     positive = (prompts["polarity"] == "positive").to_numpy()
@@ -116,15 +146,17 @@ def protocol_vectors(run: StageRun) -> Produced:
     for site in found:
         for layer in layers:
             name = f"{'raw' if site.raw else 'chat'}/{site.read_layer(layer)}"
-            vectors = _built(run, layer, activations[name], positive)
-            stored |= {f"{site.name}/{v.vector_id}": v.values for v in vectors}
-            rows += _rows(site, vectors, relative)
+            made, skipped = _built(run, layer, activations[name], positive)
+            stored |= {f"{site.name}/{v.vector_id}": v.values for v in made}
+            rows += _rows(site, layer, made, skipped, relative)
+            for one in skipped:
+                run.log.warning(f"{one.vector_id} at {site.name}: {one.reason}")
     metadata = {"model": run.model, "trait": run.trait}
     write_vectors(path, stored, metadata)
     cache = run.layout.pair_file(ROOM, run.model, run.trait, ".h5")
     content = write_arrays(cache, activations)
     return Produced(
-        rows=[Rows("protocol_vectors", pl.DataFrame(rows))],
+        rows=[Rows("protocol_vectors", pl.DataFrame(rows, schema=schema))],
         files={relative: hash_arrays(stored), run.layout.relative(cache): content},
         metadata={"sites": ", ".join(site.name for site in found), "vectors": len(stored)},
         metrics={"n_vectors": len(stored)},

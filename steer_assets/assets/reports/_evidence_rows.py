@@ -5,6 +5,8 @@ from typing import Any
 import polars as pl
 
 from steer_assets.assets.reports._adjusted_tests import HEADLINE_FAMILY, headline_alpha
+from steer_assets.catalog.protocols import CONTROLLED
+from steer_assets.catalog.scorer_entries import NO_SCORER
 from steer_assets.catalog.studies import Study
 from steer_assets.pipeline.design.comparisons import POOLED
 
@@ -68,19 +70,13 @@ def report_row(
     no efficacy.
     """
     own = tests.filter((pl.col("layer") == layer) & _AT_HEADLINE)
+    row = _untestable(
+        fisher,
+        layer,
+        "no comparison of v with unsteered texts could be made: it takes two prompts that both "
+        "have texts of, and unsteered scores that are not all the same",
+    )
     of_v = own.filter((pl.col("comparison") == "efficacy") & (pl.col("family") == "base"))
-    row: dict[str, object] = {
-        "layer": layer,
-        "efficacy": None,
-        "efficacy_low": None,
-        "efficacy_high": None,
-        "verdict": "untestable",
-        "reason": "no comparison of v with unsteered texts could be made: it takes two prompts "
-        "that both have texts of, and unsteered scores that are not all the same",
-        "null_fraction_fisher": fisher["null_fraction"],
-        "sampling_floor_fisher": fisher["sampling_floor"],
-        **_counts(own.clear()),
-    }
     if of_v.is_empty():
         return row
     alpha = headline_alpha(of_v["alpha"], study)
@@ -99,3 +95,28 @@ def report_row(
             "v, v + v_perp and unsteered texts share"
         }
     return row | {name: headline[name][0] for name in ("verdict", "reason")}
+
+
+def unscored_row(fisher: dict[str, object], layer: int, trait: str) -> dict[str, object]:
+    """The row of a layer whose texts no scorer scores, without report path."""
+    named = {"protocol": CONTROLLED, "scorer": NO_SCORER}
+    return named | _untestable(
+        fisher,
+        layer,
+        f"no scorer scores texts of {trait}: a scorer is fitted and validated on labelled texts of "
+        f"both poles, which go to labelled/{trait}.jsonl of the catalog",
+    )
+
+
+def _untestable(fisher: dict[str, object], layer: int, reason: str) -> dict[str, object]:
+    return {
+        "layer": layer,
+        "efficacy": None,
+        "efficacy_low": None,
+        "efficacy_high": None,
+        "verdict": "untestable",
+        "reason": reason,
+        "null_fraction_fisher": fisher["null_fraction"],
+        "sampling_floor_fisher": fisher["sampling_floor"],
+        **{f"n_{name}": 0 for name in VERDICTS},
+    }

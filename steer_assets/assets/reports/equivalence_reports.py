@@ -28,7 +28,11 @@ def _tests_and_rows(
 ) -> dict[str, pl.DataFrame]:
     """Frames by table: tests with verdicts, one row per block, and the details behind them."""
     from steer_assets.assets.reports._arm_tests import compare_arms
-    from steer_assets.assets.reports._evidence_rows import families_guarded, report_row
+    from steer_assets.assets.reports._evidence_rows import (
+        families_guarded,
+        report_row,
+        unscored_row,
+    )
     from steer_assets.assets.reports._verdict_rows import with_verdicts
 
     vectors = with_multi_layer(run.rows("steering_vectors"), run.study, run.steer_layers())
@@ -59,6 +63,12 @@ def _tests_and_rows(
             fisher = _fisher_row(run, spaces, layer)
             row = report_row(tests, families, fisher, layer, run.study)
             reports.append({**identity, **row, "report_path": report_path})
+    if scored.is_empty():
+        reports = [
+            unscored_row(_fisher_row(run, spaces, layer), layer, run.trait)
+            | {"report_path": report_path}
+            for layer in run.steer_layers()
+        ]
     # Empty tables are written even if there are no scores.
     tests, families = (
         pl.concat([_effect_details.frame_of(name, []), *found], how="diagonal")
@@ -91,7 +101,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
     dimensions=("model", "trait"),
     group="reports",
     kinds={"scipy", "html", "duckdb"},
-    code_version="8",
+    code_version="9",
     needs=(
         "model_snapshot",
         "prompt_sets",

@@ -104,6 +104,7 @@ class Sweep:
         """Scores and fluency of one text per point and prompt, of the first prompts."""
         written = self._written(points, n_prompts)
         judge = _scorer(self.run)
+        assert judge is not None
         distinct = list(dict.fromkeys(text for row in written for text in row))
         of = dict(zip(distinct, np.asarray(judge.score(distinct), dtype=float), strict=True))
         scores = np.array([[of[text] for text in row] for row in written])
@@ -176,13 +177,17 @@ class Sweep:
         return perplexity, np.array(repetition)
 
 
-def _scorer(run: StageRun) -> Scorer:
-    """The first scorer of the study that reads texts by itself, else the model as its own judge.
-
-    Raises:
-        ScorerUnavailable: none can be had.
-    """
+def _scorer(run: StageRun) -> Scorer | None:
+    """The first scorer of the study that reads texts by itself, else the model as its own judge."""
     names = run.study.scoring.scorers
     others = scorers.readers(names)
     asked = None if others else make_judge(run)
-    return scorers.available(others or names, run.trait, run.layout, run.log, asked)[0]
+    found = scorers.available(others or names, run.trait, run.layout, run.log, asked)
+    return found[0] if found else None
+
+
+def no_scorer(run: StageRun) -> str:
+    """Why nothing scores the texts of a sweep, in a sentence; empty where something does."""
+    if _scorer(run):
+        return ""
+    return f"no scorer of {run.study.study} scores texts of {run.trait}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from steer_assets.assets.vectors._sweep import Direction, Point, Sweep, Texts
+from steer_assets.assets.vectors._sweep import Direction, Point, Sweep, Texts, no_scorer
 from steer_assets.pipeline.design import prompt_selection
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.schema import columns
@@ -28,7 +28,7 @@ _SHARED = ("model", "trait", "run_id", "code_version")
 
 
 class NoCalibrationError(ValueError):
-    """There are too few prompts that verdicts leave over."""
+    """Verdicts leave too few prompts over, or no scorer scores texts of the trait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,10 @@ def calibrated(
     given: doses by block that the study names by hand.
 
     Raises:
-        NoCalibrationError: the verdicts leave too few prompts.
+        NoCalibrationError: the verdicts leave too few prompts, or there is no scorer.
     """
-    if refused := too_few(run):
-        raise NoCalibrationError(refused)
+    if why := refused(run):
+        raise NoCalibrationError(why)
     prompts = prompt_selection.calibration_tests(run.rows("prompt_sets"), run.study)
     layers = sorted(vectors)
     sweep = Sweep(run, layers, np.stack([vectors[layer].values for layer in layers]), prompts)
@@ -85,8 +85,12 @@ def prompt_rows(run: StageRun) -> pl.DataFrame:
     )
 
 
-def too_few(run: StageRun) -> str:
+def refused(run: StageRun) -> str:
     """Why there can be no calibration, in a sentence; empty where there can."""
+    return _too_few(run) or no_scorer(run)
+
+
+def _too_few(run: StageRun) -> str:
     n = len(prompt_selection.calibration_tests(run.rows("prompt_sets"), run.study))
     if n >= FEWEST:
         return ""

@@ -73,8 +73,8 @@ def steering_calibration(run: StageRun) -> Produced:
     """
     given = given_doses(run)
     layers = run.steer_layers()
-    if not run.study.automatic and (refused := _working_point.too_few(run)):
-        run.log.warning(f"what is given by hand is not measured: {refused}")
+    if not run.study.automatic and (why := _working_point.refused(run)):
+        run.log.warning(f"what is given by hand is not measured: {why}")
         rows = _working_point.no_rows()
     else:
         rows = _working_point.calibrated(run, {b: _stored(run, b) for b in layers}, given)

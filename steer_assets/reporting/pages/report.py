@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 from markupsafe import Markup
 
+from steer_assets.catalog.scorer_entries import NO_SCORER
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.reporting.figures.charts.axes import listed
 from steer_assets.reporting.figures.charts.protocols import findings, survival, switch_rows
@@ -98,13 +99,15 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
     generation, statistics = study["generation"], study["statistics"]
     alphas = sorted({a for arms in generation["arms"] for a in arms["alphas"]})
     prompts = ", ".join(
-        f"{n} {kind.replace('_', ' ')}" for kind, n in study["prompts"]["test"].items()
+        f"{evidence.used_prompts('test', n, kind)} {kind.replace('_', ' ')}"
+        for kind, n in study["prompts"]["test"].items()
     )
+    pairs = evidence.used_prompts("contrast", study["prompts"]["contrast_pairs"])
     return [
         ("Question", "Is v the direction that moves the trait, or one of many that act the same?"),
         ("Model", _model(evidence)),
         ("Trait", f"{evidence.trait_title}: {evidence.poles[0]} against {evidence.poles[1]}"),
-        ("v", f"mean difference of {study['prompts']['contrast_pairs']} contrast pairs at the "
+        ("v", f"mean difference of {pairs} contrast pairs at the "
          "last prompt token, added there and at every generated token"),
         ("v⊥", "random direction at right angles to v, as long as v"),
         ("Layers", _layers(evidence)),
@@ -132,6 +135,8 @@ def _layers(evidence: Evidence) -> str:
 
 def _scorers(evidence: Evidence) -> str:
     first, silent = evidence.scorer, evidence.silent_scorers
+    if first == NO_SCORER:
+        return f"none; not available here: {listed(evidence.study['scoring']['scorers'])}"
     others = [
         str(name)
         for name in evidence.study["scoring"]["scorers"]
