@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,38 @@ _SHOWN = 3
 def parsed_once() -> Iterator[None]:
     """Parse a GGUF's fields once instead of for configuration, weights and tokenizer each.
 
-    Parsing a vocabulary takes seconds, and transformers creates a new reader for each of them.
+    Parsing a vocabulary takes seconds, and transformers creates a new reader for each of them. It
+    also builds the map of tensor names anew for every module of the model.
     """
-    reader = gguf.GGUFReader
-    vars(gguf)["GGUFReader"] = functools.cache(functools.partial(_joined, reader))
+    faster = (
+        (gguf, "GGUFReader", functools.cache(functools.partial(_joined, gguf.GGUFReader))),
+        (gguf, "get_tensor_name_map", functools.cache(gguf.get_tensor_name_map)),
+        (conversion, "load_gguf_checkpoint", _fields_once(conversion.load_gguf_checkpoint)),
+    )
+    own = [vars(module)[name] for module, name, _ in faster]
+    for module, name, replacement in faster:
+        vars(module)[name] = replacement
     try:
         yield
     finally:
-        vars(gguf)["GGUFReader"] = reader
+        for (module, name, _), before in zip(faster, own, strict=True):
+            vars(module)[name] = before
+
+
+def _fields_once(load: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """``load_gguf_checkpoint``, whose fields without tensors are kept by path."""
+    found: dict[str, dict[str, Any]] = {}
+
+    @functools.wraps(load)
+    def read(path: str, return_tensors: bool = False, **options: Any) -> dict[str, Any]:
+        if return_tensors:
+            return load(path, return_tensors=True, **options)
+        if str(path) not in found:
+            found[str(path)] = load(path, return_tensors=False, **options)
+        # The caller may change what it gets.
+        return {k: dict(v) if isinstance(v, dict) else v for k, v in found[str(path)].items()}
+
+    return read
 
 
 def _joined(reader: Any, path: str | Path) -> Any:
