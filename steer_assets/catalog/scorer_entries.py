@@ -10,6 +10,8 @@ from steer_assets.storage.slugs import validate_slug
 
 #: Value of `scorer` in tables for what needs no scorer, and where there is none.
 NO_SCORER = "none"
+#: Kinds of scorers that are fitted to the labelled texts of a trait.
+FITTED = ("minilm", "words")
 
 
 class TraitUse(BaseModel):
@@ -27,13 +29,13 @@ class TraitUse(BaseModel):
 
 
 class ScorerEntry(BaseModel):
-    """One scorer of the catalog. `minilm` needs no traits, as it is fitted to labelled texts."""
+    """One scorer of the catalog. Kinds that are fitted to labelled texts need no traits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     scorer: str
     title: Annotated[str, Field(min_length=1)]
-    kind: Literal["minilm", "hf_classifier", "hf_zero_shot", "lm_judge"]
+    kind: Literal["minilm", "words", "lexicon", "hf_classifier", "hf_zero_shot", "lm_judge"]
     model_id: str | None = None
     revision: str | None = None
     traits: dict[str, TraitUse] = Field(default_factory=dict)
@@ -56,4 +58,4 @@ class ScorerEntry(BaseModel):
 
     def use(self, trait: str) -> TraitUse | None:
         """Its settings for `trait`; None if it cannot score it."""
-        return TraitUse() if self.kind == "minilm" else self.traits.get(trait)
+        return TraitUse() if self.kind in FITTED else self.traits.get(trait)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import NoLabelledTextsError
-from steer_assets.catalog.scorer_entries import ScorerEntry
+from steer_assets.catalog.scorer_entries import FITTED, ScorerEntry
 from steer_assets.catalog.studies import Study
 from steer_assets.resources import scorer_heads
+from steer_assets.scoring.lexicon import PACKAGE as LEXICON
 from steer_assets.scoring.scorer import Scorer, ScorerUnavailable
 from steer_assets.storage.files.hashing import fingerprint, hash_file, hash_json
 from steer_assets.storage.layout import Layout, PartitionKey
@@ -46,13 +48,14 @@ def spec(entry: ScorerEntry, trait: str) -> ScorerSpec:
 
 
 @cache
-def _made(name: str, trait: str, folder: Path, version: str) -> Scorer:
+def _made(name: str, trait: str, folder: Path, made_of: str) -> Scorer:
     from steer_assets.scoring.registry import make_scorer
 
     asked = spec(catalog.scorer_entry(name), trait)
     if asked.kind == "minilm":
         return scorer_heads.minilm(asked.name, trait, Layout(folder))
-    return make_scorer(asked)
+    labelled = scorer_heads.labelled_texts(trait) if asked.kind in FITTED else ()
+    return make_scorer(asked, labelled)
 
 
 def scorer(name: str, trait: str, layout: Layout, judge: Judge | None = None) -> Scorer:
@@ -67,8 +70,8 @@ def scorer(name: str, trait: str, layout: Layout, judge: Judge | None = None) ->
     entry = catalog.scorer_entry(name)
     if entry.kind == JUDGE:
         return make_scorer(spec(entry, trait), judge=judge)
-    version = hash_json({**_versions(name, trait), **_labelled_version(trait)})
-    return _made(name, trait, layout.root, version)
+    made_of = hash_json({**_versions(name, trait), **_labelled_version(trait)})
+    return _made(name, trait, layout.root, made_of)
 
 
 def available(
@@ -112,12 +115,23 @@ def readers(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if catalog.scorer_entry(name).kind != JUDGE)
 
 
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
 def _versions(name: str, trait: str) -> dict[str, str]:
     entry = catalog.scorer_entry(name)
     versions = {f"scorer/{name}": hash_json(entry.model_dump(mode="json"))}
     if entry.kind == "minilm":
         versions["encoder"] = scorer_heads.encoder_version()
         versions[f"anchors/{trait}"] = scorer_heads.anchors_version(trait)
+    elif entry.kind == "words":
+        versions["scikit-learn"] = version("scikit-learn")
+    elif entry.kind == "lexicon":
+        versions["lexicon"] = _installed(LEXICON)
     elif entry.model_id and entry.folder.is_dir():
         versions[f"weights/{name}"] = fingerprint(entry.folder)
     return versions

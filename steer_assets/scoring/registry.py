@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from steer_assets.scoring.embedded.encoder import MiniLMEncoder
 from steer_assets.scoring.embedded.minilm import fit_minilm
 from steer_assets.scoring.labelled import LabelledText
+from steer_assets.scoring.lexicon import LexiconScorer
 from steer_assets.scoring.lm_judge import LMJudge
 from steer_assets.scoring.pretrained.transformer_scorers import hf_classifier, hf_zero_shot
 from steer_assets.scoring.scorer import Scorer, ScorerUnavailable
+from steer_assets.scoring.words import fit_words
 
-Kind = Literal["minilm", "hf_classifier", "hf_zero_shot", "lm_judge"]
+Kind = Literal["minilm", "words", "lexicon", "hf_classifier", "hf_zero_shot", "lm_judge"]
 
 
 class ScorerSpec(BaseModel):
@@ -80,7 +82,7 @@ def make_scorer(
 
     Args:
         spec: the description.
-        labelled: texts to fit on (``minilm``).
+        labelled: texts to fit on (``minilm``, ``words``).
         trait: the trait's key (``minilm``).
         encoder: a loaded encoder to share (``minilm``); loaded here if None.
         judge: the language model (``lm_judge``).
@@ -91,6 +93,10 @@ def make_scorer(
     """
     if spec.kind == "minilm":
         return fit_minilm(trait, labelled, encoder or MiniLMEncoder.load(), name=spec.name)
+    if spec.kind == "words":
+        return fit_words(labelled, name=spec.name)
+    if spec.kind == "lexicon":
+        return LexiconScorer(spec.name)
     if spec.kind == "hf_classifier":
         return hf_classifier(spec.name, spec.model_id or "", spec.label_map, revision=spec.revision)
     positive, negative = spec.positive or "", spec.negative or ""

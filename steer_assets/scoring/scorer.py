@@ -5,11 +5,16 @@ is never a probability: probabilities saturate at the poles, where steering push
 saturated score hides differences from the paired tests.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
+
+if TYPE_CHECKING:
+    from steer_assets.scoring.validation import Validation
 
 
 class ScorerUnavailable(RuntimeError):
@@ -31,6 +36,15 @@ class Scorer(Protocol):
 
     def score(self, texts: Sequence[str]) -> Float[np.ndarray, " n"]:
         """Scores in input order, float64, finite for any text, including the empty one."""
+        ...
+
+
+@runtime_checkable
+class FittedScorer(Scorer, Protocol):
+    """A scorer fitted to labelled texts, which cannot be validated on the same texts."""
+
+    def held_out(self) -> Validation:
+        """AUROC on held-out topics; every text is scored by a fit without its topic."""
         ...
 
 

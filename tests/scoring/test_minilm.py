@@ -5,7 +5,7 @@ import pytest
 
 from steer_assets.scoring.embedded.encoder import MiniLMEncoder
 from steer_assets.scoring.embedded.features import TextFeatures
-from steer_assets.scoring.embedded.minilm import MiniLMScorer, fit_minilm, validate_by_topic
+from steer_assets.scoring.embedded.minilm import MiniLMScorer, fit_minilm
 from steer_assets.scoring.embedded.surface import surface_features
 from steer_assets.scoring.labelled import LabelledText, read_labelled
 from steer_assets.scoring.scorer import Scorer
@@ -19,7 +19,7 @@ ODD = ["", " ", "\ud800", "\x00", "🙂" * 300, "word " * 300, "!!!!", "the the 
 @pytest.mark.parametrize("trait", BARS)
 def test_held_out_topics_reach_the_bar(trait: str, encoder: MiniLMEncoder) -> None:
     labelled = read_labelled(LABELLED / f"{trait}.jsonl")
-    row = validate_by_topic(fit_minilm(trait, labelled, encoder))
+    row = fit_minilm(trait, labelled, encoder).held_out()
     assert row.scorer == "minilm"
     assert min(row.n_positive, row.n_negative) >= 150
     assert row.n_positive + row.n_negative == len(labelled)
@@ -35,7 +35,7 @@ def test_labels_without_meaning_are_not_learned(
     shuffled = [
         dataclasses.replace(text, label=str(label)) for text, label in zip(few, labels, strict=True)
     ]
-    row = validate_by_topic(fit_minilm("no-anchors", shuffled, encoder))
+    row = fit_minilm("no-anchors", shuffled, encoder).held_out()
     assert row.auroc_low < 0.5 < row.auroc_high
 
 
@@ -97,7 +97,7 @@ def test_a_state_gives_the_same_scores_and_validation_to_the_byte(
     texts = [text.text for text in few[:20]] + ODD
     assert again.score(texts).tobytes() == fitted.score(texts).tobytes()
     assert again.state.keys() == fitted.state.keys()
-    assert validate_by_topic(again) == validate_by_topic(fitted)
+    assert again.held_out() == fitted.held_out()
 
 
 def test_a_state_of_other_texts_is_refused(

@@ -6,7 +6,7 @@ import polars as pl
 
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.resources import scorer_heads, scorers
-from steer_assets.scoring.scorer import Scorer
+from steer_assets.scoring.scorer import FittedScorer, Scorer
 from steer_assets.scoring.validation import Validation
 from steer_assets.storage.schema import columns
 
@@ -18,12 +18,10 @@ def read_validation(run: StageRun) -> pl.DataFrame:
 
 
 def _validated(judge: Scorer, trait: str) -> Validation:
-    from steer_assets.scoring.embedded.minilm import MiniLMScorer, validate_by_topic
     from steer_assets.scoring.validation import validate_fixed
 
-    # its heads are fitted on these texts, so each topic is scored by a head fitted without it
-    if isinstance(judge, MiniLMScorer):
-        return validate_by_topic(judge)
+    if isinstance(judge, FittedScorer):
+        return judge.held_out()
     return validate_fixed(judge, scorer_heads.labelled_texts(trait))
 
 

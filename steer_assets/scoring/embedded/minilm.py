@@ -27,7 +27,7 @@ from steer_assets.scoring.embedded.surface import NAMES as SURFACE_NAMES
 from steer_assets.scoring.labelled import LabelledText, is_positive
 from steer_assets.scoring.validation import Validation, held_out_scores, validate_scores
 
-__all__ = ["MiniLMEncoder", "MiniLMScorer", "fit_minilm", "validate_by_topic"]
+__all__ = ["MiniLMEncoder", "MiniLMScorer", "fit_minilm"]
 
 NAME = "minilm"
 #: Weight of all anchors together, relative to all labelled texts together.
@@ -176,6 +176,22 @@ class MiniLMScorer:
             out[start : start + len(chunk)] = self.head.decide(TextFeatures.of(chunk, self.encoder))
         return out
 
+    def held_out(self) -> Validation:
+        """AUROC on held-out topics: every text is scored by a head fitted without its topic.
+
+        Uses only the texts and features of this scorer, without encoding again.
+
+        Raises:
+            ValueError: with fewer than two topics.
+        """
+        data = self.data
+
+        def fit_and_score(fit_rows: np.ndarray, score_rows: np.ndarray) -> np.ndarray:
+            return data.fit(fit_rows).decide(data.features[score_rows])
+
+        scores = held_out_scores(data.labelled, fit_and_score)
+        return validate_scores(self.name, scores, data.labelled)
+
 
 def fit_minilm(
     trait: str, labelled: Sequence[LabelledText], encoder: MiniLMEncoder, *, name: str = NAME
@@ -188,23 +204,6 @@ def fit_minilm(
     _require_poles(trait, labelled)
     data = _Data.of(trait, labelled, encoder)
     return MiniLMScorer(trait, encoder, data, data.fit(data.every_row), name)
-
-
-def validate_by_topic(scorer: MiniLMScorer) -> Validation:
-    """AUROC on held-out topics: every text is scored by a head fitted without its topic.
-
-    Uses only the texts and features of the given scorer, without encoding again.
-
-    Raises:
-        ValueError: with fewer than two topics.
-    """
-    data = scorer.data
-
-    def fit_and_score(fit_rows: np.ndarray, score_rows: np.ndarray) -> np.ndarray:
-        return data.fit(fit_rows).decide(data.features[score_rows])
-
-    scores = held_out_scores(data.labelled, fit_and_score)
-    return validate_scores(scorer.name, scores, data.labelled)
 
 
 def _anchors(trait: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
