@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 PORT ?= 3000
 MLFLOW_PORT ?= 5000
+REPORTS_PORT ?= 3001
 DATA ?= $(if $(STEER_DATA_DIR),$(STEER_DATA_DIR),$(CURDIR)/data)
 MODEL := smollm2-135m-instruct
 
@@ -70,8 +71,9 @@ docs:  ## the documentation site, into build/site
 	test -x $(VENV)/docs/bin/mkdocs || ($(PYTHON) -m venv $(VENV)/docs && $(VENV)/docs/bin/pip install --quiet --disable-pip-version-check mkdocs-material==9.8.2 'mkdocstrings[python]==1.0.8')
 	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --quiet --config-file docs/mkdocs.yml
 
-ui: setup  ## Dagster (webserver and daemon) on 127.0.0.1:3000
-	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+# The pages of assets link to reports, which are served beside them.
+ui: setup  ## Dagster (webserver and daemon) on 127.0.0.1:3000, reports on 127.0.0.1:3001
+	trap 'kill $$!' EXIT; $(BIN)/steer serve --port $(REPORTS_PORT) & STEER_REPORTS_URL=http://127.0.0.1:$(REPORTS_PORT) $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 mlflow: setup  ## MLflow on 127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(DATA)/mlflow.db --host 127.0.0.1 --port $(MLFLOW_PORT)

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -165,8 +166,18 @@ def stored(
     if {"model", "trait"} <= key.keys():
         page = layout.pair_file("reports", key["model"], key["trait"], ".html")
     if page.exists() or stage.group == "reports":
-        shown["report"] = dg.MetadataValue.url(page.as_uri())
+        shown["report"] = dg.MetadataValue.url(_served(layout, page))
     return shown
+
+
+def _served(layout: Layout, page: Path) -> str:
+    """The address of a report as `steer serve` shows it; browsers follow no `file://` link.
+
+    `STEER_REPORTS_URL` is the address of that server; the default is the one of `make ui`.
+    """
+    server = os.environ.get("STEER_REPORTS_URL") or "http://127.0.0.1:3001"
+    inside = page.relative_to(layout.root / "reports").as_posix()
+    return f"{server.rstrip('/')}/{quote(inside)}"
 
 
 def tracking_link(experiment_id: str, run_id: str, artifact: str = "") -> dict[str, Any]:

@@ -55,7 +55,8 @@ def test_figures_are_drawn_again_in_seconds(world: World) -> None:
         check=True,
     )
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert {path.name for path in folder.iterdir()} == before
+    drawn = {path.name for path in folder.iterdir()}
+    assert {name for name in drawn if not name.endswith(".pdf")} == before
     assert "forest.pdf" in done.stdout
     # Processor time: the limit is 20 s on an idle machine, and other tests slow it down.
     assert now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime < 30

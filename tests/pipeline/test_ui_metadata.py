@@ -217,7 +217,11 @@ def test_links_lead_to_the_report_and_to_the_tracked_run(run, monkeypatch):
     assert "report" not in ui_metadata.stored(run.layout, stage, KEY, record)
     page.parent.mkdir(parents=True)
     page.write_text("x")
-    assert ui_metadata.stored(run.layout, stage, KEY, record)["report"].url == page.as_uri()
+    shown = ui_metadata.stored(run.layout, stage, KEY, record)["report"].url
+    assert shown == f"http://127.0.0.1:3001/{KEY['model']}/{KEY['trait']}.html"
+    monkeypatch.setenv("STEER_REPORTS_URL", "https://reports.example/")
+    shown = ui_metadata.stored(run.layout, stage, KEY, record)["report"].url
+    assert shown.startswith("https://reports.example/")
 
 
 def test_a_result_that_is_handed_on_is_shown_as_well(run: StageRun):

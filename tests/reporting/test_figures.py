@@ -292,6 +292,9 @@ def test_only_its_own_folder_is_swept(figures: dict[str, Figure], tmp_path: Path
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "forest.csv", "forest.pdf", "forest.svg", "notes.txt",
     ]  # fmt: skip
+    # A PDF beside newer files would be of an earlier report.
+    write_figures([figures["forest"]], tmp_path, pdf=False)
+    assert not (tmp_path / "forest.pdf").exists()
 
 
 def test_no_floor_of_zero_and_no_null_fraction_without_a_word_on_its_floor(

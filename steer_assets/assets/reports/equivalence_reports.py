@@ -93,7 +93,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
     report = render_report(assemble(run.layout, run.key, run.study, tables))
     path = run.layout.pair_file("reports", run.model, run.trait, ".html")
     write_text(path, report.html)
-    write_figures(report.figures, path.with_suffix("") / "figures")
+    write_figures(report.figures, path.with_suffix("") / "figures", pdf=False)
     return run.layout.relative(path), {run.layout.relative(path): hash_json(report.html)}
 
 

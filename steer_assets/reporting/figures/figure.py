@@ -32,13 +32,22 @@ class Figure:
     draw: Callable[[], Canvas] = field(repr=False, compare=False)
 
     @cached_property
+    def _rendered(self) -> bytes:
+        return svg.render(self.draw())
+
+    @cached_property
     def svg(self) -> str:
         """SVG element for embedding in a page; its colours follow the page."""
-        return svg.inline(self.draw(), self.name, self.alt)
+        return svg.inline(self._rendered, self.name, self.alt)
+
+    @property
+    def document(self) -> str:
+        """SVG document with fixed colours."""
+        return svg.standalone(self._rendered, self.alt)
 
     def _repr_svg_(self) -> str:
         """The display in a notebook."""
-        return svg.standalone(self.draw(), self.alt)
+        return self.document
 
 
 @dataclass(frozen=True)
@@ -81,22 +90,22 @@ def make(
 
 
 def write_figures(
-    figures: Iterable[Figure], folder: Path, *, all_there_is: bool = True
+    figures: Iterable[Figure], folder: Path, *, pdf: bool = True, all_there_is: bool = True
 ) -> list[Path]:
     """Write NAME.svg, NAME.pdf and NAME.csv for every figure; returns the paths in order.
 
     Each file is replaced atomically, so that readers see complete files. Files of figures that are
-    no longer drawn are removed, unless these are not `all_there_is`.
+    no longer drawn are removed, unless these are not `all_there_is`; without `pdf`, which takes
+    longest because fonts are embedded, PDFs of an earlier drawing are removed, too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for figure in figures:
-        drawn = figure.draw()
-        written += [
-            _write(folder / f"{figure.name}.svg", svg.standalone(drawn, figure.alt).encode()),
-            _write(folder / f"{figure.name}.pdf", svg.pdf(drawn, figure.title)),
-            _write(folder / f"{figure.name}.csv", figure.data.write_csv().encode()),
-        ]
+        written.append(_write(folder / f"{figure.name}.svg", figure.document.encode()))
+        if pdf:
+            drawn = svg.pdf(figure.draw(), figure.title)
+            written.append(_write(folder / f"{figure.name}.pdf", drawn))
+        written.append(_write(folder / f"{figure.name}.csv", figure.data.write_csv().encode()))
     if all_there_is:
         for suffix in (".svg", ".pdf", ".csv"):
             for path in set(folder.glob(f"*{suffix}")) - set(written):

@@ -22,9 +22,18 @@ _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _WHITE = "#ffffff"
 
 
-def inline(drawn: Canvas, name: str, alt: str) -> str:
+def render(drawn: Canvas) -> bytes:
+    """The drawing as matplotlib's SVG, from which `inline` and `standalone` are made."""
+    buffer = io.BytesIO()
+    with styled():
+        # savefig would draw everything twice.
+        FigureCanvasSVG(drawn).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def inline(rendered: bytes, name: str, alt: str) -> str:
     """SVG element for a page, in which `name` must be unique; `alt` is the accessible text."""
-    root = _tree(drawn)
+    root = _tree(rendered)
     _, _, width, height = root.attrib["viewBox"].split()
     root.attrib = {
         "viewBox": f"0 0 {width} {height}",
@@ -39,9 +48,9 @@ def inline(drawn: Canvas, name: str, alt: str) -> str:
     return _text(root)
 
 
-def standalone(drawn: Canvas, alt: str) -> str:
+def standalone(rendered: bytes, alt: str) -> str:
     """SVG document with fixed colours on white, for papers and README files."""
-    root = _tree(drawn)
+    root = _tree(rendered)
     root.set("role", "img")
     root.set("aria-label", alt)
     paper = ET.Element(f"{{{_SVG}}}rect", {"width": "100%", "height": "100%", "fill": _WHITE})
@@ -49,12 +58,8 @@ def standalone(drawn: Canvas, alt: str) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + _text(root) + "\n"
 
 
-def _tree(drawn: Canvas) -> ET.Element:
-    buffer = io.BytesIO()
-    with styled():
-        # savefig would draw everything twice.
-        FigureCanvasSVG(drawn).print_svg(buffer, metadata={"Date": None, "Creator": None})
-    root = ET.fromstring(buffer.getvalue())
+def _tree(rendered: bytes) -> ET.Element:
+    root = ET.fromstring(rendered)
     for metadata in root.findall(f"{{{_SVG}}}metadata"):
         root.remove(metadata)
     for element in root.iter():
