@@ -29,6 +29,8 @@ PENALTIES = (1.0, 3.0, 10.0, 30.0)
 _INNER_SPLITS = 5
 _MAX_ITERATIONS = 2000
 _TOLERANCE = 1e-6
+#: Tolerance of the fits that choose a penalty; their losses differ in the second digit.
+_ROUGHLY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,16 @@ def fit_dual(
 
 
 def _logistic(
-    x: np.ndarray, positive: np.ndarray, weights: np.ndarray, penalty: float
+    x: np.ndarray,
+    positive: np.ndarray,
+    weights: np.ndarray,
+    penalty: float,
+    tolerance: float = _TOLERANCE,
 ) -> "LogisticRegression":
     # takes a second to import, which a stored head avoids
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=penalty, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS)
+    model = LogisticRegression(C=penalty, tol=tolerance, max_iter=_MAX_ITERATIONS)
     return model.fit(x, positive, sample_weight=weights)
 
 
@@ -122,6 +128,6 @@ def _choose(
             continue
         sign = np.where(positive[out], 1.0, -1.0)
         for index, penalty in enumerate(penalties):
-            model = _logistic(x[rest], positive[rest], weights[rest], penalty)
+            model = _logistic(x[rest], positive[rest], weights[rest], penalty, _ROUGHLY)
             loss[index] += np.logaddexp(0.0, -sign * model.decision_function(x[out])).sum()
     return penalties[int(np.argmin(loss))]
