@@ -167,20 +167,15 @@ class World:
         }
 
 
-def few_labelled(trait: str, *, n_topics: int = 3, n_texts: int = 3) -> str:
-    """Labelled texts of few topics, so that a scorer is validated in a moment."""
+def _few_labelled(trait: str) -> str:
+    """Labelled texts of three topics, so that a scorer is validated in a moment."""
     lines = (CATALOG / "labelled" / f"{trait}.jsonl").read_text().splitlines()
     by_group: dict[tuple[str, str], list[str]] = {}
     for line in lines:
         record = json.loads(line)
         by_group.setdefault((record["topic"], record["label"]), []).append(line)
-    topics = sorted({topic for topic, _ in by_group})[:n_topics]
-    chosen = [
-        by_group[t, label][:n_texts]
-        for t in topics
-        for label in ("positive", "negative")
-        if (t, label) in by_group
-    ]
+    topics = sorted({topic for topic, _ in by_group})[:3]
+    chosen = [by_group[t, label][:3] for t in topics for label in ("positive", "negative")]
     return "".join(f"{line}\n" for group in chosen for line in group)
 
 
@@ -200,7 +195,7 @@ def make_world(root: Path, *, scorer: Path, source: Path | None = None) -> World
     (catalog / "scorers" / f"{SCORER}.yaml").write_text(_scorer_entry(scorer))
     (catalog / "labelled").mkdir()
     for path in _labelled():
-        (catalog / "labelled" / path.name).write_text(few_labelled(path.stem))
+        (catalog / "labelled" / path.name).write_text(_few_labelled(path.stem))
     if source is not None:
         (catalog / "models" / "tiny.yaml").write_text(
             f"model: {MODEL}\ntitle: random\nsource: {{kind: folder, location: {source}}}\n"

@@ -13,7 +13,6 @@ from steer_assets.catalog import catalog
 from steer_assets.paths import CATALOG, REPOSITORY
 from steer_assets.storage.layout import Layout
 from tests.databases import empty_databases
-from tests.tiny import few_labelled
 
 MODEL = "smollm2-135m-instruct"
 TRAITS = ["sentiment"]
@@ -38,15 +37,16 @@ def run_smoke(layout: Layout, traits: list[str] = TRAITS) -> object:
 
 
 def _small_catalog(folder: Path) -> Path:
-    """The built-in catalog with a share of the neutral prompts, all of which a run reads."""
+    """The built-in catalog with a share of the neutral prompts, all of which a run reads.
+
+    Labelled texts stay: by fewer of them the scorer is too uncertain for any verdict.
+    """
     shutil.copytree(CATALOG, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     for name in TRAITS:
         path = folder / "traits" / f"{name}.yaml"
         trait = yaml.safe_load(path.read_text())
         trait["test"] = {place: prompts[:N_PROMPTS] for place, prompts in trait["test"].items()}
         path.write_text(yaml.safe_dump(trait, allow_unicode=True))
-        texts = few_labelled(name, n_topics=10, n_texts=9)
-        (folder / "labelled" / f"{name}.jsonl").write_text(texts)
     return folder
 
 
