@@ -1,11 +1,14 @@
-"""A finished run of the tiny study, made once per session and copied for tests that change it."""
+"""A finished run of the tiny study, made once per session and copied for tests that change it.
+
+Beside its own vectors it has an imported copy of v, so that one run serves the tests of both.
+"""
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 TRAIT = "formality"
 KEY = {"model": MODEL, "trait": TRAIT}
+LAYER = 1
+BASE, COPY = f"L{LAYER}.base", f"L{LAYER}.external.copy"
+_UP_TO_VECTORS = ("activation_caches", "covariance_matrices", "svd_spectra", "behavioral_spectra")
 
 
 @contextmanager
@@ -44,6 +50,22 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def records_in_memory() -> Iterator[None]:
+    """Dagster's runs and events in memory: on disk they take a quarter of a tiny run's time."""
+    import dagster as dg
+
+    from steer_assets.automation import runner
+
+    quiet = {"telemetry": {"enabled": False}}
+    with (
+        dg.DagsterInstance.ephemeral(settings=quiet) as found,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(runner, "instance", lambda: nullcontext(found))
+        yield
 
 
 def run_tiny(world: World, *, force: bool = False) -> Outcome:
@@ -74,8 +96,32 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> World:
     source, scorer = write_model(root / "source"), write_scorer(root / "scorer")
     world = make_world(root / "world", source=source, scorer=scorer)
     with living_in(world), few_figures():
+        _import_copy(world)
         run_tiny(world)
     return world
+
+
+def _import_copy(world: World) -> None:
+    """Make v, and import a copy of it as a user would."""
+    from safetensors.numpy import load_file
+    from typer.testing import CliRunner
+
+    from steer_assets.automation import runner
+    from steer_assets.catalog import catalog
+    from steer_assets.cli import app
+    from steer_assets.geometry.vector_files import NamedVector, write_safetensors
+
+    study, first = catalog.study(STUDY), [*_UP_TO_VECTORS, "vector_families"]
+    with one_thread():
+        runner.materialise_inputs(world.layout, MODEL, TRAIT, study)
+        with runner.instance() as found:
+            runner.run_job(found, ("model", "trait"), KEY, study, first, force=False)
+    stored = load_file(world.layout.pair_file("vectors", MODEL, TRAIT, ".safetensors"))
+    file = world.root / "copy.safetensors"
+    write_safetensors(file, [NamedVector(BASE, stored[BASE], LAYER)])
+    where = ["--model", MODEL, "--trait", TRAIT, "--layer", str(LAYER)]
+    done = CliRunner().invoke(app, ["vectors", "import", str(file), "--name", "copy", *where])
+    assert done.exit_code == 0, done.output
 
 
 def _own_artifacts(copy: World, original: World) -> None:

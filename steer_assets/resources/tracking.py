@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -128,10 +129,15 @@ class ChildRun:
         if self._client is None:
             return
         try:
-            for name, value in params.items():
-                self._client.log_param(self.run_id, name, str(value)[:500])
-            for name, number in metrics.items():
-                self._client.log_metric(self.run_id, name, float(number))
+            from mlflow.entities import Metric, Param
+
+            now = int(1000 * time.time())
+            # One transaction: one for each number takes a tenth of a second per stage.
+            self._client.log_batch(
+                self.run_id,
+                metrics=[Metric(name, float(number), now, 0) for name, number in metrics.items()],
+                params=[Param(name, str(value)[:500]) for name, value in params.items()],
+            )
             for path in artifacts:
                 self._client.log_artifact(self.run_id, str(path))
         except Exception as error:  # a tracking failure must not affect the result

@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from steer_assets.storage.files.file_stamp import Stamp, stamp
-from steer_assets.storage.files.hashing import hash_file
+from steer_assets.storage.files.hashing import hash_file, hash_file_once
 from steer_assets.storage.files.parquet import DamagedFileError, read_part, write_part
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 from steer_assets.storage.schema import conform
@@ -177,7 +177,7 @@ def damaged_files(layout: Layout, record: Record, *, all_read: bool = True) -> l
         if not path.exists():
             problems.append(f"{file.path} is missing")
         elif path.stat().st_size != file.bytes or (
-            (all_read or _touched(path, record)) and hash_file(path) != file.sha256
+            (all_read or _touched(path, record)) and hash_file_once(path) != file.sha256
         ):
             problems.append(
                 f"{file.path} is damaged: its checksum differs from when it was written"

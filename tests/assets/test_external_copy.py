@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import polars as pl
 import pytest
-from safetensors.numpy import load_file
-from typer.testing import CliRunner
 
-from steer_assets.cli import app
-from steer_assets.geometry.vector_files import NamedVector, write_safetensors
 from steer_assets.storage.files.parquet import read_part
-from tests.finished import KEY, copy_of, run_tiny
+from tests.finished import BASE, COPY, KEY
 from tests.tiny import World
 
 pytestmark = pytest.mark.slow
 
-LAYER = 1
-BASE, COPY = f"L{LAYER}.base", f"L{LAYER}.external.copy"
 #: What a row is called; and what belongs to a family of hypotheses (v's own effect is the primary
 #: one) and not to a vector.
 NAMES = ("generation_id", "vector_id", "family", "run_id")
@@ -26,19 +18,6 @@ BY_FAMILY = (
     "p_difference_adjusted", "p_equivalence_adjusted", "power", "n_prompts_needed", "verdict",
     "reason",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def brought(original: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with copy_of(original, tmp_path_factory.mktemp("brought") / "world") as world:
-        stored = load_file(world.layout.pair_file("vectors", *KEY.values(), ".safetensors"))
-        file = world.root / "copy.safetensors"
-        write_safetensors(file, [NamedVector(BASE, stored[BASE], LAYER)])
-        where = ["--model", KEY["model"], "--trait", KEY["trait"], "--layer", str(LAYER)]
-        done = CliRunner().invoke(app, ["vectors", "import", str(file), "--name", "copy", *where])
-        assert done.exit_code == 0, done.output
-        run_tiny(world)
-        yield world
 
 
 def rows(world: World, table: str, vector_id: str) -> pl.DataFrame:
@@ -58,7 +37,7 @@ def rows(world: World, table: str, vector_id: str) -> pl.DataFrame:
     return own.drop(*NAMES, *BY_FAMILY, strict=False).sort(pl.all())
 
 
-def test_a_copy_has_the_results_of_v_to_the_digit(brought: World) -> None:
+def test_a_copy_has_the_results_of_v_to_the_digit(original: World) -> None:
     for table in (
         "steering_vectors",
         "logit_distances",
@@ -69,13 +48,13 @@ def test_a_copy_has_the_results_of_v_to_the_digit(brought: World) -> None:
         "fluency",
         "equivalence_tests",
     ):
-        base, copy = (rows(brought, table, name) for name in (BASE, COPY))
+        base, copy = (rows(original, table, name) for name in (BASE, COPY))
         assert len(base), table
         assert copy.equals(base), table
 
 
-def test_a_copy_does_not_differ_from_v_at_all(brought: World) -> None:
-    tests = read_part(brought.layout.part("equivalence_tests", KEY))
+def test_a_copy_does_not_differ_from_v_at_all(original: World) -> None:
+    tests = read_part(original.layout.part("equivalence_tests", KEY))
     against = tests.filter(vector_id=COPY, reference_id=BASE)
     assert len(against)
     for column in ("effect", "cohens_d", "ci_low", "ci_high"):

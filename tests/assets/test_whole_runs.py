@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,7 @@ from steer_assets.automation.runner import materialise
 from steer_assets.catalog import catalog
 from steer_assets.storage import schema
 from steer_assets.storage.files.parquet import read_part
-from tests.finished import one_thread
+from tests.finished import one_thread, records_in_memory
 from tests.tiny import (
     MODEL,
     SCORER,
@@ -94,14 +95,41 @@ def _tables(world: World, trait: str = TRAIT) -> dict[str, pl.DataFrame]:
 
 
 def _run(world: World) -> dict[str, pl.DataFrame]:
-    with living_in(world), few_figures(), one_thread():
+    with living_in(world), few_figures(), one_thread(), records_in_memory():
         materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY))
     return _tables(world)
 
 
+def _left_to_calibration(world: World) -> None:
+    """The tiny study with blocks and doses that calibration chooses."""
+    study = world.layout.root / "catalog" / "studies" / f"{STUDY}.yaml"
+    text = STUDY_TEXT.replace("steer: [1]", "steer: auto").replace("layers: [1]", "layers: [auto]")
+    text = text.replace("logits: {prompts: 2, alphas: [1.0]}", "logits: {prompts: 2, alphas: auto}")
+    arms = "    - families: [base, orthogonal, base_plus_orthogonal]\n"
+    assert arms in text
+    study.write_text(text.replace(arms, f"{arms}      alphas: auto\n"))
+
+
+@dataclass(frozen=True)
+class Run:
+    world: World
+    tables: dict[str, pl.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def calibrated_overflow(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A model that overflows float16, under a study that leaves block and dose to calibration.
+
+    One run for both claims, because a run takes half a minute.
+    """
+    world = _world(tmp_path_factory.mktemp("calibrated"), overflowing=True)
+    _left_to_calibration(world)
+    return Run(world, _run(world))
+
+
 @pytest.mark.slow
-def test_a_model_that_overflows_float16_gets_its_verdict(tmp_path: Path) -> None:
-    found = _run(_world(tmp_path, overflowing=True))
+def test_a_model_that_overflows_float16_gets_its_verdict(calibrated_overflow: Run) -> None:
+    found = calibrated_overflow.tables
     assert len(found["equivalence_reports"]) > 0
     measures = found["protocol_measures"].filter(pl.col("quantity") == "jacobian_null_fraction")
     finite = ~pl.col("switch").eq("finite_difference") & pl.col("setting").ne("controlled")
@@ -110,6 +138,26 @@ def test_a_model_that_overflows_float16_gets_its_verdict(tmp_path: Path) -> None
     assert measures.filter(~finite)["value"].null_count() == 0
     said = found["protocol_findings"].filter(pl.col("quantity") == "jacobian_null_fraction")
     assert said["sentence"].str.contains("was not measured as published").all()
+
+
+@pytest.mark.slow
+def test_a_study_that_leaves_block_and_dose_to_calibration(calibrated_overflow: Run) -> None:
+    """Every later stage works where calibration says, and the report says where that is."""
+    world, found = calibrated_overflow.world, calibrated_overflow.tables
+    chosen = found["steering_calibration"].filter(pl.col("rank") > 0).sort("rank")
+    doses = dict(chosen.select("layer", "alpha").rows())
+    assert 1 <= len(doses) <= 2
+    assert set(found["equivalence_reports"].filter(protocol="controlled")["layer"]) == set(doses)
+    texts = found["generations"].filter(pl.col("protocol") == "controlled", pl.col("alpha") > 0)
+    where = texts.select(pl.col("vector_id").str.extract(r"^L(\d+)\.").cast(int), "alpha").unique()
+    assert dict(where.rows()) == doses
+    assert len(where) == len(doses)
+    assert set(found["protocol_findings"]["layer"]) == {chosen.item(0, "layer")}
+    page = (world.layout.root / "reports" / MODEL / f"{TRAIT}.html").read_text()
+    assert all(f"{alpha:g}" in page for alpha in doses.values())
+    with living_in(world), one_thread(), records_in_memory():
+        again = materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY))
+    assert not again.made
 
 
 @pytest.mark.faults
@@ -153,30 +201,3 @@ def test_the_smallest_traits_are_measured_as_far_as_they_go(
     assert set(found["svd_spectra"]["environment"]) == {"contrast", "all_tokens"}
     assert set(found["null_energies"]["kind"]) == {"jacobian", "fisher"}
     assert found["steering_vectors"]["null_energy_covariance"].drop_nulls().to_list() == [0.0]
-
-
-@pytest.mark.slow
-def test_a_study_that_leaves_block_and_dose_to_calibration(tmp_path: Path) -> None:
-    """Every later stage works where calibration says, and the report says where that is."""
-    world = _world(tmp_path)
-    study = world.layout.root / "catalog" / "studies" / f"{STUDY}.yaml"
-    text = STUDY_TEXT.replace("steer: [1]", "steer: auto").replace("layers: [1]", "layers: [auto]")
-    text = text.replace("logits: {prompts: 2, alphas: [1.0]}", "logits: {prompts: 2, alphas: auto}")
-    arms = "    - families: [base, orthogonal, base_plus_orthogonal]\n"
-    assert arms in text
-    study.write_text(text.replace(arms, f"{arms}      alphas: auto\n"))
-    found = _run(world)
-    chosen = found["steering_calibration"].filter(pl.col("rank") > 0).sort("rank")
-    doses = dict(chosen.select("layer", "alpha").rows())
-    assert 1 <= len(doses) <= 2
-    assert set(found["equivalence_reports"].filter(protocol="controlled")["layer"]) == set(doses)
-    texts = found["generations"].filter(pl.col("protocol") == "controlled", pl.col("alpha") > 0)
-    where = texts.select(pl.col("vector_id").str.extract(r"^L(\d+)\.").cast(int), "alpha").unique()
-    assert dict(where.rows()) == doses
-    assert len(where) == len(doses)
-    assert set(found["protocol_findings"]["layer"]) == {chosen.item(0, "layer")}
-    page = (world.layout.root / "reports" / MODEL / f"{TRAIT}.html").read_text()
-    assert all(f"{alpha:g}" in page for alpha in doses.values())
-    with living_in(world), one_thread():
-        again = materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY))
-    assert not again.made

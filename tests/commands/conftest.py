@@ -3,10 +3,12 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import polars as pl
 import pytest
+import typer.main
 
 from steer_assets import cli
 from steer_assets.assets import STAGES
@@ -23,6 +25,7 @@ MODEL, TRAIT = "smollm2-135m-instruct", "formality"
 KEY = {"model": MODEL, "trait": TRAIT}
 _ONE = {"models": ("model",), "scorer_validation": ("trait",)}
 Steer = Callable[..., "Answer"]
+_command_tree = cache(typer.main.get_command)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,11 @@ def full(layout: Layout, synced: Layout) -> Layout:
 
 @pytest.fixture
 def steer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Steer:
-    """Call the entry point of the console script, in this process."""
+    """Call the entry point of the console script, in this process.
+
+    The tree of commands is made once: Typer reads the signature of each command at every call.
+    """
+    monkeypatch.setattr(typer.main, "get_command", _command_tree)
 
     def call(*arguments: object, stdin: bytes = b"") -> Answer:
         monkeypatch.setattr(sys, "argv", ["steer", *map(str, arguments)])

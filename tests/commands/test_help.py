@@ -1,9 +1,5 @@
 """Help texts and shell completion."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 COMMANDS = ("run", "status", "report", "figures", "table", "sql", "score", "calibrate")
@@ -43,13 +39,9 @@ def test_whatever_prints_rows_prints_json(steer, command):
         ("steer table verdicts --trait s", {"sentiment"}),
     ],
 )
-def test_a_shell_completes_commands_models_and_traits(typed, offered):
-    environment = os.environ | {
-        "_STEER_COMPLETE": "complete_bash",
-        "COMP_WORDS": typed,
-        "COMP_CWORD": str(len(typed.split(" ")) - 1),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "steer_assets.cli"], env=environment, capture_output=True, text=True
-    )
-    assert set(done.stdout.split()) == offered, done
+def test_a_shell_completes_commands_models_and_traits(steer, monkeypatch, typed, offered):
+    monkeypatch.setenv("_STEER_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split(" ")) - 1))
+    answer = steer()
+    assert set(answer.out.split()) == offered, answer

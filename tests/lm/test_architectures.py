@@ -49,7 +49,7 @@ def test_texts_equal_those_of_plain_forwards(lm, prompts, vectors):
     mixed = [*prompts[:3], [7]]
     keys = [f"prompt {i}" for i in range(len(mixed))]
     found = generate(lm, mixed, ARMS, vectors, SAMPLED, prompt_keys=keys)
-    for row in found[::2]:
+    for row in (*found[::4], found[-1]):
         key = NoiseKey.of(SAMPLED.seed, keys[row.prompt], row.sample)
         arm = ARMS[row.arm]
         expected = reference.sample(lm, mixed[row.prompt], arm, vectors, SAMPLED, key)

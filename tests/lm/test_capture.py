@@ -29,29 +29,29 @@ def test_capture_equals_output_hidden_states(tiny, prompts):
         np.testing.assert_allclose(found[LAYERS - 1][row], _plain(tiny, prompt)[-1][-1], atol=1e-4)
 
 
-def test_every_token_in_order_whatever_the_batch(tiny, prompts):
+def test_every_token_in_order_whatever_the_batch(few, prompts):
     seen = {}
-    for captured in capture(tiny, prompts, [2, 0], positions="all", batch_tokens=30):
+    for captured in capture(few, prompts, [2, 0], positions="all", batch_tokens=30):
         for at, index in enumerate(captured.prompt_indices):
             seen[int(index)] = {layer: captured[layer][at] for layer in (0, 2)}
     assert sorted(seen) == list(range(len(prompts)))
     for index, prompt in enumerate(prompts):
-        plain = _plain(tiny, prompt)
+        plain = _plain(few, prompt)
         for layer in (0, 2):
             assert seen[index][layer].shape == (len(prompt), HIDDEN)
             np.testing.assert_allclose(seen[index][layer], plain[layer], atol=1e-4)
 
 
-def test_left_right_and_no_padding_agree(tiny, prompts):
-    ours = capture_last(tiny, prompts, [2])[2]
-    alone = np.concatenate([capture_last(tiny, [prompt], [2])[2] for prompt in prompts])
+def test_left_right_and_no_padding_agree(few, prompts):
+    ours = capture_last(few, prompts, [2])[2]
+    alone = np.concatenate([capture_last(few, [prompt], [2])[2] for prompt in prompts])
     np.testing.assert_allclose(ours, alone, atol=1e-4)
     longest = max(map(len, prompts))
     ids = torch.tensor([[0] * (longest - len(p)) + p for p in prompts])
     seen = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
     positions = (seen.cumsum(1) - 1).clamp_min(0)
     with torch.no_grad():
-        left = tiny.model(
+        left = few.model(
             ids, attention_mask=seen, position_ids=positions, output_hidden_states=True
         )
     np.testing.assert_allclose(ours, left.hidden_states[3][:, -1].numpy(), atol=1e-4)

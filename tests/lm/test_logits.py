@@ -40,11 +40,11 @@ def test_sharing_a_prefix_equals_the_plain_forward(tiny, prompts, vectors):
     np.testing.assert_allclose(found, _expected(tiny, mixed, vectors), atol=TOLERANCE)
 
 
-def test_rows_with_their_own_prefix_equal_the_plain_forward(tiny, prompts, vectors, monkeypatch):
-    monkeypatch.setattr(tiny, "_way", "states", raising=False)
+def test_rows_with_their_own_prefix_equal_the_plain_forward(few, prompts, vectors, monkeypatch):
+    monkeypatch.setattr(few, "_way", "states", raising=False)
     mixed = [*prompts, [7]]
-    found = _logits(tiny, mixed, vectors)
-    np.testing.assert_allclose(found, _expected(tiny, mixed, vectors), atol=TOLERANCE)
+    found = _logits(few, mixed, vectors)
+    np.testing.assert_allclose(found, _expected(few, mixed, vectors), atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("batch_rows", [1, 3, 8, 64])
@@ -79,10 +79,10 @@ SINGLE = [
 ]
 
 
-def test_prompts_that_were_run_before_give_the_same_however_often(tiny, prompts, vectors):
+def test_prompts_that_were_run_before_give_the_same_however_often(few, prompts, vectors):
     mixed = [*prompts, [7]]
-    expected = np.stack([v for _, v in next_token_logits(tiny, mixed, [(), *SINGLE], vectors)])
-    prepared = PreparedPrompts(tiny, mixed, [0, 2], batch_tokens=20, batch_rows=3)
+    expected = np.stack([v for _, v in next_token_logits(few, mixed, [(), *SINGLE], vectors)])
+    prepared = PreparedPrompts(few, mixed, [0, 2], batch_tokens=20, batch_rows=3)
     np.testing.assert_allclose(prepared.unsteered, expected[:, 0], atol=TOLERANCE)
     for _ in range(2):
         found = {(p, arm): logits for p, arm, logits in prepared.steered(SINGLE, vectors)}

@@ -104,7 +104,7 @@ def test_the_most_extreme_bits_give_positive_finite_noise(bits, monkeypatch):
 
 def test_the_race_draws_from_the_softmax():
     logits = torch.tensor([0.3, -1.0, 2.0, 0.0])
-    n = 40_000
+    n = 40_000 if FULL else 10_000
     noise = np.random.default_rng(0).standard_exponential((n, 4)).astype(np.float32)
     drawn = race(logits.expand(n, 4), torch.from_numpy(-np.log(noise)), torch.arange(n), 0.7, 1.0)
     log_p = torch.log_softmax(logits.double() / 0.7, 0)
@@ -116,7 +116,7 @@ def test_the_race_draws_from_the_softmax():
 @pytest.mark.parametrize("p", [1e-4, 1e-6])
 def test_rare_tokens_win_as_often_as_their_probability_says(p):
     """One likely token before thousands of the same small probability: they win n V p times."""
-    size, n = 50_000, 10_000 if FULL else 1_000
+    size, n = 50_000, 10_000 if FULL else 500
     rare = min(size - 1, int(0.2 / p))
     logits = torch.full((1, size), -1e9)
     logits[0, :rare], logits[0, -1] = np.log(p), np.log1p(-rare * p)
@@ -134,7 +134,7 @@ def test_is_a_sampled_text_language():
 
     By noise from a ziggurat 1.8 % of the steps would be such tokens.
     """
-    n = 20_000 if FULL else 600
+    n = 20_000 if FULL else 300
     logits = torch.full((1, VOCABULARY), -40.0)
     logits[0, :20] = -0.5 * torch.arange(20)
     log_p = torch.log_softmax(logits.double(), -1)[0]

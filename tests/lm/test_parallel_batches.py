@@ -18,13 +18,13 @@ SAMPLED = Sampling(max_new_tokens=10, n_samples=3, temperature=0.8, seed=11)
 
 
 @pytest.mark.parametrize("n_lanes", [in_full(2), 3])
-def test_lanes_do_not_change_tokens(tiny, prompts, vectors, monkeypatch, n_lanes):
-    alone = generate(tiny, prompts, ARMS, vectors, SAMPLED)
+def test_lanes_do_not_change_tokens(few, prompts, vectors, monkeypatch, n_lanes):
+    alone = generate(few, prompts, ARMS, vectors, SAMPLED)
     started, pool = [], parallel_batches._pool
     monkeypatch.setattr(decode, "default_lanes", lambda *_: n_lanes)
     monkeypatch.setattr(parallel_batches, "_pool", lambda n: started.append(n) or pool(n))
     seen = []
-    found = generate(tiny, prompts, ARMS, vectors, SAMPLED, batch_rows=30, on_progress=seen.append)
+    found = generate(few, prompts, ARMS, vectors, SAMPLED, batch_rows=30, on_progress=seen.append)
     same_texts(found, alone)
     assert set(started) == {n_lanes}
     assert len(started) == 2 * n_lanes  # 45 rows, 30 at once

@@ -28,11 +28,11 @@ def test_it_is_the_form_of_each_prompt_along_each_step(tiny_double, prompts, vec
     assert np.abs(np.stack([e for _, e in found]) / expected - 1).max() < 1e-8
 
 
-def test_at_the_steered_point(tiny_double, prompts, vectors):
+def test_at_the_steered_point(few_double, prompts, vectors):
     arm = (Addition(2, 0, 0.4),)
-    forms = prompt_forms(tiny_double, prompts, [2], arm=arm, vectors=vectors)
+    forms = prompt_forms(few_double, prompts, [2], arm=arm, vectors=vectors)
     expected = _along(forms, vectors, 2)
-    found = fisher_along(tiny_double, prompts, 2, vectors, offset=0.4 * vectors[0])
+    found = fisher_along(few_double, prompts, 2, vectors, offset=0.4 * vectors[0])
     assert np.abs(np.stack([e for _, e in found]) / expected - 1).max() < 1e-8
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import dagster as dg
 import pytest
@@ -22,6 +23,8 @@ from steer_assets.pipeline.stage import Stage
 from steer_assets.storage.layout import PartitionKey
 
 MODEL = "m"
+#: Its content stays the same; other tests change that of another trait.
+SAME_TRAIT = "formality"
 PAIR_STAGES = [s for s in STAGES.values() if s.dimensions == ("model", "trait")]
 
 
@@ -94,17 +97,37 @@ def add_model(ticks: Ticks) -> None:
     ticks.instance.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, [MODEL])
 
 
-def test_a_new_model_is_brought_in_first_then_every_pair_in_one_run(ticks: Ticks) -> None:
+@dataclass
+class Settled:
+    """An instance on which everything was made once, and what each tick on the way asked for."""
+
+    ticks: Ticks
+    asked: list[dict[str, set[str]]]
+
+
+@pytest.fixture(scope="module")
+def settled() -> Iterator[Settled]:
+    """Made once, because hundreds of events are written; a test that uses it adds to it."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        ticks = Ticks(instance)
+        asked = [ticks.tick()]
+        add_model(ticks)
+        asked.append(ticks.tick())
+        ticks.roots_made()
+        asked.append(ticks.tick())
+        ticks.pair_made()
+        asked.append(ticks.tick())
+        yield Settled(ticks, asked)
+
+
+def test_a_new_model_is_brought_in_first_then_every_pair_in_one_run(settled: Settled) -> None:
     traits = set(catalog.trait_keys())
-    assert ticks.tick() == {"prompt_sets": traits, "scorer_validation": traits}
-    add_model(ticks)
-    assert ticks.tick() == {"model_snapshot": {MODEL}}
-    ticks.roots_made()
-    asked = ticks.tick()
-    assert set(asked) == {stage.name for stage in PAIR_STAGES}
-    assert {len(found) for found in asked.values()} == {len(traits)}
-    ticks.pair_made()
-    assert "generations" not in ticks.tick()
+    empty, added, roots, pairs = settled.asked
+    assert empty == {"prompt_sets": traits, "scorer_validation": traits}
+    assert added == {"model_snapshot": {MODEL}}
+    assert set(roots) == {stage.name for stage in PAIR_STAGES}
+    assert {len(found) for found in roots.values()} == {len(traits)}
+    assert "generations" not in pairs
 
 
 def test_a_partition_older_than_the_daemon_is_run_as_well(ticks: Ticks) -> None:
@@ -125,31 +148,20 @@ def test_a_failed_blocking_check_holds_back_what_reads_it(ticks: Ticks) -> None:
     assert ticks.tick() == {}
 
 
-def test_new_inputs_run_light_stages_only(ticks: Ticks) -> None:
-    add_model(ticks)
-    ticks.tick()
-    ticks.roots_made()
-    ticks.tick()
-    ticks.pair_made()
-    ticks.tick()
+def test_new_inputs_run_light_stages_only(settled: Settled) -> None:
     trait = catalog.trait_keys()[0]
+    assert trait != SAME_TRAIT
     key = {"model": MODEL, "trait": trait}
-    ticks.made(STAGES["activation_caches"], key, "2")
-    asked = ticks.tick()
+    settled.ticks.made(STAGES["activation_caches"], key, "2")
+    asked = settled.ticks.tick()
     assert "covariance_matrices" in asked
     assert not any(is_heavy(STAGES[name]) for name in asked)
 
 
-def test_the_same_content_again_runs_nothing(ticks: Ticks) -> None:
-    add_model(ticks)
-    ticks.tick()
-    ticks.roots_made()
-    ticks.tick()
-    ticks.pair_made()
-    ticks.tick()
-    ticks.tick()
-    ticks.made(STAGES["activation_caches"], {"model": MODEL, "trait": "formality"}, "1")
-    assert not set(ticks.tick()) - {"identifiability_summary"}
+def test_the_same_content_again_runs_nothing(settled: Settled) -> None:
+    settled.ticks.tick()
+    settled.ticks.made(STAGES["activation_caches"], {"model": MODEL, "trait": SAME_TRAIT}, "1")
+    assert not set(settled.ticks.tick()) - {"identifiability_summary"}
 
 
 def test_only_the_sensors_run_from_the_start() -> None:

@@ -27,9 +27,16 @@ def labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lines = catalog.labelled_path("sentiment").read_text().splitlines()
     topics = sorted({text.topic for text in scorer_heads.labelled_texts("sentiment")})[:3]
     path = tmp_path / "sentiment.jsonl"
-    path.write_text("\n".join(line for line in lines if any(f'"{t}"' in line for t in topics)))
+    path.write_text("\n".join(_few(lines, topic) for topic in topics))
     monkeypatch.setattr(catalog, "labelled_path", lambda trait: path)
     return path
+
+
+def _few(lines: list[str], topic: str) -> str:
+    """Two texts of each pole of a topic."""
+    own = [line for line in lines if f'"{topic}"' in line]
+    poles = ([line for line in own if f'"{pole}"' in line] for pole in ("positive", "negative"))
+    return "\n".join(line for pole in poles for line in pole[:2])
 
 
 @pytest.fixture

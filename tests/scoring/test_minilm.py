@@ -12,10 +12,11 @@ from steer_assets.scoring.scorer import Scorer
 from tests.scoring.conftest import LABELLED, stock_means
 
 BARS = {"sentiment": 0.9, "formality": 0.9, "politeness": 0.8, "agreeableness": 0.8}
+FEW_BARS = {"sentiment": 0.85, "formality": 0.95, "politeness": 0.95, "agreeableness": 0.65}
 ODD = ["", " ", "\ud800", "\x00", "🙂" * 300, "word " * 300, "!!!!", "the the the the"]
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("trait", BARS)
 def test_held_out_topics_reach_the_bar(trait: str, encoder: MiniLMEncoder) -> None:
     labelled = read_labelled(LABELLED / f"{trait}.jsonl")
@@ -25,6 +26,17 @@ def test_held_out_topics_reach_the_bar(trait: str, encoder: MiniLMEncoder) -> No
     assert row.n_positive + row.n_negative == len(labelled)
     assert row.auroc >= BARS[trait]
     assert row.auroc_low >= 0.7
+
+
+@pytest.mark.parametrize("trait", BARS)
+def test_held_out_topics_of_few_texts_reach_a_bar(trait: str, encoder: MiniLMEncoder) -> None:
+    """The form of the test above that `make test` runs: five topics of each trait."""
+    labelled = read_labelled(LABELLED / f"{trait}.jsonl")
+    topics = sorted({text.topic for text in labelled})[:5]
+    few = [text for text in labelled if text.topic in topics]
+    row = validate_by_topic(fit_minilm(trait, few, encoder))
+    assert row.n_positive + row.n_negative == len(few)
+    assert row.auroc >= FEW_BARS[trait]
 
 
 def test_labels_without_meaning_are_not_learned(

@@ -19,7 +19,7 @@ from steer_assets.stats.verdicts import (
     power,
     verdict_rules,
 )
-from tests.sizes import FULL
+from tests.sizes import FULL, in_full
 
 from .simulate import bounded_arms, true_difference
 
@@ -39,7 +39,7 @@ def shift_at_margin() -> float:
     return float(brentq(excess, 0.05, 1.0, xtol=1e-3))
 
 
-@pytest.mark.parametrize(("n", "m"), [(20, 5), (40, 5), (100, 2)])
+@pytest.mark.parametrize(("n", "m"), [(20, 5), in_full(40, 5), (100, 2)])
 def test_tost_at_the_margin_declares_in_five_percent(shift_at_margin, n, m):
     """Clustered, skewed, bounded scores; fixed and estimated margin, both directions."""
     fixed = true_difference(shift_at_margin)[0]
@@ -85,7 +85,7 @@ def test_the_guard_holds_where_students_t_declares_too_often():
     assert guarded / STUDIES < 0.07
 
 
-@pytest.mark.parametrize(("sd", "n"), [(0.3, 20), (0.3, 30), (0.5, 40)])
+@pytest.mark.parametrize(("sd", "n"), [(0.3, 20), in_full(0.3, 30), (0.5, 40)])
 def test_power_under_no_difference_agrees_with_theory_within_three_points(sd, n):
     rng = np.random.default_rng([int(10 * sd), n])
     values = sd * rng.normal(size=(STUDIES, n))
@@ -93,7 +93,7 @@ def test_power_under_no_difference_agrees_with_theory_within_three_points(sd, n)
     assert declared == pytest.approx(power.tost_power(sd, n, 0.2), abs=0.03)
 
 
-@pytest.mark.parametrize("n", [20, 40, 100])
+@pytest.mark.parametrize("n", [20, in_full(40), 100])
 def test_ninety_percent_intervals_cover_88_to_92_percent(n):
     truth = true_difference(0.6)[0]
     rng = np.random.default_rng(n)
@@ -106,7 +106,7 @@ def test_ninety_percent_intervals_cover_88_to_92_percent(n):
 
 
 @pytest.mark.parametrize(
-    ("prompts", "seeds", "sd_prompt", "sd_seed"), [(20, 10, 0.5, 0.5), (40, 5, 0.2, 0.8)]
+    ("prompts", "seeds", "sd_prompt", "sd_seed"), [in_full(20, 10, 0.5, 0.5), (40, 5, 0.2, 0.8)]
 )
 def test_crossed_intervals_cover_88_to_92_percent(prompts, seeds, sd_prompt, sd_seed):
     rng = np.random.default_rng([prompts, seeds])

@@ -1,4 +1,7 @@
+import hashlib
 import json
+import os
+import time
 from datetime import datetime
 from itertools import pairwise
 
@@ -9,10 +12,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from steer_assets.storage.files import hashing
 from steer_assets.storage.files.hashing import (
     hash_array,
     hash_arrays,
     hash_file,
+    hash_file_once,
     hash_frame,
     hash_json,
 )
@@ -157,3 +162,20 @@ def test_file_hash_is_sha256_of_the_bytes(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     # FIPS 180-2, appendix B.1
     assert hash_file(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+@pytest.mark.parametrize("settled_s", [-1.0, 60.0])
+def test_a_file_is_read_again_where_it_may_have_changed(tmp_path, monkeypatch, settled_s):
+    read = []
+    monkeypatch.setattr(hashing, "_SETTLED_S", settled_s)
+    monkeypatch.setattr(hashing, "hash_file", lambda path: read.append(path) or hash_file(path))
+    path = tmp_path / "part"
+    path.write_bytes(b"abc")
+    before = path.stat()
+    assert {hash_file_once(path), hash_file_once(path)} == {hash_file(path)}
+    assert len(read) == (1 if settled_s < 0 else 2)
+    # Damage of the same size whose time of writing is that of before.
+    path.write_bytes(b"abd")
+    time.sleep(0.02)  # a tick of the file system's clock
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert hash_file_once(path) == hashlib.sha256(b"abd").hexdigest()

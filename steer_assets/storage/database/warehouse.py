@@ -114,13 +114,10 @@ def answer(
     return frame
 
 
-def part_rows(layout: Layout, table: str, key: dict[str, str]) -> pl.DataFrame:
-    """The loaded rows of one part.
-
-    Raises:
-        WarehouseBusyError, WarehouseDamagedError, FileNotFoundError: see `connect`.
-    """
-    with connect(layout.database, read_only=True) as connection:
-        statement = f"SELECT * FROM {quoted(table)} WHERE {where(key)}"  # noqa: S608 - quoted
-        frame: pl.DataFrame = connection.sql(statement, params=list(key.values())).pl()
-        return frame
+def part_rows(
+    connection: duckdb.DuckDBPyConnection, table: str, key: dict[str, str]
+) -> pl.DataFrame:
+    """The loaded rows of one part, from an open database."""
+    statement = f"SELECT * FROM {quoted(table)} WHERE {where(key)}"  # noqa: S608 - quoted
+    frame: pl.DataFrame = connection.sql(statement, params=list(key.values())).pl()
+    return frame

@@ -7,6 +7,7 @@ compression, run ids and times.
 
 import hashlib
 import json
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ import polars as pl
 #: Columns on the origin of a row, which are not part of its content.
 PROVENANCE_COLUMNS = ("run_id", "code_version")
 _CHUNK = 1 << 22
+#: A file written to this recently may be written to again within the same tick of its clock.
+_SETTLED_S = 2.0
+_Stamp = tuple[int, int, int, int, int]
+_known: dict[Path, tuple[_Stamp, str]] = {}
 
 
 def hash_json(value: Any) -> str:
@@ -32,6 +37,24 @@ def hash_file(path: Path) -> str:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def hash_file_once(path: Path) -> str:
+    """`hash_file`, computed again only where the file has changed since this process read it.
+
+    Change is seen in device, inode, size and the times of content and status, the last of which no
+    program can set. Every stage verifies its inputs, and a gigabyte of weights takes a second.
+    """
+    status = path.stat()
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    stamp = (status.st_dev, status.st_ino, status.st_size, *times)
+    known = _known.get(path)
+    if known is not None and known[0] == stamp:
+        return known[1]
+    digest = hash_file(path)
+    if time.time() - max(times) / 1e9 > _SETTLED_S:
+        _known[path] = (stamp, digest)
+    return digest
 
 
 def fingerprint(path: Path | None) -> str:

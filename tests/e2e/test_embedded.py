@@ -1,4 +1,4 @@
-"""Tests that are feasible on the embedded model."""
+"""The library on the embedded model, as the run of this folder has stored it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ import torch
 from steer_assets.lm.decoding.decode import Sampling, generate
 from steer_assets.lm.decoding.noise import NoiseKey
 from steer_assets.lm.forward.intervene import Addition
-from steer_assets.lm.loading.loader import facts
+from steer_assets.lm.loading.loader import facts, load
 from steer_assets.lm.measurements.capture import capture_last
 from steer_assets.lm.measurements.derivatives import prompt_forms
 from steer_assets.lm.measurements.likelihood import log_probabilities
 from steer_assets.lm.measurements.logits import next_token_logits
-
-from . import reference
+from tests.e2e.conftest import MODEL
+from tests.lm import reference
 
 pytestmark = pytest.mark.slow
 TEXTS = ["Tell me about the sea.", "Write a short, polite email to a colleague.", "Why?"]
+
+
+@pytest.fixture(scope="module")
+def embedded(world):
+    return load(world.layout.model(MODEL), device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +40,12 @@ def table(embedded, tokens):
 ARMS = [(), (Addition(15, 0, 1.0),), (Addition(10, 1, 0.5), Addition(20, 0, -0.5))]
 
 
-def test_facts_of_the_conversion(embedded, embedded_folder):
-    found = facts(embedded_folder)
+def test_facts_of_the_conversion(world, embedded):
+    folder = world.layout.model(MODEL)
+    found = facts(folder)
     assert (found.n_layers, found.hidden_size, found.vocab_size) == (30, 576, 49152)
     assert (found.n_parameters, found.dtype) == (134_515_008, "float32")
-    assert "quantization_config" not in (embedded_folder / "config.json").read_text()
+    assert "quantization_config" not in (folder / "config.json").read_text()
     assert embedded.tokenizer.chat_template
 
 
@@ -72,7 +78,7 @@ def test_sampled_tokens_equal_whole_forwards(embedded, tokens, table):
 
 
 def test_log_probabilities_are_those_of_teacher_forcing(embedded, tokens, table):
-    for sampling in (Sampling(12, seed=4), Sampling(12, temperature=1.2, top_p=0.9, seed=4)):
+    for sampling in (Sampling(6, seed=4), Sampling(6, temperature=1.2, top_p=0.9, seed=4)):
         rows = generate(embedded, tokens, ARMS, table, sampling, prompt_keys=TEXTS)
         for row in rows[::4]:
             each = reference.token_log_probabilities(
@@ -83,7 +89,7 @@ def test_log_probabilities_are_those_of_teacher_forcing(embedded, tokens, table)
 
 
 def test_log_probabilities_agree_with_likelihood(embedded, tokens, table):
-    rows = generate(embedded, tokens, [()], table, Sampling(40, 2, 1.0, seed=4))
+    rows = generate(embedded, tokens, [()], table, Sampling(16, 1, 1.0, seed=4))
     texts = [(row.prompt, row.token_ids) for row in rows]
     for row, each in zip(rows, log_probabilities(embedded, tokens, texts), strict=True):
         assert row.log_probability == pytest.approx(each.sum(), abs=1e-3)
