@@ -7,10 +7,7 @@ figure's name, because ids must be unique within a page. Text remains text.
 import io
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from fontTools.subset import Options
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
@@ -113,25 +110,10 @@ def _text(root: ET.Element) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-@contextmanager
-def _glyphs_alone() -> Iterator[None]:
-    """Fonts are embedded without their tables of ligatures and kerning.
-
-    matplotlib places each glyph itself, so that no reader of a PDF needs them; taking the part of
-    them that concerns a figure's glyphs would be half the time of its PDF.
-    """
-    dropped = Options._drop_tables_default
-    Options._drop_tables_default = [*dropped, "GDEF", "GPOS", "GSUB"]
-    try:
-        yield
-    finally:
-        Options._drop_tables_default = dropped
-
-
 def pdf(drawn: Canvas, title: str) -> bytes:
     """The same drawing as a one-page PDF with embedded fonts and no date."""
     buffer = io.BytesIO()
-    with styled(), _glyphs_alone():
+    with styled():
         FigureCanvasPdf(drawn).print_pdf(
             buffer,
             metadata={"Title": title, "CreationDate": None, "Creator": None, "Producer": None},
