@@ -194,11 +194,30 @@ class MultiLayer(Section):
     seeds: Count = 1
 
 
+def _rise_to_one(shares: tuple[float, ...]) -> tuple[float, ...]:
+    rising = all(a < b for a, b in pairwise(shares))
+    if not rising or shares[0] <= 0 or shares[-1] != 1:
+        raise ValueError(
+            f"looks are shares of the prompts that rise from above 0 to 1, not {list(shares)}"
+        )
+    return shares
+
+
+Looks = Annotated[
+    tuple[float, ...], Field(min_length=1, max_length=10), AfterValidator(_rise_to_one)
+]
+
+
 class Generation(Section):
-    """Sampling of steered texts. The unsteered arm is always included."""
+    """Sampling of steered texts. The unsteered arm is always included.
+
+    looks: shares of the test prompts after which texts are scored, and comparisons with v that are
+    decided or hopeless get no more of them; under the controlled protocol.
+    """
 
     samples: Count
     max_new_tokens: Count
+    looks: Looks = (1.0,)
     temperature: Annotated[float, Field(ge=0, le=10)] = 0.8
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     batch_rows: Count | None = None

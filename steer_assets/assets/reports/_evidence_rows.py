@@ -4,9 +4,9 @@ from typing import Any
 
 import polars as pl
 
-from steer_assets.assets.reports._adjusted_tests import HEADLINE_FAMILY, headline_alpha
 from steer_assets.catalog.studies import Study
 from steer_assets.pipeline.design.comparisons import POOLED
+from steer_assets.pipeline.design.gates import HEADLINE_FAMILY, headline_alpha
 
 _AT_HEADLINE = (pl.col("margin_kind") == "sd") & (pl.col("environment") == POOLED)
 VERDICTS = ("equivalent", "different", "inconclusive", "untestable")
@@ -79,6 +79,8 @@ def report_row(
         "that both have texts of, and unsteered scores that are not all the same",
         "null_fraction_fisher": fisher["null_fraction"],
         "sampling_floor_fisher": fisher["sampling_floor"],
+        "look": None,
+        "n_texts": None,
         **_counts(own.clear()),
     }
     if of_v.is_empty():
@@ -98,4 +100,4 @@ def report_row(
             "reason": "no comparison of v + v_perp with v could be made: it takes two prompts that "
             "v, v + v_perp and unsteered texts share"
         }
-    return row | {name: headline[name][0] for name in ("verdict", "reason")}
+    return row | {name: headline[name][0] for name in ("verdict", "reason", "look", "n_texts")}
