@@ -1,18 +1,21 @@
 """Studies with several looks: texts are those of the fixed study, and stop where it is decided."""
 
-import logging
 import shutil
-from collections.abc import Sequence
+import zlib
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from steer_assets.assets import STAGES
-from steer_assets.assets.evidence import _looks
+from steer_assets.assets.evidence import _look_decisions, _looks
+from steer_assets.assets.evidence._texts import Texts
+from steer_assets.assets.reports._arm_tests import compare_arms
+from steer_assets.assets.reports._verdict_rows import with_verdicts
 from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.checks.looks import planned_pairs
 from steer_assets.pipeline.design import looks, prompt_selection
+from steer_assets.scoring.scorer import ScorerUnavailable
 from steer_assets.storage.layout import Layout
 from tests.assets.conftest import Tiny
 
@@ -20,19 +23,32 @@ SHARES = (0.4, 1.0)
 
 
 class _Known:
-    """Scores by arm: texts carry the name of their arm, which stands for the effect of it."""
+    """A scorer by name; scores come from `_plant`."""
 
     name = "known"
 
-    def __init__(self, effects: dict[str, float]) -> None:
-        self.effects = effects
 
-    def score(self, texts: Sequence[str]) -> list[float]:
-        found = []
-        for text in texts:
-            effect = next((e for name, e in self.effects.items() if f"[{name}" in text), 0.0)
-            found.append(effect + 1e-4 * (len(text) % 5) + (sum(map(ord, text.split("|")[0])) % 7))
-        return found
+def _plant(monkeypatch: pytest.MonkeyPatch, effects: dict[str, float], noisy: str = "") -> None:
+    """Scores by arm: what a prompt gives, the effect of a vector by its family, a little noise.
+
+    One family may have thirty times as much.
+    """
+
+    def scored(_reader: object, texts: pl.DataFrame) -> pl.DataFrame:
+        keys = texts.select("vector_id", "alpha", "environment", "prompt_id", "sample", "look")
+        scores = [
+            zlib.crc32(prompt.encode()) % 997 / 300
+            + effects.get(family, 0.0)
+            + (30 if family == noisy else 1)
+            * (zlib.crc32(f"{v}{prompt}".encode()) % 997 - 498)
+            / 9970
+            for v, prompt in keys.select("vector_id", "prompt_id").iter_rows()
+            for family in [v.split(".")[1] if "." in v else v]
+        ]
+        return keys.with_columns(score=pl.Series(scores, dtype=pl.Float64))
+
+    monkeypatch.setattr(_looks, "_scorer", lambda _run: _Known())
+    monkeypatch.setattr(_looks._Reader, "scored", scored)
 
 
 def _study(world: Tiny, shares: tuple[float, ...]) -> Tiny:
@@ -70,10 +86,140 @@ def fixed(world: Tiny) -> Tiny:
     return _study(world, (1.0,))
 
 
-def test_it_runs(world: Tiny, fixed: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_looks, "_scorer", lambda _run: _Known({}))
+#: v + v_perp is like v, v_perp alone is not.
+ALIKE = {"base": 3.0, "base_plus_orthogonal": 3.0}
+KEYS = ["vector_id", "alpha", "prompt_id", "sample"]
+
+
+def _decisions(world: Tiny) -> dict[tuple[str, int], str]:
+    rows = world.rows("look_decisions").select("family", "look", "decision").iter_rows()
+    return {(family, look): decision for family, look, decision in rows}
+
+
+def test_a_text_is_that_of_the_fixed_study_and_what_is_decided_gets_no_more(
+    world: Tiny, fixed: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fixed.make("generations")
     whole = fixed.rows("generations")
+    assert fixed.rows("look_decisions").is_empty()
+    assert set(whole["look"]) == {1}
+    _plant(monkeypatch, ALIKE)
     world.make("generations")
-    print(world.rows("look_decisions").transpose(include_header=True))
-    print(whole.group_by("vector_id").len(), world.rows("generations").group_by("vector_id").len())
+    rows = world.rows("generations")
+    columns = [*KEYS, "seed", "text", "token_ids", "generation_id"]
+    both = rows.select(columns).join(whole.select(columns), on=KEYS, suffix="_fixed")
+    assert len(both) == len(rows) < len(whole)
+    for name in ("seed", "text", "token_ids", "generation_id"):
+        assert both[name].equals(both[f"{name}_fixed"], check_names=False)
+    assert _decisions(world) == {
+        ("base_plus_orthogonal", 1): "equivalent",
+        ("orthogonal", 1): "different",
+    }
+    assert set(rows["look"]) == {1}
+
+
+def test_v_and_unsteered_go_on_with_what_is_open(
+    world: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """v_perp alone is decided at the first look, v + v_perp is too noisy to be."""
+    _plant(monkeypatch, ALIKE, noisy="base_plus_orthogonal")
+    monkeypatch.setattr(_look_decisions.stopping, "HOPELESS", 0.0)
+    world.make("generations")
+    rows = world.rows("generations")
+    going = set(rows.filter(look=2)["vector_id"].str.split(".").list.get(1, null_on_oob=True))
+    assert going == {None, "base", "base_plus_orthogonal"}
+    assert _decisions(world)["base_plus_orthogonal", 1] == "open"
+    n = len(world.rows("prompt_sets").filter(role="test"))
+    assert rows.filter(vector_id="none")["prompt_id"].n_unique() == 30 < n
+    stored = world.run("generations")
+    assert {(p, a.vector_id, k) for p, a, k in planned_pairs(stored)} == set(
+        rows.select("prompt_id", "vector_id", "look").iter_rows()
+    )
+
+
+def test_the_report_reaches_the_decisions(world: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the same numbers: the look, and the sequential p-values, of the rows of verdicts."""
+    _plant(monkeypatch, ALIKE)
+    world.make("generations")
+    run = world.run("generations")
+    texts = run.rows("generations").filter(protocol=CONTROLLED)
+    scored = _looks._Reader(_Known()).scored(texts)  # type: ignore[arg-type]
+    compared = compare_arms(scored, run.rows("steering_vectors"), run.study, "test")
+    judged = with_verdicts(compared, 0.9, run.study)
+    decided = run.rows("look_decisions").sort("family")
+    families = judged.families.filter(margin_kind="sd", environment="pooled").sort("family")
+    assert families["family"].equals(decided["family"])
+    for name in ("p_equivalence", "p_difference", "look", "n_texts", "n_seeds"):
+        assert families[name].to_list() == pytest.approx(decided[name].to_list(), rel=1e-6), name
+    assert families["verdict"].to_list() == decided["decision"].to_list()
+
+
+def test_without_a_scorer_all_looks_are_made(world: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_args: object) -> None:
+        raise ScorerUnavailable("no encoder here")
+
+    monkeypatch.setattr(_looks.scorers, "available", none)
+    world.make("generations")
+    rows = world.rows("generations")
+    assert rows.group_by("vector_id").len()["len"].unique().to_list() == [30]
+    assert set(rows["look"]) == {1, 2}
+    assert world.rows("look_decisions").is_empty()
+
+
+def test_a_killed_run_goes_on_with_the_same_decisions(
+    world: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _plant(monkeypatch, ALIKE | {"orthogonal": 2.9})
+    whole = world.make("generations").rows
+    run, calls = world.run("generations"), []
+    generate = Texts._generated
+
+    def counted(self: Texts, *args: object) -> object:
+        calls.append(args)
+        return generate(self, *args)  # type: ignore[arg-type]
+
+    class Killed(Exception):
+        pass
+
+    def killed(_decisions: object, look: int, _scored: object) -> str:
+        raise Killed(look)
+
+    monkeypatch.setattr(Texts, "_generated", counted)
+    with monkeypatch.context() as patch:
+        patch.setattr(_look_decisions.Decisions, "after", killed)
+        with pytest.raises(Killed):
+            STAGES["generations"].make(run)
+    before = len(calls)
+    assert before
+    again = STAGES["generations"].make(run).rows
+    run.shards.clear()
+    assert len({repr(args[0]) for args in calls}) == len(calls)  # no batch twice
+    for one, other in zip(whole, again, strict=True):
+        assert one.frame.equals(other.frame)
+
+
+def test_looks_are_shares_of_every_environment_in_an_order_of_their_own(world: Tiny) -> None:
+    run = world.run("generations")
+    prompts = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
+    found = prompts.with_columns(look=pl.Series(looks.look_of_prompts(prompts, run.study)))
+    counts = dict(found.filter(look=1).group_by("environment").len().iter_rows())
+    assert counts == {"in_distribution": 8, "topic_shift": 4}
+    first = found.filter(environment="in_distribution")["look"].to_list()
+    assert first[:2] == [1, 1]  # of protocols with switches
+    assert first[:8] != [1] * 8
+    fewer = prompts.filter(pl.int_range(pl.len()) != 19)  # another prompt leaves the order as it is
+    again = dict(zip(fewer["prompt_id"], looks.look_of_prompts(fewer, run.study), strict=True))
+    moved = [
+        k for k, v in zip(found["prompt_id"], found["look"], strict=True) if again.get(k, v) != v
+    ]
+    assert len(moved) <= 1
+
+
+def test_scores_are_an_input_only_where_a_look_reads_them(world: Tiny, fixed: Tiny) -> None:
+    stage, key = STAGES["generations"], world.run("generations").key
+    assert stage.sources(key, fixed.study) == {}
+    before = stage.sources(key, world.study)
+    assert "code/scoring" in before
+    statistics = world.study.statistics.model_copy(update={"margin_sd": 0.3})
+    changed = world.study.model_copy(update={"statistics": statistics})
+    assert stage.sources(key, changed) != before

@@ -125,7 +125,9 @@ class Decisions:
                 rng=random_streams.generator(self._study, "looks", v.vector_id, f"{v.alpha}"),
             )
             return _OfV(True, max(0.0, interval.low, -interval.high), 1.0)
-        power = stopping.power_of_difference(tests.p_difference[-1], len(pairs) - 1, self._shares, level)
+        power = stopping.power_of_difference(
+            tests.p_difference[-1], len(pairs) - 1, self._shares, level
+        )
         return _OfV(False, 0.0, power)
 
     def _within(self) -> dict[Family, gatekeeping.Within]:
