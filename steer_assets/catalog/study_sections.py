@@ -175,12 +175,15 @@ class Arms(Section):
     """A block of arms: these families at these doses, layers and environments.
 
     `alphas: auto` is each block's dose of equal divergence, as `steering_calibration` finds it.
+    seeds: the first ones of each family, looks: the first ones of the study; all unless given.
     """
 
     families: Annotated[tuple[Family, ...], Field(min_length=1)]
     alphas: DosesOrAuto = (1.0,)
     layers: Layers | None = None
     environments: Annotated[tuple[Environment, ...], Field(min_length=1)] = ENVIRONMENTS
+    seeds: Count | None = None
+    looks: Count | None = None
 
 
 class MultiLayer(Section):
@@ -223,6 +226,13 @@ class Generation(Section):
     batch_rows: Count | None = None
     arms: Annotated[tuple[Arms, ...], Field(min_length=1)]
     multi_layer: MultiLayer | None = None
+
+    @model_validator(mode="after")
+    def _looks_exist(self) -> "Generation":
+        most = max(arms.looks or 1 for arms in self.arms)
+        if most > len(self.looks):
+            raise ValueError(f"arms take part in {most} looks, but looks has {len(self.looks)}")
+        return self
 
 
 class Scoring(Section):

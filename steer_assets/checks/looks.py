@@ -8,7 +8,7 @@ from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.checks.harness import Finding, check
 from steer_assets.geometry.vector_ids import NONE_ID
 from steer_assets.pipeline.design import looks, multi_layer, prompt_selection
-from steer_assets.pipeline.design.arms import Arm, arms_by_environment
+from steer_assets.pipeline.design.arms import Arm, arms_by_environment, last_looks
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.stats.sequential.stopping import HOPELESS
 
@@ -21,14 +21,18 @@ def planned_pairs(stored: StageRun) -> set[tuple[str, Arm, int]]:
     study = stored.study
     vectors = stored.rows("steering_vectors").filter(pl.col("family") != NONE_ID)
     steer = stored.steer_layers()
-    arms = arms_by_environment(study, vectors, steer, stored.model_facts()["n_layers"])
+    n_layers = stored.model_facts()["n_layers"]
+    arms = arms_by_environment(study, vectors, steer, n_layers)
+    last = last_looks(study, vectors, steer, n_layers)
     prompts = prompt_selection.generation_tests(stored.rows("prompt_sets"), study)
     every = list(dict.fromkeys(arm for own in arms.values() for arm in own))
     known = looks.families(multi_layer.with_multi_layer(vectors, study, steer), every)
     decided = stored.rows("look_decisions").filter(pl.col("decision") != "open")
     stopped = {tuple(row[:4]): row[4] for row in decided.select(*_KEY, "look").iter_rows()}
     at_look = {
-        look: looks.going_on(every, known, [f for f in known if stopped.get(f.key, look) < look])
+        look: looks.going_on(
+            look, every, known, [f for f in known if stopped.get(f.key, look) < look], last
+        )
         for look in range(1, len(study.generation.looks) + 1)
     }
     named = prompts.select("prompt_id", "environment").iter_rows()

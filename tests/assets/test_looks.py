@@ -13,9 +13,13 @@ from steer_assets.assets.evidence._texts import Texts
 from steer_assets.assets.reports._arm_tests import compare_arms
 from steer_assets.assets.reports._verdict_rows import with_verdicts
 from steer_assets.catalog.protocols import CONTROLLED
+from steer_assets.catalog.study_sections import Generation
+from steer_assets.checks.harness import LOOKS, Finding, carry_out
 from steer_assets.checks.looks import planned_pairs
 from steer_assets.pipeline.design import looks, prompt_selection
 from steer_assets.scoring.scorer import ScorerUnavailable
+from steer_assets.stats.sequential import stopping
+from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.layout import Layout
 from tests.assets.conftest import Tiny
 
@@ -123,7 +127,7 @@ def test_v_and_unsteered_go_on_with_what_is_open(
 ) -> None:
     """v_perp alone is decided at the first look, v + v_perp is too noisy to be."""
     _plant(monkeypatch, ALIKE, noisy="base_plus_orthogonal")
-    monkeypatch.setattr(_look_decisions.stopping, "HOPELESS", 0.0)
+    monkeypatch.setattr(stopping, "HOPELESS", 0.0)
     world.make("generations")
     rows = world.rows("generations")
     going = set(rows.filter(look=2)["vector_id"].str.split(".").list.get(1, null_on_oob=True))
@@ -181,7 +185,7 @@ def test_a_killed_run_goes_on_with_the_same_decisions(
     class Killed(Exception):
         pass
 
-    def killed(_decisions: object, look: int, _scored: object) -> str:
+    def killed(_decisions: object, look: int, *_others: object) -> str:
         raise Killed(look)
 
     monkeypatch.setattr(Texts, "_generated", counted)
@@ -223,3 +227,68 @@ def test_scores_are_an_input_only_where_a_look_reads_them(world: Tiny, fixed: Ti
     statistics = world.study.statistics.model_copy(update={"margin_sd": 0.3})
     changed = world.study.model_copy(update={"statistics": statistics})
     assert stage.sources(key, changed) != before
+
+
+def test_arms_may_have_fewer_looks_and_seeds(world: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    _plant(monkeypatch, ALIKE, noisy="base_plus_orthogonal")
+    monkeypatch.setattr(stopping, "HOPELESS", 0.0)
+    first, second = world.study.generation.arms
+    arms = (first, second.model_copy(update={"looks": 1, "seeds": 1}))
+    generation = world.study.generation.model_copy(update={"arms": arms})
+    world.study = world.study.model_copy(update={"generation": generation})
+    world.make("generations")
+    rows = world.rows("generations").filter(
+        pl.col("vector_id").str.contains(".orthogonal", literal=True)
+    )
+    assert set(rows["vector_id"]) == {"L2.orthogonal.s0"}
+    assert set(rows["look"]) == {1}
+    assert 2 in set(world.rows("generations")["look"])
+
+
+def test_more_looks_than_the_study_has_are_refused() -> None:
+    plan = {"samples": 1, "max_new_tokens": 1, "arms": [{"families": ["base"], "looks": 2}]}
+    with pytest.raises(ValueError, match="take part in 2 looks, but looks has 1"):
+        Generation.model_validate(plan)
+
+
+@pytest.mark.parametrize("shares", [[], [0.5], [0.6, 0.3, 1.0], [0.0, 1.0], [0.5, 1.0, 1.2]])
+def test_looks_rise_to_one(shares: list[float]) -> None:
+    plan = {"samples": 1, "max_new_tokens": 1, "arms": [{"families": ["base"]}], "looks": shares}
+    with pytest.raises(ValueError, match=r"rise from above 0 to 1|at least 1 item"):
+        Generation.model_validate(plan)
+
+
+def test_checks_find_texts_and_decisions_that_do_not_belong_together(
+    world: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _plant(monkeypatch, ALIKE, noisy="base_plus_orthogonal")
+    monkeypatch.setattr(stopping, "HOPELESS", 0.0)
+    world.make("generations")
+
+    def finding(name: str) -> Finding:
+        return carry_out(LOOKS["generations", name], world.run("generations"))
+
+    texts, numbers = "texts_follow_the_decisions", "decisions_follow_their_numbers"
+    assert finding(texts).passed, finding(texts).words
+    assert finding(numbers).passed, finding(numbers).words
+    key = world.run("generations").key
+    part = world.layout.part("look_decisions", key)
+    rows = pl.read_parquet(part)
+    stopped = pl.col("family") == "orthogonal"
+    for change, name, words in (
+        ({"decision": pl.lit("open")}, texts, "are missing"),
+        ({"p_difference_adjusted": pl.lit(0.5)}, numbers, "different with p = 0.5"),
+        (
+            {"decision": pl.lit("hopeless"), "power_difference": pl.lit(0.4)},
+            numbers,
+            "power of 0.4",
+        ),
+    ):
+        changed = {k: pl.when(stopped).then(v).otherwise(k) for k, v in change.items()}
+        write_part(part, rows.with_columns(**changed))
+        assert not finding(name).passed
+        assert words in finding(name).words
+    write_part(part, rows.with_columns(p_equivalence=pl.col("look") * 0.3))
+    assert "rises" in finding(numbers).words
+    write_part(part, rows.with_columns(decision=pl.lit("different"), p_difference_adjusted=0.01))
+    assert "a look follows a decision" in finding(numbers).words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,14 +63,17 @@ class Decisions:
         #: Rows of `look_decisions`, without the columns that the partition shares.
         self.rows: list[dict[str, object]] = []
 
-    def after(self, look: int, scored: pl.DataFrame) -> str:
-        """Take the look, from 1, with the scores of all texts so far; the result in words."""
+    def after(self, look: int, scored: pl.DataFrame, arms: Collection[Arm]) -> str:
+        """Take the look, from 1, with the scores of all texts so far; the result in words.
+
+        arms: those that had texts at this look.
+        """
         by_look = ScoresByLook(scored, self._study)
-        going = [family for family in self._families if family not in self.closed]
+        going = [f for f in self._families if f not in self.closed and {*f.arms} <= {*arms}]
         self._latest |= {family: self._measured(by_look, family) for family in going}
         of_v = {f.reference: self._of_v(by_look, f.reference) for f in going}
         for family, within in self._within().items():
-            if family in self.closed:
+            if family not in going:
                 continue
             row = self._row(family, within, of_v[family.reference], look)
             self.rows.append(row)

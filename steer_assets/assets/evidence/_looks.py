@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 from steer_assets.assets.evidence._texts import Texts
 from steer_assets.catalog.studies import Study
 from steer_assets.pipeline.design import looks
+from steer_assets.pipeline.design.arms import Arm
 from steer_assets.pipeline.design.comparisons import tested_environments
 from steer_assets.pipeline.design.judge import make_judge
 from steer_assets.pipeline.stage import StageRun
@@ -54,11 +56,16 @@ def counted(decisions: pl.DataFrame) -> dict[str, int]:
 
 
 def in_looks(
-    run: StageRun, texts: Texts, prompts: pl.DataFrame, vectors: pl.DataFrame
+    run: StageRun,
+    texts: Texts,
+    prompts: pl.DataFrame,
+    vectors: pl.DataFrame,
+    last: Mapping[Arm, int],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows of `generations` and of `look_decisions`.
 
     prompts: those of `texts`. vectors: vector_id, family, null_space and layer of its arms.
+    last: the last look that the study gives an arm.
     """
     from steer_assets.assets.evidence._look_decisions import Decisions
 
@@ -69,14 +76,14 @@ def in_looks(
     made: list[pl.DataFrame] = []
     scored: list[pl.DataFrame] = []
     for look, share in enumerate(run.study.generation.looks, start=1):
-        going = looks.going_on(texts.arms, known, decisions.closed)
+        going = looks.going_on(look, texts.arms, known, decisions.closed, last)
         pairs = [pair for pair in texts.pairs if look_of[pair[0]] == look and pair[1] in going]
         if not pairs:
             continue
         made.append(texts.of(pairs, look, f", look {look}"))
         if reader.name:
             scored.append(reader.scored(made[-1]))
-            told = decisions.after(look, pl.concat(scored))
+            told = decisions.after(look, pl.concat(scored), going)
             run.log.info(f"look {look}, {share:.0%} of the prompts: {told}")
     return pl.concat(made), pl.DataFrame(decisions.rows, schema=no_decisions().schema)
 

@@ -14,7 +14,7 @@ from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "duckdb"},
-    code_version="3",
+    code_version="4",
     needs=("model_snapshot", "prompt_sets", "generations"),
     settings=(
         "seed",

@@ -9,7 +9,7 @@ from steer_assets.assets.evidence._texts import Texts
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.pipeline.design import multi_layer, prompt_selection, protocol_sites
-from steer_assets.pipeline.design.arms import arms_by_environment
+from steer_assets.pipeline.design.arms import arms_by_environment, last_looks
 from steer_assets.pipeline.design.site_vectors import read_site
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 
@@ -17,13 +17,13 @@ from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 def _controlled(run: StageRun) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows of `generations` and of `look_decisions`."""
     vectors, values = read_table(run)
-    steer = run.steer_layers()
+    steer, n_layers = run.steer_layers(), run.model_facts()["n_layers"]
     prompts = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
     texts = Texts(
         run,
         CONTROLLED,
         prompts,
-        arms_by_environment(run.study, vectors, steer, run.model_facts()["n_layers"]),
+        arms_by_environment(run.study, vectors, steer, n_layers),
         (vectors["vector_id"].to_list(), vectors["layer"].to_list(), values),
         samples=run.study.generation.samples,
         several={m.vector_id: m.parts for m in multi_layer.multi_vectors(run.study, steer)},
@@ -31,7 +31,8 @@ def _controlled(run: StageRun) -> tuple[pl.DataFrame, pl.DataFrame]:
     if len(run.study.generation.looks) == 1:
         return texts.of(texts.pairs), _looks.no_decisions()
     named = multi_layer.with_multi_layer(vectors, run.study, steer)
-    return _looks.in_looks(run, texts, prompts, named)
+    last = last_looks(run.study, vectors, steer, n_layers)
+    return _looks.in_looks(run, texts, prompts, named, last)
 
 
 def _switched(run: StageRun) -> Iterator[pl.DataFrame]:

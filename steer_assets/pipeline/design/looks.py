@@ -11,7 +11,7 @@ so do arms that are compared with nothing, while anything goes on at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -90,18 +90,25 @@ def families(vectors: pl.DataFrame, arms: Iterable[Arm]) -> list[Family]:
     return [Family(*key, tuple(own)) for key, own in together.items()]
 
 
-def going_on(arms: Sequence[Arm], known: Sequence[Family], closed: Collection[Family]) -> set[Arm]:
-    """Arms that have texts at the next look, given the families that have stopped."""
-    still = [family for family in known if family not in closed]
+def going_on(
+    look: int,
+    arms: Sequence[Arm],
+    known: Sequence[Family],
+    closed: Collection[Family],
+    last: Mapping[Arm, int],
+) -> set[Arm]:
+    """Arms that have texts at a look, from 1, given the families that have stopped.
+
+    last: the last look that the study gives an arm, where it does not give it all of them.
+    """
+    planned = [arm for arm in arms if look <= last.get(arm, look)]
+    still = [f for f in known if f not in closed and any(arm in planned for arm in f.arms)]
     if known and not still:
         return set()
-    compared = {arm for family in known for arm in family.arms}
-    going = {arm for family in still for arm in (*family.arms, family.reference)}
-    return going | {arm for arm in arms if arm == UNSTEERED or arm not in compared | _bases(known)}
-
-
-def _bases(known: Sequence[Family]) -> set[Arm]:
-    return {family.reference for family in known}
+    compared = {arm for family in known for arm in (*family.arms, family.reference)}
+    going = {arm for family in still for arm in family.arms if arm in planned}
+    references = {family.reference for family in still}
+    return going | references | {arm for arm in planned if arm not in compared} | {UNSTEERED}
 
 
 def fluency_prompts(table: pl.DataFrame, study: Study) -> pl.DataFrame:
