@@ -177,7 +177,7 @@ def _alike(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
 
 def _at_look(evidence: Evidence, family: dict[str, Any]) -> str:
     """At which look, and with how many texts; nothing where there is one look."""
-    n = len(evidence.study["generation"].get("looks", [1.0]))
+    n = len(evidence.study["generation"]["looks"])
     return "" if n == 1 else f"; look {family['look']} of {n}, {family['n_texts']} texts"
 
 
