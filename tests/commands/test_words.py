@@ -22,7 +22,9 @@ def test_decided_and_open_blocks_are_told_apart(tmp_path: Path) -> None:
             ("reference", "minilm", 15, "different", 90),
         )
     ]  # fmt: skip
-    write_part(layout.part("identifiability_summary", {}), pl.DataFrame(rows))
+    write_part(
+        layout.part("identifiability_summary", {}), pl.DataFrame(rows), frozenset({"n_texts"})
+    )
     assert in_words(layout, ["toy"], ["sentiment"], 0.2) == [
         "toy, sentiment: at block 15 v + v_perp is shown to act like v, within 0.2 standard "
         "deviations (1500 texts); at block 20 v + v_perp is shown to act differently from v "
