@@ -12,8 +12,8 @@ from steer_assets.assets.evidence import _look_decisions, _looks
 from steer_assets.assets.evidence._texts import Texts
 from steer_assets.assets.reports._arm_tests import compare_arms
 from steer_assets.assets.reports._verdict_rows import with_verdicts
+from steer_assets.catalog.generation import Generation
 from steer_assets.catalog.protocols import CONTROLLED
-from steer_assets.catalog.study_sections import Generation
 from steer_assets.checks.harness import LOOKS, Finding, carry_out
 from steer_assets.checks.looks import planned_pairs
 from steer_assets.pipeline.design import looks, prompt_selection
