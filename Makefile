@@ -32,7 +32,7 @@ $(VENV)/.ready: pyproject.toml .constraints.txt
 	touch $@
 
 demo: setup  ## the whole graph on a real model: verdicts, report, database
-	HF_HUB_OFFLINE=1 $(BIN)/steer run --model $(MODEL) --trait formality --trait sentiment --study quick
+	HF_HUB_OFFLINE=1 $(BIN)/steer run --model $(MODEL) --trait sentiment --trait formality --study quick
 
 test: setup lint tests  ## lint, types, import order, unit tests, end-to-end run
 

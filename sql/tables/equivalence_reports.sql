@@ -12,6 +12,8 @@ CREATE TABLE equivalence_reports (
     reason                VARCHAR NOT NULL,
     null_fraction_fisher  DOUBLE  NOT NULL,
     sampling_floor_fisher DOUBLE,             -- null: no bound is known for the estimator
+    look                  INTEGER,            -- at which the verdict was reached (family_tests); null: no comparison could be made
+    n_texts               INTEGER,            -- that it rests on; null: no comparison could be made
     n_equivalent          INTEGER NOT NULL,
     n_different           INTEGER NOT NULL,
     n_inconclusive        INTEGER NOT NULL,

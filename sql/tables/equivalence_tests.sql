@@ -15,21 +15,23 @@ CREATE TABLE equivalence_tests (
     margin_kind            VARCHAR NOT NULL,   -- sd: standard deviations of the unsteered texts; efficacy: share of v's own effect
     n_prompts              INTEGER NOT NULL,
     n_pairs                INTEGER NOT NULL,   -- prompts x samples
+    n_texts                INTEGER NOT NULL,   -- of both sides
+    look                   INTEGER NOT NULL,   -- the last look of the study that both sides have texts from; 1 where there is one look
     effect                 DOUBLE  NOT NULL,   -- mean paired difference, in units of the score
     unit_sd                DOUBLE  NOT NULL,   -- standard deviation of one unsteered text's score, the unit of d
     cohens_d               DOUBLE  NOT NULL,   -- effect / unit_sd
     hedges_g               DOUBLE  NOT NULL,
-    ci_low                 DOUBLE  NOT NULL,
+    ci_low                 DOUBLE  NOT NULL,   -- of a fixed sample: not adjusted for looks
     ci_high                DOUBLE  NOT NULL,
     d_low                  DOUBLE  NOT NULL,   -- ci_low / unit_sd
     d_high                 DOUBLE  NOT NULL,
     margin                 DOUBLE  NOT NULL,   -- in units of the score
-    p_difference           DOUBLE  NOT NULL,
-    p_equivalence          DOUBLE  NOT NULL,   -- two one-sided tests
+    p_difference           DOUBLE  NOT NULL,   -- sequential over the looks so far; with one look, of the fixed test
+    p_equivalence          DOUBLE  NOT NULL,   -- two one-sided tests; sequential as well
     p_difference_adjusted  DOUBLE  NOT NULL,   -- in gatekeeping order: headline, its seeds, doses, environments, other families
     p_equivalence_adjusted DOUBLE  NOT NULL,   -- against v, that of the family: the claim holds for all seeds or for none
-    power                  DOUBLE  NOT NULL,   -- of that claim at its adjusted level, under no difference
-    n_prompts_needed       INTEGER NOT NULL,   -- for 80 % of that power; 2147483647: no number is enough
+    power                  DOUBLE  NOT NULL,   -- of that claim at its adjusted level, under no difference: of the fixed test with these prompts, without looks
+    n_prompts_needed       INTEGER NOT NULL,   -- for 80 % of that power, without looks; 2147483647: no number is enough
     verdict                VARCHAR NOT NULL,   -- equivalent, different, inconclusive, untestable; descriptive: the signed mean over seeds
     reason                 VARCHAR NOT NULL,
     run_id                 VARCHAR NOT NULL,

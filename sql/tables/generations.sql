@@ -20,6 +20,7 @@ CREATE TABLE generations (
     log_probability             DOUBLE  NOT NULL,  -- of all tokens
     least_token_log_probability DOUBLE  NOT NULL,  -- of the least likely one
     least_token                 INTEGER NOT NULL,  -- its place in token_ids, from 0
+    look          INTEGER NOT NULL,   -- at which the text was made, from 1: see look_decisions
     run_id        VARCHAR NOT NULL,
     code_version  VARCHAR NOT NULL
 );

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from steer_assets.catalog.generation import Generation
 from steer_assets.catalog.layers import AUTO
 from steer_assets.catalog.protocols import CONTROLLED, Protocol, ProtocolTexts
 from steer_assets.catalog.study_sections import (
     Behaviour,
     Dose,
     Fluency,
-    Generation,
     Logits,
     Numerics,
     PromptChoice,

@@ -171,41 +171,6 @@ class Dose(Section):
         return values
 
 
-class Arms(Section):
-    """A block of arms: these families at these doses, layers and environments.
-
-    `alphas: auto` is each block's dose of equal divergence, as `steering_calibration` finds it.
-    """
-
-    families: Annotated[tuple[Family, ...], Field(min_length=1)]
-    alphas: DosesOrAuto = (1.0,)
-    layers: Layers | None = None
-    environments: Annotated[tuple[Environment, ...], Field(min_length=1)] = ENVIRONMENTS
-
-
-class MultiLayer(Section):
-    """Arms that add v, and v + v_perp, at every steered block at once.
-
-    seeds: the first ones of v_perp.
-    """
-
-    alphas: Alphas = (1.0,)
-    environments: Annotated[tuple[Environment, ...], Field(min_length=1)] = ENVIRONMENTS
-    seeds: Count = 1
-
-
-class Generation(Section):
-    """Sampling of steered texts. The unsteered arm is always included."""
-
-    samples: Count
-    max_new_tokens: Count
-    temperature: Annotated[float, Field(ge=0, le=10)] = 0.8
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    batch_rows: Count | None = None
-    arms: Annotated[tuple[Arms, ...], Field(min_length=1)]
-    multi_layer: MultiLayer | None = None
-
-
 class Scoring(Section):
     """The scorers, and the AUROC below which a scorer's comparisons are untestable."""
 

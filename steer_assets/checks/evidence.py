@@ -7,7 +7,7 @@ from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.checks.harness import Finding, check
 from steer_assets.checks.protocols import expected_texts
 from steer_assets.pipeline import freshness
-from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.design import looks
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.resources import scorers
 from steer_assets.scoring.scorer import ScorerUnavailable
@@ -150,8 +150,7 @@ def judges_can_tell(stored: StageRun) -> Finding:
 def fluency_is_measured(stored: StageRun) -> Finding:
     """One row per chosen text; perplexity at least 1, shares between 0 and 1."""
     rows, settings = stored.rows("fluency"), stored.study.fluency
-    tests = prompt_selection.generation_tests(stored.rows("prompt_sets"), stored.study)
-    prompts = prompt_selection.spread_over_environments(tests, settings.prompts)["prompt_id"]
+    prompts = looks.fluency_prompts(stored.rows("prompt_sets"), stored.study)["prompt_id"]
     texts = stored.rows("generations").filter(
         (pl.col("protocol") == CONTROLLED)
         & (pl.col("sample") < settings.samples)

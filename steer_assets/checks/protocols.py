@@ -7,9 +7,9 @@ import polars as pl
 
 from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.checks.harness import Finding, check
-from steer_assets.geometry.vector_ids import NONE_ID, base_id
+from steer_assets.checks.looks import planned_pairs
+from steer_assets.geometry.vector_ids import base_id
 from steer_assets.pipeline.design import prompt_selection, protocol_sites
-from steer_assets.pipeline.design.arms import arms_by_environment
 from steer_assets.pipeline.design.protocol_settings import AS_PUBLISHED, TOUCHED
 from steer_assets.pipeline.design.protocol_settings import CONTROLLED as CONTROLLED_SETTING
 from steer_assets.pipeline.design.site_vectors import made_arms, read_site
@@ -23,17 +23,12 @@ def _protocol_layers(stored: StageRun) -> list[int]:
 
 
 def expected_texts(stored: StageRun) -> dict[str, int]:
-    """Expected number of texts of each protocol and variant: arms x prompts x samples."""
+    """Expected number of texts of each protocol and variant: arms x prompts x samples.
+
+    With several looks, of the arms that the decisions of earlier looks let go on.
+    """
     study, table = stored.study, stored.rows("prompt_sets")
-    vectors = stored.rows("steering_vectors").filter(pl.col("family") != NONE_ID)
-    arms = arms_by_environment(
-        study, vectors, stored.steer_layers(), stored.model_facts()["n_layers"]
-    )
-    prompts = prompt_selection.generation_tests(table, study)
-    controlled = sum(
-        len(set(arms.get(environment, []))) * n
-        for environment, n in prompts.group_by("environment").len().iter_rows()
-    )
+    controlled = len(planned_pairs(stored))
     expected = {CONTROLLED: controlled * study.generation.samples}
     if study.protocol_texts is None:
         return expected

@@ -7,7 +7,7 @@ import typer
 from steer_assets.catalog import catalog
 from steer_assets.commands import terminal
 from steer_assets.commands.options import Json, SomeModels, SomeTraits
-from steer_assets.commands.verdicts import report_path, verdicts
+from steer_assets.commands.verdicts import in_words, report_path, verdicts
 from steer_assets.paths import data_folder
 from steer_assets.storage.database.syncing import SyncResult
 from steer_assets.storage.layout import Layout
@@ -42,6 +42,8 @@ def run(
     terminal.show(verdicts(layout, model, trait), as_json=json, title=title)
     if not json:
         _where(layout, model, trait)
+        for sentence in in_words(layout, model, trait, chosen.statistics.margin_sd):
+            terminal.say(sentence)
 
 
 def _warn(synced: SyncResult) -> None:

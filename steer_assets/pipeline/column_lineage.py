@@ -115,6 +115,7 @@ _SOURCES: dict[str, dict[str, str]] = {
             ),
             f"{_NEXT_TOKEN} protocol_vectors.sha256",
         ),
+        "look": f"{_NEXT_TOKEN} prompt_sets.prompt_id",
     },
     "fluency": {
         "generation_id": "generations.generation_id",
@@ -143,7 +144,10 @@ _SOURCES: dict[str, dict[str, str]] = {
         "protocol": "generations.protocol",
         "scorer": "classifier_scores.scorer",
         "layer": "vector_families.layer",
-        **dict.fromkeys(("efficacy", "efficacy_low", "efficacy_high"), _SCORES),
+        **dict.fromkeys(
+            ("efficacy", "efficacy_low", "efficacy_high", "look", "n_texts"),
+            f"{_SCORES} generations.look",
+        ),
         **dict.fromkeys(
             ("verdict", "reason", "n_equivalent", "n_different", "n_inconclusive", "n_untestable"),
             f"{_SCORES} scorer_validation.auroc_low fluency.perplexity fluency.repetition",
@@ -158,6 +162,7 @@ _SOURCES: dict[str, dict[str, str]] = {
                 "protocol", "scorer", "layer", "verdict", "efficacy", "efficacy_low",
                 "efficacy_high", "null_fraction_fisher", "sampling_floor_fisher", "n_equivalent",
                 "n_different", "n_inconclusive", "n_untestable", "report_path", "model", "trait",
+                "look", "n_texts",
             )
         },
         "null_fraction_covariance": "svd_spectra.singular_value",

@@ -164,6 +164,7 @@ def _alike(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
         return f"{lead}; the comparison behind it is not stored."
     family = families.row(0, named=True)
     words = f"{lead}: {_seeds(evidence, family)}, margin ±{evidence.margin:g} SD"
+    words += _at_look(evidence, family)
     if row["verdict"] == "inconclusive":
         needed = family["n_prompts_needed"]
         would = f"would take about {needed}" if needed < NEVER else "would take more than there are"
@@ -172,6 +173,12 @@ def _alike(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:
             f"if there were no difference in any seed, showing equivalence {would}"
         )
     return words + "."
+
+
+def _at_look(evidence: Evidence, family: dict[str, Any]) -> str:
+    """At which look, and with how many texts; nothing where there is one look."""
+    n = len(evidence.study["generation"]["looks"])
+    return "" if n == 1 else f"; look {family['look']} of {n}, {family['n_texts']} texts"
 
 
 def _seeds(evidence: Evidence, family: dict[str, Any]) -> str:

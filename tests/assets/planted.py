@@ -32,9 +32,18 @@ class World:
     interaction: dict[str, float] = field(default_factory=dict)
 
 
+def one_look(study: Study) -> Study:
+    """The study with all its texts made at once."""
+    plan = study.model_dump(mode="json")
+    plan["generation"]["looks"] = [1.0]
+    for arms in plan["generation"]["arms"]:
+        arms["looks"] = None
+    return Study.model_validate(plan)
+
+
 def planted_study(n_prompts: int = 40, samples: int = 3, seeds: int = 2) -> Study:
     """`quick` with the given number of prompts, all of them in the protocols too."""
-    plan = catalog.study("quick").model_dump(mode="json")
+    plan = one_look(catalog.study("quick")).model_dump(mode="json")
     tests = {"in_distribution": n_prompts // 2, "topic_shift": n_prompts // 4}
     tests |= {"genre_shift": n_prompts - sum(tests.values()), "safety_style": 0}
     plan["prompts"]["test"] = tests

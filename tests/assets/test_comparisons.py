@@ -10,6 +10,7 @@ from steer_assets.catalog import catalog
 from steer_assets.catalog.studies import Study
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.design.comparisons import Scores, subjects
+from tests.assets.planted import one_look
 
 N_PROMPTS, N_SAMPLES = 40, 4
 SHIFTS = {
@@ -23,7 +24,7 @@ SHIFTS = {
 
 @pytest.fixture
 def study() -> Study:
-    return catalog.study("quick")
+    return one_look(catalog.study("quick"))
 
 
 @pytest.fixture

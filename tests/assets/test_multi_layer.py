@@ -4,24 +4,25 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets.evidence._texts import sampled
+from steer_assets.assets.evidence._texts import Texts
 from steer_assets.assets.reports._arm_tests import compare_arms
 from steer_assets.assets.reports._verdict_rows import with_verdicts
 from steer_assets.catalog import catalog
+from steer_assets.catalog.generation import MultiLayer
 from steer_assets.catalog.studies import Study
-from steer_assets.catalog.study_sections import MultiLayer
 from steer_assets.lm.decoding import decode
 from steer_assets.lm.forward.intervene import Addition
 from steer_assets.pipeline.design import multi_layer, prompt_selection
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm, arms_by_environment
 from tests.assets.conftest import Tiny
+from tests.assets.planted import one_look
 
 V, PLUS = "L15.multi_layer", "L15.multi_layer_plus_orthogonal.s0"
 
 
 @pytest.fixture
 def study() -> Study:
-    quick = catalog.study("quick")
+    quick = one_look(catalog.study("quick"))
     plan = MultiLayer(alphas=(1.0, 2.0), environments=("in_distribution",))
     return quick.model_copy(
         update={"generation": quick.generation.model_copy(update={"multi_layer": plan})}
@@ -32,7 +33,9 @@ def test_every_block_has_its_own_v_and_its_own_v_perp(study: Study) -> None:
     found = {m.vector_id: m for m in multi_layer.multi_vectors(study, [10, 15, 20])}
     assert found[V].parts == ("L10.base", "L15.base", "L20.base")
     assert found[PLUS].parts[2] == "L20.base_plus_orthogonal.s0"
-    vectors = pl.DataFrame({"vector_id": ["L15.base"], "family": "base", "layer": 15})
+    vectors = pl.DataFrame(
+        {"vector_id": ["L15.base"], "family": "base", "layer": 15, "null_space": "", "seed": 0}
+    )
     arms = arms_by_environment(study, vectors, [10, 15, 20], 30)
     assert {Arm(V, 2.0), Arm(PLUS, 1.0), UNSTEERED} <= set(arms["in_distribution"])
     assert Arm(V, 1.0) not in arms["genre_shift"]
@@ -51,10 +54,11 @@ def test_texts_are_those_of_both_blocks_at_half_the_dose(tiny: Tiny) -> None:
     values = 4.0 * np.random.default_rng(0).normal(size=(2, run.language_model().hidden_size))
     arms = [UNSTEERED, Arm("a", 6.0), Arm("both", 6.0)]
     everywhere = dict.fromkeys(prompts["environment"].unique(), arms)
-    rows = sampled(
+    texts = Texts(
         run, "controlled", prompts, everywhere, (["a", "b"], [1, 2], values),
         samples=2, several={"both": ("a", "b")},
     )  # fmt: skip
+    rows = texts.of(texts.pairs)
     run.shards.clear()
     settings = run.study.generation
     expected = decode.generate(

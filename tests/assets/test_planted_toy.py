@@ -15,6 +15,7 @@ from steer_assets.catalog import catalog
 from steer_assets.geometry import families
 from steer_assets.geometry.null_spaces import ranks, subspaces
 from steer_assets.geometry.null_spaces.spectra import form_spectrum
+from tests.assets.planted import one_look
 
 D, LAYER, PER_GROUP, TOKENS = 24, 3, 20, 40
 #: Tokens that show the trait, its opposite, and two groups that show neither.
@@ -98,7 +99,7 @@ def verdicts(seed: int, n_prompts: int, trait: np.ndarray) -> dict[str, tuple[st
             "layer": [-1, *(one.layer for one in built)],
         }
     )
-    study = catalog.study("quick")
+    study = one_look(catalog.study("quick"))
     compared = compare_arms(scored(rng, weights, arms, n_prompts, trait), named, study, "toy")
     told = with_verdicts(compared, 0.9, study).tests.filter(
         (pl.col("comparison") == "against_base") & (pl.col("margin_kind") == "sd")

@@ -55,6 +55,7 @@ STUDY: dict[str, Any] = {
     "generation": {
         "samples": 2,
         "max_new_tokens": 24,
+        "looks": [0.5, 1.0],
         "temperature": 0.8,
         "arms": [{"alphas": [1.0]}, {"alphas": [0.5, 2.0]}],
     },

@@ -204,6 +204,8 @@ def _doses(layout: Layout, key: PartitionKey) -> None:
     write(layout, "equivalence_radius", key, radius)
     swept = {"layer": LAYER, "alpha": 1.0, "iso_multiple": 1.0, "chosen": "given"}
     write(layout, "steering_calibration", key, swept)
+    look = {"family": "base_plus_orthogonal", "layer": LAYER, "alpha": 1.0, "look": 1}
+    write(layout, "look_decisions", key, {**look, "decision": "equivalent"})
     write(layout, "calibration_prompts", key, {"prompt_id": "b", "split": "calibration"})
     ranks = [
         {

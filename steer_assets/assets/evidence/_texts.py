@@ -19,12 +19,8 @@ from steer_assets.storage.files.hashing import hash_json
 
 if TYPE_CHECKING:
     from steer_assets.lm.decoding import decode
+    from steer_assets.lm.forward.intervene import Addition
     from steer_assets.lm.forward.intervene import Arm as Additions
-
-    #: Generates texts of (prompt, arm) pairs in batches of a given number of rows.
-    Generate = Callable[
-        [list[tuple[int, int]], int, Callable[[Measured], None]], list[decode.Generation]
-    ]
 
 
 def generation_id(protocol: str, arm: Arm, prompt_id: str, sample: int) -> str:
@@ -32,90 +28,149 @@ def generation_id(protocol: str, arm: Arm, prompt_id: str, sample: int) -> str:
     return f"{protocol}/{arm.vector_id}@{arm.alpha:g}/{prompt_id}/{sample}"
 
 
-def sampled(
-    run: StageRun,
-    protocol: str,
-    prompts: pl.DataFrame,
-    arms: Mapping[str, Sequence[Arm]],
-    vectors: tuple[Sequence[str], Sequence[int], np.ndarray],
-    *,
-    samples: int,
-    chat_template: bool = True,
-    independent: bool = False,
-    several: Mapping[str, Sequence[str]] = MappingProxyType({}),
-) -> pl.DataFrame:
-    """Texts of every prompt under the arms of its environment.
+class Texts:
+    """Texts of prompts under the arms of their environment, of one protocol.
 
     vectors: ids, blocks at which they are added, and values [n, d]. Arms use common random numbers
     at each position, unless `independent` is set. several: by vector id, the vectors that an arm
     adds together, each at an equal share of the dose.
     """
-    from steer_assets.lm.decoding import decode
-    from steer_assets.lm.forward.intervene import Addition
 
-    model = run.language_model()
-    settings = run.study.generation
-    ids, layers, values = vectors
-    rows = {vector_id: row for row, vector_id in enumerate(ids)}
-    distinct = list(dict.fromkeys(arm for chosen in arms.values() for arm in chosen))
-    pairs = [
-        (prompt, arm)
-        for prompt, environment in enumerate(prompts["environment"])
-        for arm in arms.get(environment, [])
-    ]
-    encoded = prompt_selection.encoded(model, prompts, chat_template=chat_template)
-    keys = prompts["prompt_id"].to_list()
-    # Random numbers are keyed by prompt, so an arm with its own keys has independent numbers.
-    asked = pairs if independent else [(prompt, UNSTEERED) for prompt in range(len(prompts))]
-    at = {pair: row for row, pair in enumerate(asked)}
-    asked_ids = [encoded[prompt] for prompt, _ in asked]
-    additions: list[tuple[Addition, ...]] = [
-        tuple(Addition(layers[rows[part]], rows[part], arm.alpha / len(parts)) for part in parts)
-        for arm in distinct
-        for parts in [() if arm == UNSTEERED else several.get(arm.vector_id, (arm.vector_id,))]
-    ]
-    same = list(range(len(distinct))) if independent else _first_alike(additions, values)
-    sampling = decode.Sampling(
-        max_new_tokens=settings.max_new_tokens,
-        n_samples=samples,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        seed=random_streams.integer(run.study, "generations", run.model, run.trait),
-    )
-    prompt_keys = [
-        f"{protocol}/{arm.vector_id}@{arm.alpha:g}/{keys[prompt]}" if independent else keys[prompt]
-        for prompt, arm in asked
-    ]
-    texts = _in_pieces(
-        run,
-        protocol,
-        asked_ids,
-        [
-            (at[pair if independent else (pair[0], UNSTEERED)], same[distinct.index(pair[1])])
-            for pair in pairs
-        ],
-        samples,
-        lambda piece, size, report: decode.generate(
-            model,
-            asked_ids,
-            additions,
-            values,
-            sampling,
-            prompt_keys=prompt_keys,
+    def __init__(
+        self,
+        run: StageRun,
+        protocol: str,
+        prompts: pl.DataFrame,
+        arms: Mapping[str, Sequence[Arm]],
+        vectors: tuple[Sequence[str], Sequence[int], np.ndarray],
+        *,
+        samples: int,
+        chat_template: bool = True,
+        independent: bool = False,
+        several: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
+        self._run, self._protocol, self._prompts = run, protocol, prompts
+        self._samples, self._independent = samples, independent
+        self._values = vectors[2]
+        self.arms = list(dict.fromkeys(arm for chosen in arms.values() for arm in chosen))
+        #: Every text but for its sample: the row of a prompt, and an arm.
+        self.pairs = [
+            (prompt, arm)
+            for prompt, environment in enumerate(prompts["environment"])
+            for arm in arms.get(environment, [])
+        ]
+        encoded = prompt_selection.encoded(
+            run.language_model(), prompts, chat_template=chat_template
+        )
+        # Random numbers are keyed by prompt, so an arm with its own keys has independent numbers.
+        one_each = [(prompt, UNSTEERED) for prompt in range(len(prompts))]
+        self._asked = self.pairs if independent else one_each
+        self._ids = [encoded[prompt] for prompt, _ in self._asked]
+        self._additions = _additions(self.arms, vectors, several)
+        self._same = (
+            list(range(len(self.arms)))
+            if independent
+            else _first_alike(self._additions, self._values)
+        )
+
+    def of(self, pairs: Sequence[tuple[int, Arm]], look: int = 1, step: str = "") -> pl.DataFrame:
+        """Rows of `generations` for some of the pairs; a text depends on its own pair only.
+
+        step: what is added to the name of the step in progress reports.
+        """
+        at = {pair: row for row, pair in enumerate(self._asked)}
+        position = {arm: row for row, arm in enumerate(self.arms)}
+        rows = [
+            (
+                at[(prompt, arm) if self._independent else (prompt, UNSTEERED)],
+                self._same[position[arm]],
+            )
+            for prompt, arm in pairs
+        ]
+        made = self._in_pieces(rows, f"decoding {self._protocol}{step}")
+        by_place = {(text.prompt, text.arm, text.sample): text for text in made}
+        return pl.DataFrame(
+            [
+                _row(self._protocol, by_place[(*row, sample)], arm, self._prompts, prompt, look)
+                for (prompt, arm), row in zip(pairs, rows, strict=True)
+                for sample in range(self._samples)
+            ]
+        )
+
+    def _in_pieces(self, pairs: list[tuple[int, int]], step: str) -> list[decode.Generation]:
+        """Texts of all pairs, batch by batch; completed batches survive a killed run."""
+        from steer_assets.lm.decoding.decode import Generation
+        from steer_assets.lm.decoding.memory import default_rows
+
+        run, settings = self._run, self._run.study.generation
+        longest = max(map(len, self._ids), default=1)
+        size = settings.batch_rows or default_rows(
+            run.language_model(), longest, settings.max_new_tokens
+        )
+        per_piece = max(1, size // self._samples)
+        ordered = sorted(set(pairs), key=lambda pair: (len(self._ids[pair[0]]), pair))
+        pieces = Pieces(run.progress(step), len(ordered) * self._samples, "generations")
+        texts: list[Generation] = []
+        for start in range(0, len(ordered), per_piece):
+            piece = ordered[start : start + per_piece]
+            name, n = f"{self._protocol}-{hash_json(piece)[:16]}", len(piece) * self._samples
+            stored = run.shards.records(name)
+            if stored is not None:
+                pieces.finished(n)
+                texts += [Generation(**record) for record in stored]
+                continue
+            made = self._generated(piece, size, pieces.piece(n))
+            run.shards.put_records(name, [dataclasses.asdict(text) for text in made])
+            texts += made
+        return texts
+
+    def _generated(
+        self, piece: list[tuple[int, int]], size: int, report: Callable[[Measured], None]
+    ) -> list[decode.Generation]:
+        """Texts of (prompt, arm) pairs in batches of `size` rows."""
+        from steer_assets.lm.decoding import decode
+
+        run, settings = self._run, self._run.study.generation
+        keys = self._prompts["prompt_id"].to_list()
+        return decode.generate(
+            run.language_model(),
+            self._ids,
+            self._additions,
+            self._values,
+            decode.Sampling(
+                max_new_tokens=settings.max_new_tokens,
+                n_samples=self._samples,
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                seed=random_streams.integer(run.study, "generations", run.model, run.trait),
+            ),
+            prompt_keys=[
+                f"{self._protocol}/{arm.vector_id}@{arm.alpha:g}/{keys[prompt]}"
+                if self._independent
+                else keys[prompt]
+                for prompt, arm in self._asked
+            ],
             pairs=piece,
             batch_rows=size,
             on_progress=report,
-        ),
-    )
-    by_place = {(asked[text.prompt][0], text.arm, text.sample): text for text in texts}
-    return pl.DataFrame(
-        [
-            _row(protocol, by_place[prompt, same[at], sample], arm, prompts, prompt)
-            for prompt, arm in pairs
-            for at in [distinct.index(arm)]
-            for sample in range(samples)
-        ]
-    )
+        )
+
+
+def _additions(
+    arms: Sequence[Arm],
+    vectors: tuple[Sequence[str], Sequence[int], np.ndarray],
+    several: Mapping[str, Sequence[str]],
+) -> list[tuple[Addition, ...]]:
+    """What each arm adds, by row of the vectors."""
+    from steer_assets.lm.forward.intervene import Addition
+
+    ids, layers, _ = vectors
+    rows = {vector_id: row for row, vector_id in enumerate(ids)}
+    return [
+        tuple(Addition(layers[rows[part]], rows[part], arm.alpha / len(parts)) for part in parts)
+        for arm in arms
+        for parts in [() if arm == UNSTEERED else several.get(arm.vector_id, (arm.vector_id,))]
+    ]
 
 
 def _first_alike(additions: Sequence[Additions], values: np.ndarray) -> list[int]:
@@ -133,43 +188,13 @@ def _first_alike(additions: Sequence[Additions], values: np.ndarray) -> list[int
     return found
 
 
-def _in_pieces(
-    run: StageRun,
-    protocol: str,
-    ids: list[list[int]],
-    pairs: list[tuple[int, int]],
-    samples: int,
-    generate: Generate,
-) -> list[decode.Generation]:
-    """Texts of all pairs, batch by batch; completed batches survive a killed run."""
-    from steer_assets.lm.decoding.decode import Generation
-    from steer_assets.lm.decoding.memory import default_rows
-
-    settings = run.study.generation
-    longest = max(map(len, ids), default=1)
-    size = settings.batch_rows or default_rows(
-        run.language_model(), longest, settings.max_new_tokens
-    )
-    per_piece = max(1, size // samples)
-    ordered = sorted(set(pairs), key=lambda pair: (len(ids[pair[0]]), pair))
-    pieces = Pieces(run.progress(f"decoding {protocol}"), len(ordered) * samples, "generations")
-    texts: list[Generation] = []
-    for start in range(0, len(ordered), per_piece):
-        piece = ordered[start : start + per_piece]
-        name, n = f"{protocol}-{hash_json(piece)[:16]}", len(piece) * samples
-        stored = run.shards.records(name)
-        if stored is not None:
-            pieces.finished(n)
-            texts += [Generation(**record) for record in stored]
-            continue
-        made = generate(piece, size, pieces.piece(n))
-        run.shards.put_records(name, [dataclasses.asdict(text) for text in made])
-        texts += made
-    return sorted(texts, key=lambda text: (text.prompt, text.arm, text.sample))
-
-
 def _row(
-    protocol: str, text: decode.Generation, arm: Arm, prompts: pl.DataFrame, prompt: int
+    protocol: str,
+    text: decode.Generation,
+    arm: Arm,
+    prompts: pl.DataFrame,
+    prompt: int,
+    look: int,
 ) -> dict[str, object]:
     prompt_id = prompts.item(prompt, "prompt_id")
     return {
@@ -189,4 +214,5 @@ def _row(
         "log_probability": text.log_probability,
         "least_token_log_probability": text.least_token_log_probability,
         "least_token": text.least_token,
+        "look": look,
     }

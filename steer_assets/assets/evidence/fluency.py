@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from steer_assets.catalog.protocols import CONTROLLED
-from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.design import looks, prompt_selection
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 
 
@@ -14,9 +14,17 @@ from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "duckdb"},
-    code_version="3",
+    code_version="4",
     needs=("model_snapshot", "prompt_sets", "generations"),
-    settings=("numerics", "prompts.test", "fluency.samples", "fluency.prompts"),
+    settings=(
+        "seed",
+        "numerics",
+        "prompts.test",
+        "generation.looks",
+        "protocol_texts",
+        "fluency.samples",
+        "fluency.prompts",
+    ),
 )
 def fluency(run: StageRun) -> Produced:
     """Perplexity of each text under the unsteered model, repetition and distinct n-grams.
@@ -28,8 +36,7 @@ def fluency(run: StageRun) -> Produced:
     from steer_assets.scoring import fluency as measures
 
     settings = run.study.fluency
-    tests = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
-    chosen = prompt_selection.spread_over_environments(tests, settings.prompts)
+    chosen = looks.fluency_prompts(run.rows("prompt_sets"), run.study)
     texts = run.rows("generations").filter(
         (pl.col("protocol") == CONTROLLED)
         & (pl.col("sample") < settings.samples)

@@ -4,28 +4,35 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from steer_assets.assets.evidence._texts import sampled
+from steer_assets.assets.evidence import _looks
+from steer_assets.assets.evidence._texts import Texts
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.pipeline.design import multi_layer, prompt_selection, protocol_sites
-from steer_assets.pipeline.design.arms import arms_by_environment
+from steer_assets.pipeline.design.arms import arms_by_environment, last_looks
 from steer_assets.pipeline.design.site_vectors import made_arms, read_site
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 
 
-def _controlled(run: StageRun) -> pl.DataFrame:
+def _controlled(run: StageRun) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of `generations` and of `look_decisions`."""
     vectors, values = read_table(run)
-    return sampled(
+    steer, n_layers = run.steer_layers(), run.model_facts()["n_layers"]
+    prompts = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
+    texts = Texts(
         run,
         CONTROLLED,
-        prompt_selection.generation_tests(run.rows("prompt_sets"), run.study),
-        arms_by_environment(run.study, vectors, run.steer_layers(), run.model_facts()["n_layers"]),
+        prompts,
+        arms_by_environment(run.study, vectors, steer, n_layers),
         (vectors["vector_id"].to_list(), vectors["layer"].to_list(), values),
         samples=run.study.generation.samples,
-        several={
-            m.vector_id: m.parts for m in multi_layer.multi_vectors(run.study, run.steer_layers())
-        },
+        several={m.vector_id: m.parts for m in multi_layer.multi_vectors(run.study, steer)},
     )
+    if len(run.study.generation.looks) == 1:
+        return texts.of(texts.pairs), _looks.no_decisions()
+    named = multi_layer.with_multi_layer(vectors, run.study, steer)
+    last = last_looks(run.study, vectors, steer, n_layers)
+    return _looks.in_looks(run, texts, prompts, named, last)
 
 
 def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
@@ -43,7 +50,7 @@ def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
                 arm for arms in by_layer.values() for arm in arms
             )
             values = read_site(run, protocol_sites.site_of(on), list(blocks))
-            yield sampled(
+            texts = Texts(
                 run,
                 name,
                 prompts,
@@ -53,13 +60,14 @@ def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
                 chat_template="no_chat_template" not in on,
                 independent="independent_sampling" in on,
             )
+            yield texts.of(texts.pairs)
 
 
 @stage(
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "duckdb"},
-    code_version="4",
+    code_version="5",
     needs=("model_snapshot", "prompt_sets", "vector_families", "protocol_vectors"),
     settings=(
         "seed",
@@ -72,6 +80,7 @@ def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
         "behaviour.steered_alpha",
         "vectors",
     ),
+    sources=_looks.sources,
 )
 def generations(run: StageRun) -> Produced:
     """Sampled texts of every arm and protocol, without their prompts.
@@ -80,13 +89,18 @@ def generations(run: StageRun) -> Produced:
     `multi_layer` add their vectors at all steered blocks, in equal shares of the dose. All arms use
     the same prompts and common random numbers at each position, except under
     `independent_sampling`. `<protocol>-minus-<switch>` names a protocol with one switch off.
+
+    In a study with several looks the texts of the controlled protocol are scored after each, and a
+    family that is decided, or hopeless, gets no more of them: `look_decisions`. A text is the same
+    as in the study with one look.
     """
-    parts = [_controlled(run), *_switched(run)]
+    controlled, decisions = _controlled(run)
+    parts = [controlled, *_switched(run)]
     frame = pl.concat(parts)
     counts = {f"texts of {part.item(0, 'protocol')}": len(part) for part in parts}
     n_tokens = frame["n_tokens"].to_numpy().sum().item()
     return Produced(
-        rows=[Rows("generations", frame)],
-        metadata={**counts, "tokens": n_tokens},
+        rows=[Rows("generations", frame), Rows("look_decisions", decisions)],
+        metadata={**counts, "tokens": n_tokens, **_looks.counted(decisions)},
         metrics={"n_texts": len(frame), "n_tokens": n_tokens},
     )

@@ -4,27 +4,20 @@ A block of the order is one margin at one layer; v + v_perp at several blocks, c
 the same blocks, forms a separate block. The caller passes one protocol and scorer at a time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from steer_assets.assets.reports._arm_tests import OF_V, Group, Row, is_signed_mean
+from steer_assets.assets.reports._arm_tests import Group, Row, is_signed_mean
 from steer_assets.catalog.studies import Study
-from steer_assets.geometry.vector_ids import VectorId
-from steer_assets.pipeline.design import multi_layer
+from steer_assets.pipeline.design import gates
 from steer_assets.pipeline.design.comparisons import POOLED
+from steer_assets.pipeline.design.gates import OF_V, headline_alpha
 from steer_assets.stats.verdicts import gatekeeping
 
-HEADLINE_FAMILY = "base_plus_orthogonal"
-_SEVERAL = (multi_layer.FAMILY, multi_layer.PLUS)
 #: (layer, whether several blocks are steered) -> headline dose.
 Doses = dict[tuple[int, bool], float]
-
-
-def headline_alpha(alphas: Iterable[float], study: Study) -> float:
-    """The dose at which the Fisher form was computed, or the nearest one with texts."""
-    return min(alphas, key=lambda alpha: (abs(alpha - study.behaviour.steered_alpha), alpha))
 
 
 def headline_doses(tests: Sequence[Row], study: Study) -> Doses:
@@ -37,7 +30,7 @@ def headline_doses(tests: Sequence[Row], study: Study) -> Doses:
 
 
 def _where(row: Row) -> tuple[int, bool]:
-    return row["layer"], row["family"] in _SEVERAL
+    return row["layer"], row["family"] in gates.SEVERAL
 
 
 def adjust_efficacies(tests: Sequence[Row], doses: Doses) -> dict[int, float]:
@@ -86,18 +79,12 @@ def _hypothesis(tests: Sequence[Row], group: Group, doses: Doses) -> gatekeeping
         name: np.array([tests[at][name] for at in group.tests])
         for name in ("p_equivalence", "p_difference")
     }
-    return gatekeeping.Group(_gate(group, doses), p["p_equivalence"], p["p_difference"])
-
-
-def _gate(group: Group, doses: Doses) -> gatekeeping.Gate:
     named = group.named
-    # The reference determines the block: v, or v at several blocks.
-    several = group.reference_id == str(VectorId(named["layer"], multi_layer.FAMILY))
-    own = multi_layer.PLUS if several else HEADLINE_FAMILY
-    pooled = named["environment"] == POOLED
-    usual = named["alpha"] == doses.get((named["layer"], several))
-    if named["family"] == own:
-        if pooled:
-            return "headline" if usual else "doses"
-        return "environments" if usual else "rest"
-    return "families" if pooled and usual else "rest"
+    where = named["layer"], gates.steers_several(group.reference_id)
+    gate = gates.gate(
+        named["family"],
+        group.reference_id,
+        named["environment"],
+        usual=named["alpha"] == doses.get(where),
+    )
+    return gatekeeping.Group(gate, p["p_equivalence"], p["p_difference"])

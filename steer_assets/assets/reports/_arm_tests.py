@@ -1,32 +1,30 @@
 """Unadjusted tests of one protocol and scorer: single arms, and the seeds of a family.
 
-The unit of effects and margins is the standard deviation of one unsteered text's score in the
-environment. It is the same for every comparison there, including those on a subset of the prompts.
+In a study with several looks, p-values are sequential ones, over the looks from which both sides
+have texts; effects and their intervals are those of all of these texts, for a fixed sample.
 """
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from steer_assets.catalog.studies import Study
 from steer_assets.geometry.vector_ids import ALL_SEEDS, VectorId
-from steer_assets.pipeline.design import multi_layer, random_streams
+from steer_assets.pipeline.design import paired_scores, random_streams
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.design.comparisons import (
-    Scores,
     Subject,
     references,
     subjects,
 )
-from steer_assets.stats.effects import seed_effects, standardiser
-from steer_assets.stats.verdicts import equivalence, joint_power, margins
+from steer_assets.pipeline.design.paired_scores import Pair, ScoresByLook, paired
+from steer_assets.stats.effects import seed_effects
+from steer_assets.stats.sequential import looks
+from steer_assets.stats.verdicts import joint_power
 from steer_assets.stats.verdicts.compare import compare
 
-#: Families whose effect over unsteered counts as that of v.
-OF_V = ("base", multi_layer.FAMILY)
 Row = dict[str, Any]
 
 
@@ -54,43 +52,6 @@ class Compared:
     groups: list[Group]
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Scores [prompts, samples] of both sides, the unit, and margins by kind."""
-
-    a: np.ndarray
-    b: np.ndarray
-    unit: standardiser.Spread
-    margins: dict[str, equivalence.AnyMargin]
-
-
-def _pair(
-    scores: Scores, arms: tuple[Arm, ...], reference: Arm, environment: str, study: Study
-) -> _Pair | None:
-    """None if there are fewer than two prompts, or no variance to define the unit."""
-    a, b = scores.paired(arms, reference, environment)
-    everywhere = scores.shared([UNSTEERED], environment)
-    if len(a) < 2 or len(everywhere) < 2:
-        return None
-    unsteered = scores.table(UNSTEERED, everywhere)
-    unit = standardiser.single(unsteered)
-    own = set(scores.shared([*arms, reference], environment))
-    chosen = np.array([prompt in own for prompt in everywhere])
-    if unit.sd == 0 or chosen.sum() != len(a):
-        return None
-    settings = study.statistics
-    found: dict[str, equivalence.AnyMargin] = {
-        "sd": margins.standardised(unsteered, settings.margin_sd, chosen=chosen)
-    }
-    if reference != UNSTEERED:
-        v, plain = scores.paired((reference,), UNSTEERED, environment)
-        efficacy = (v - plain).mean(axis=1)
-        # A share of an effect that is exactly zero, or measured on other prompts, is not a margin.
-        if len(efficacy) == len(a) and efficacy.mean() != 0:
-            found["efficacy"] = margins.relative(efficacy, settings.margin_efficacy)
-    return _Pair(a, b, unit, found)
-
-
 def compare_arms(
     scored: pl.DataFrame, vectors: pl.DataFrame, study: Study, *purpose: str
 ) -> Compared:
@@ -98,23 +59,25 @@ def compare_arms(
 
     scored: generations joined with their scores. `purpose` keys the random numbers.
     """
-    scores = Scores(scored)
+    by_look = ScoresByLook(scored, study)
+    scores = by_look.whole
     found = Compared([], [], [])
     for subject in subjects(vectors, scores.arms):
         for reference in references(subject, scores.arms):
             for environment in scores.environments():
-                pair = _pair(scores, subject.arms, reference, environment, study)
+                pair = paired(scores, subject.arms, reference, environment, study)
                 if pair is None:
                     continue
+                pairs = by_look.pairs(subject.arms, reference, environment)
                 for row, design in _tests(pair, subject, reference, environment, study, purpose):
-                    found.tests.append(row)
+                    found.tests.append(row | _sequential(pairs, row["margin_kind"], study))
                     found.designs.append(design)
-    found.groups.extend(_groups(scores, found.tests, study, purpose))
+    found.groups.extend(_groups(by_look, found.tests, study, purpose))
     return found
 
 
 def _tests(
-    pair: _Pair,
+    pair: Pair,
     subject: Subject,
     reference: Arm,
     environment: str,
@@ -149,11 +112,25 @@ def _tests(
             "environment": environment,
             "margin_kind": kind,
             **measured,
+            "n_texts": result.n_pairs + result.n_pairs // len(subject.arms),
             "unit_sd": pair.unit.sd,
             "d_low": result.ci_low / pair.unit.sd,
             "d_high": result.ci_high / pair.unit.sd,
         }
         yield row, joint_power.design(difference[:, None], margin)
+
+
+def _sequential(pairs: list[Pair | None], kind: str, study: Study) -> Row:
+    """The look of a test, and its p-values in place of those of a fixed study."""
+    fractions = study.generation.looks
+    if len(fractions) == 1:
+        return {"look": 1}
+    tests = paired_scores.tests(pairs, kind)
+    return {
+        "look": len(pairs),
+        "p_equivalence": looks.sequential_p(tests.p_equivalence, fractions),
+        "p_difference": looks.two_sided_sequential_p(tests.p_difference, tests.effect, fractions),
+    }
 
 
 def is_signed_mean(row: Row) -> bool:
@@ -162,7 +139,7 @@ def is_signed_mean(row: Row) -> bool:
 
 
 def _groups(
-    scores: Scores, tests: list[Row], study: Study, purpose: tuple[str, ...]
+    by_look: ScoresByLook, tests: list[Row], study: Study, purpose: tuple[str, ...]
 ) -> Iterator[Group]:
     """Families among the comparisons with v; each user-supplied vector is a family of one."""
     together: dict[tuple[Any, ...], list[int]] = {}
@@ -175,7 +152,7 @@ def _groups(
     for key, places in together.items():
         family, null_space, layer, alpha, environment, kind, reference = key
         arms = tuple(Arm(tests[at]["vector_id"], alpha) for at in places)
-        pair = _pair(scores, arms, Arm(reference, alpha), environment, study)
+        pair = paired(by_look.whole, arms, Arm(reference, alpha), environment, study)
         named = {
             "family": family,
             "null_space": null_space,

@@ -4,11 +4,11 @@ from typing import Any
 
 import polars as pl
 
-from steer_assets.assets.reports._adjusted_tests import HEADLINE_FAMILY, headline_alpha
 from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.catalog.scorer_entries import NO_SCORER
 from steer_assets.catalog.studies import Study
 from steer_assets.pipeline.design.comparisons import POOLED
+from steer_assets.pipeline.design.gates import HEADLINE_FAMILY, headline_alpha
 
 _AT_HEADLINE = (pl.col("margin_kind") == "sd") & (pl.col("environment") == POOLED)
 VERDICTS = ("equivalent", "different", "inconclusive", "untestable")
@@ -94,7 +94,7 @@ def report_row(
             "reason": "no comparison of v + v_perp with v could be made: it takes two prompts that "
             "v, v + v_perp and unsteered texts share"
         }
-    return row | {name: headline[name][0] for name in ("verdict", "reason")}
+    return row | {name: headline[name][0] for name in ("verdict", "reason", "look", "n_texts")}
 
 
 def unscored_row(fisher: dict[str, object], layer: int, trait: str) -> dict[str, object]:
@@ -118,5 +118,7 @@ def _untestable(fisher: dict[str, object], layer: int, reason: str) -> dict[str,
         "reason": reason,
         "null_fraction_fisher": fisher["null_fraction"],
         "sampling_floor_fisher": fisher["sampling_floor"],
+        "look": None,
+        "n_texts": None,
         **{f"n_{name}": 0 for name in VERDICTS},
     }

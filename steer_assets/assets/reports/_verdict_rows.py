@@ -16,8 +16,9 @@ from steer_assets.assets.reports._adjusted_tests import (
     adjust_groups,
     headline_doses,
 )
-from steer_assets.assets.reports._arm_tests import OF_V, Compared, Group, Row, is_signed_mean
+from steer_assets.assets.reports._arm_tests import Compared, Group, Row, is_signed_mean
 from steer_assets.catalog.studies import Study
+from steer_assets.pipeline.design.gates import OF_V
 from steer_assets.stats.effects import seed_effects
 from steer_assets.stats.validation import Interval
 from steer_assets.stats.verdicts import gatekeeping, joint_power
@@ -155,6 +156,9 @@ def _family(
     return {
         **group.named,
         "n_seeds": len(own),
+        "look": max(row["look"] for row in own),
+        # of all seeds, of v and of unsteered
+        "n_texts": sum(row["n_pairs"] for row in own) + 2 * max(row["n_pairs"] for row in own),
         "n_inside": inside,
         "share_inside": inside / len(own),
         "share_low": share.low,

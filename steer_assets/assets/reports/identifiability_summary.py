@@ -30,7 +30,7 @@ def _pair_rows(run: StageRun, key: PartitionKey) -> pl.DataFrame:
     dimensions=(),
     group="reports",
     kinds={"duckdb", "html"},
-    code_version="2",
+    code_version="3",
     needs=("svd_spectra", "equivalence_reports"),
     settings=("spectra.estimator",),
 )

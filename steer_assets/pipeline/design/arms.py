@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from steer_assets.catalog.generation import Arms
 from steer_assets.catalog.layers import resolve_layers
 from steer_assets.catalog.studies import Study
-from steer_assets.catalog.study_sections import Arms
 from steer_assets.geometry.vector_ids import NONE_ID
 from steer_assets.pipeline.design import multi_layer
 
@@ -29,9 +29,26 @@ def _wanted(block: Arms, steer: list[int], n_layers: int) -> pl.Expr:
     if outside := sorted(set(layers) - set(steer)):
         raise ValueError(f"generation.arms names blocks {outside}, steered are {steer}")
     subspaces = pl.col("family").str.starts_with("subspace_") & ("subspace_k" in block.families)
-    return pl.col("layer").is_in(layers) & (
+    wanted = pl.col("layer").is_in(layers) & (
         pl.col("family").is_in(block.families) | subspaces | (pl.col("family") == "external")
     )
+    if block.seeds is None:
+        return wanted
+    place = pl.col("seed").rank("dense").over("family", "null_space", "layer")
+    return wanted & (place <= block.seeds)
+
+
+def last_looks(
+    study: Study, vectors: pl.DataFrame, steer: list[int], n_layers: int
+) -> dict[Arm, int]:
+    """The last look, from 1, that a study gives an arm; those not named have all looks."""
+    found: dict[Arm, int] = {}
+    every = len(study.generation.looks)
+    for block in study.generation.arms:
+        for name in vectors.filter(_wanted(block, steer, n_layers))["vector_id"]:
+            for arm in (Arm(name, alpha) for alpha in block.alphas):
+                found[arm] = max(found.get(arm, 1), block.looks or every)
+    return found
 
 
 def arms_by_environment(

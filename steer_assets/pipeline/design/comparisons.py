@@ -120,6 +120,15 @@ class Scores:
 
     def environments(self) -> list[str]:
         """Pooled, and, if there are several, each environment with enough prompts."""
-        present = list(self.environment.values())
-        several = [e for e in ENVIRONMENTS if present.count(e) >= _FEWEST_PROMPTS]
-        return [POOLED, *(several if len(set(present)) > 1 else [])]
+        return [POOLED, *_tested(list(self.environment.values()))]
+
+
+def tested_environments(prompts: pl.DataFrame) -> list[str]:
+    """Environments that are tested separately as well, of rows of `prompt_sets`."""
+    return _tested(prompts["environment"].to_list())
+
+
+def _tested(present: list[str]) -> list[str]:
+    """Those of several with enough prompts, given the environment of every prompt."""
+    several: list[str] = [e for e in ENVIRONMENTS if present.count(e) >= _FEWEST_PROMPTS]
+    return several if len(set(present)) > 1 else []

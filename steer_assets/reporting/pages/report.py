@@ -115,6 +115,7 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
         ("Test prompts", prompts),
         ("Texts", f"{generation['samples']} per prompt and arm, up to "
          f"{generation['max_new_tokens']} tokens, temperature {generation['temperature']:g}"),
+        ("Looks", _looks(generation["looks"])),
         ("Scorer", _scorers(evidence)),
         ("Common random numbers", _noise(evidence)),
         ("Margins", f"±{statistics['margin_sd']:g} SD, standard deviations of one unsteered text's "
@@ -131,6 +132,16 @@ def _layers(evidence: Evidence) -> str:
     found = ", ".join(f"{block}" for block in evidence.steered_layers)
     asked = ", ".join(map(str, evidence.study["layers"]["steer"]))
     return f"{found} (block outputs)" if found else f"{asked}, of a model of unknown depth"
+
+
+def _looks(shares: list[float]) -> str:
+    """After which shares of the prompts comparisons are tested."""
+    if len(shares) == 1:
+        return "one, of all texts"
+    return (
+        f"after {listed([percent(share) for share in shares])} of the prompts; a comparison with v "
+        "that is decided, or hopeless, gets no more texts, and p-values are sequential ones"
+    )
 
 
 def _scorers(evidence: Evidence) -> str:
@@ -182,6 +193,7 @@ def _protocols(evidence: Evidence) -> pl.DataFrame:
         evidence.table("equivalence_reports")
         .select(
             "protocol", "scorer", "layer", "verdict", "efficacy", "efficacy_low", "efficacy_high",
+            "look", "n_texts",
             "n_equivalent", "n_different", "n_inconclusive", "n_untestable", "reason",
         )
         .sort("protocol", "scorer", "layer")

@@ -85,6 +85,30 @@ class Adjusted:
     share: float
 
 
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A group within its gate, as if the gate were open: adjusted p-values of both claims.
+
+    share_equivalence, share_difference: the part of the level at which the claim on all seeds, and
+    that on one seed, are tested in Holm's first step.
+    """
+
+    p_equivalence: float
+    p_difference: float
+    share_equivalence: float
+    share_difference: float
+
+
+def within_gates(groups: Sequence[Group]) -> list[Within]:
+    """Adjusted p-values of one block without the headline's opening of the later gates."""
+    equivalence, shares = _chain([[float(g.p_equivalence.max())] for g in groups], groups)
+    difference, of_seeds = _chain([list(g.p_difference) for g in groups], groups)
+    return [
+        Within(float(same[0]), float(differs.min()), share, own)
+        for same, differs, share, own in zip(equivalence, difference, shares, of_seeds, strict=True)
+    ]
+
+
 def compared_with_base(groups: Sequence[Group], *, alpha: float = 0.05) -> list[Adjusted]:
     """Adjusted p-values of the comparisons with v of one block, in the order given.
 
@@ -95,8 +119,8 @@ def compared_with_base(groups: Sequence[Group], *, alpha: float = 0.05) -> list[
     head = [group for group in groups if group.gate == "headline"]
     if len(head) > 1:
         raise ValueError(f"a block has one headline, got {len(head)}")
-    equivalence, shares = _chain([[float(g.p_equivalence.max())] for g in groups], groups, head)
-    difference, _ = _chain([list(g.p_difference) for g in groups], groups, head)
+    equivalence, shares = _chain([[float(g.p_equivalence.max())] for g in groups], groups)
+    difference, _ = _chain([list(g.p_difference) for g in groups], groups)
     at = next((i for i, group in enumerate(groups) if group.gate == "headline"), None)
     of_headline = (
         (1.0, 1.0) if at is None else (float(equivalence[at][0]), float(difference[at].min()))
@@ -165,7 +189,7 @@ def _opening(gate: Gate, of_headline: tuple[float, float], decided: float) -> tu
 
 
 def _chain(
-    values: Sequence[Sequence[float]], groups: Sequence[Group], head: Sequence[Group]
+    values: Sequence[Sequence[float]], groups: Sequence[Group]
 ) -> tuple[list[Float[np.ndarray, " k"]], list[float]]:
     """Holm within gates for hypotheses of groups, and the share of the level of the first step."""
     if not values:
@@ -175,8 +199,9 @@ def _chain(
     gate = np.array([g.gate for g, own in zip(groups, values, strict=True) for _ in own], dtype=str)
     p = np.array([one for own in values for one in own], dtype=np.float64)
     adjusted, shares = np.ones(len(p)), np.ones(len(p))
-    if head:
-        adjusted[gate == "headline"] = holm(p[gate == "headline"])
+    headline = gate == "headline"
+    adjusted[headline] = holm(p[headline])
+    shares[headline] = 1 / max(1, int(headline.sum()))
     for one, other in _HALVES:
         here, there = gate == one, gate == other
         adjusted[here], adjusted[there] = in_halves(p[here], p[there])
