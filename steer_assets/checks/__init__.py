@@ -17,6 +17,7 @@ with warnings.catch_warnings():
         records,
         sampling,
         stability,
+        texts,
         vectors,
     )
 
@@ -28,6 +29,7 @@ CHECKS: list[dg.AssetChecksDefinition] = [
     *vectors.CHECKS,
     *sampling.CHECKS,
     *evidence.CHECKS,
+    *texts.CHECKS,
     *families.CHECKS,
     *protocols.CHECKS,
     *records.CHECKS,

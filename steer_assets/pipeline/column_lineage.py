@@ -115,6 +115,27 @@ _SOURCES: dict[str, dict[str, str]] = {
             f"{_NEXT_TOKEN} protocol_vectors.sha256",
         ),
     },
+    "text_divergences": {
+        "layer": "vector_families.layer",
+        "vector_id": "generations.vector_id",
+        "family": "vector_families.family",
+        "null_space": "vector_families.null_space",
+        "reference_id": "generations.vector_id",
+        "environment": "prompt_sets.environment",
+        "n_prompts": "generations.prompt_id",
+        "n_texts": "generations.generation_id",
+        **dict.fromkeys(
+            (
+                *(
+                    f"{name}{end}"
+                    for name in ("kl", "kl_reverse", "js", "total_variation", "observer_auroc")
+                    for end in ("", "_low", "_high")
+                ),
+                "bound_for_any_score", "text_verdict",
+            ),
+            f"generations.token_ids {_NEXT_TOKEN}",
+        ),
+    },
     "fluency": {
         "generation_id": "generations.generation_id",
         **dict.fromkeys(

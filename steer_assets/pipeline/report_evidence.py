@@ -41,6 +41,7 @@ INPUTS = (
     "generations",
     "classifier_scores",
     "fluency",
+    "text_divergences",
     "protocol_comparison",
     "protocol_findings",
 )

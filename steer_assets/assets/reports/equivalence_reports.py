@@ -91,7 +91,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
     dimensions=("model", "trait"),
     group="reports",
     kinds={"scipy", "html", "duckdb"},
-    code_version="8",
+    code_version="9",
     needs=(
         "model_snapshot",
         "prompt_sets",
@@ -106,6 +106,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
         "scorer_validation",
         "classifier_scores",
         "fluency",
+        "text_divergences",
         "protocol_comparison",
     ),
     settings=(

@@ -105,12 +105,12 @@ def _over_mixture(pair: Pair, term: Callable[[Table], Table]) -> Float[np.ndarra
 
 
 def _variation(ratio: Table) -> Table:
-    return np.abs(np.tanh(ratio / 2))
+    return np.asarray(np.abs(np.tanh(ratio / 2)))
 
 
 def _shannon(ratio: Table) -> Table:
     w, rest = expit(ratio), expit(-ratio)
-    return np.maximum(np.asarray(xlogy(w, 2 * w) + xlogy(rest, 2 * rest)), 0.0)
+    return np.asarray(np.maximum(xlogy(w, 2 * w) + xlogy(rest, 2 * rest), 0.0))
 
 
 def _auroc(pair: Pair, level: float, n_boot: int, rng: np.random.Generator) -> Estimate:
@@ -118,15 +118,14 @@ def _auroc(pair: Pair, level: float, n_boot: int, rng: np.random.Generator) -> E
     wins = _wins(pair)
     n = len(wins)
 
-    def share(batch: Float[np.ndarray, "r k"]) -> Float[np.ndarray, " r"]:
-        counts = np.stack([np.bincount(row, minlength=n) for row in batch.astype(np.intp)])
+    def share(batch: np.ndarray) -> Float[np.ndarray, " r"]:
+        rows = np.arange(len(batch))[:, None] * n + batch.astype(np.intp)
+        counts = np.bincount(rows.ravel(), minlength=len(batch) * n).reshape(-1, n).astype(float)
         # A prompt drawn twice is not compared with itself.
-        own: Float[np.ndarray, " r"] = np.square(counts) @ np.diag(wins)
-        pairs = counts.sum(axis=1) ** 2 - np.square(counts).sum(axis=1)
-        found: Float[np.ndarray, " r"] = ((counts @ wins) * counts).sum(axis=1) - own
-        with np.errstate(invalid="ignore"):
-            shares: Float[np.ndarray, " r"] = found / pairs
-        return np.asarray(shares)
+        total = ((counts @ wins) * counts).sum(axis=1) - np.square(counts) @ np.diag(wins)
+        pairs = np.square(counts.sum(axis=1)) - np.square(counts).sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(total / pairs)
 
     everyone = np.arange(n)
     value = float(share(everyone[None])[0])
