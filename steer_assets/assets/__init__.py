@@ -13,6 +13,7 @@ from steer_assets.assets.evidence import (
     fluency,
     scorer_validation,
     classifier_scores,
+    text_fisher,
 )
 from steer_assets.assets.protocols import protocol_comparison
 from steer_assets.assets.reports import equivalence_reports, identifiability_summary
@@ -38,5 +39,6 @@ __all__ = [
     "steering_calibration",
     "svd_spectra",
     "text_divergences",
+    "text_fisher",
     "vector_families",
 ]

@@ -25,7 +25,7 @@ from steer_assets.catalog.study_sections import (
     Statistics,
     Vectors,
 )
-from steer_assets.catalog.text_sections import TextDivergences
+from steer_assets.catalog.text_sections import TextDivergences, TextFisher
 from steer_assets.catalog.working_point import Calibration, LayerChoice
 from steer_assets.storage.slugs import validate_slug
 
@@ -52,6 +52,7 @@ class Study(Section):
     scoring: Scoring
     fluency: Fluency = Fluency()
     text_divergences: TextDivergences = TextDivergences()
+    text_fisher: TextFisher = TextFisher()
     statistics: Statistics = Statistics()
 
     @field_validator("study")

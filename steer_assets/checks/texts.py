@@ -5,6 +5,7 @@ import polars as pl
 
 from steer_assets.checks.harness import Finding, check
 from steer_assets.pipeline.stage import StageRun
+from steer_assets.storage.files.hdf5 import read_array
 
 #: Nats a text, of a model in float32 and in less.
 _APART, _APART_IN_HALF = 1e-3, 1.0
@@ -53,4 +54,46 @@ def divergences_keep_their_inequalities(stored: StageRun) -> Finding:
     return Finding(True, f"{len(rows)} comparisons: {counts}", {"comparisons": len(rows)})
 
 
-CHECKS = [texts_are_as_likely_as_when_sampled, divergences_keep_their_inequalities]
+@check("text_fisher", blocking=True)
+def forms_of_texts_are_forms(stored: StageRun) -> Finding:
+    """Each spectrum has the energy of its form, and no rank above the number of its texts."""
+    rows = stored.rows("text_spectra")
+    path = stored.layout.pair_file("bases", stored.model, stored.trait, ".text.h5")
+    for (layer, at), own in rows.group_by("layer", "at", maintain_order=True):
+        values = own.sort("index")["singular_value"].to_numpy()
+        energy, trace = np.square(values).sum(), read_array(path, f"form/text/{at}/{layer}").trace()
+        if not np.isclose(energy, trace, rtol=1e-6):
+            return Finding(False, f"block {layer} {at}: energy {energy:.6g}, trace {trace:.6g}")
+        n = int(own["n_texts"][0])
+        if (values[n:] > 1e-6 * values[0]).any():
+            return Finding(False, f"block {layer} {at}: rank above its {n} texts")
+    spaces = stored.rows("null_spaces", kind="text")
+    forced = 1 - spaces["n_samples"] / spaces["ambient_dim"]
+    if (spaces["null_fraction"] < forced - 1e-9).any():
+        return Finding(False, "a null fraction lies below what the number of texts forces")
+    return Finding(True, f"{len(rows.select('layer', 'at').unique())} forms of whole texts")
+
+
+@check("text_fisher")
+def short_steps_are_predicted(stored: StageRun) -> Finding:
+    """For the shortest steps, prediction and measurement have a value in common."""
+    rows = stored.rows("text_predictions").drop_nulls("kl")
+    first = rows.filter(pl.col("multiple") == pl.col("multiple").min())
+    low = pl.max_horizontal("kl_low", "predicted_kl_low")
+    apart = first.filter(low > pl.min_horizontal("kl_high", "predicted_kl_high"))
+    if len(apart):
+        row = apart.row(0, named=True)
+        return Finding(
+            False,
+            f"{len(apart)} of {len(first)} steps are not as predicted, first {row['vector_id']}: "
+            f"{row['kl']:.3g} nats, predicted {row['predicted_kl']:.3g}",
+        )
+    return Finding(True, f"{len(first)} steps as predicted", {"steps": len(first)})
+
+
+CHECKS = [
+    texts_are_as_likely_as_when_sampled,
+    divergences_keep_their_inequalities,
+    forms_of_texts_are_forms,
+    short_steps_are_predicted,
+]

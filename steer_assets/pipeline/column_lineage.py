@@ -10,6 +10,7 @@ MAIN_TABLE = {
     "model_snapshot": "models",
     "vector_families": "steering_vectors",
     "protocol_comparison": "protocol_findings",
+    "text_fisher": "text_spectra",
 }
 
 _ACTIVATIONS = "activation_caches.sha256"
@@ -146,6 +147,11 @@ _SOURCES: dict[str, dict[str, str]] = {
     "classifier_scores": {
         "generation_id": "generations.generation_id",
         "score": "generations.text",
+    },
+    "text_fisher": {
+        "layer": "vector_families.layer",
+        "n_texts": "generations.generation_id",
+        **dict.fromkeys(("singular_value", "noise_edge"), f"generations.token_ids {_NEXT_TOKEN}"),
     },
     "protocol_comparison": {
         "protocol": _PROTOCOL,

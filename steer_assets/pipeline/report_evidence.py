@@ -42,6 +42,8 @@ INPUTS = (
     "classifier_scores",
     "fluency",
     "text_divergences",
+    "text_predictions",
+    "trait_gradients",
     "protocol_comparison",
     "protocol_findings",
 )

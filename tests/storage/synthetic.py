@@ -139,6 +139,11 @@ def _texts(layout: Layout, key: PartitionKey) -> None:
         if family != "base"
     ]
     write(layout, "text_divergences", key, *compared)
+    gradient = {"layer": LAYER, "at": "steered", "scorer": "minilm", "cosine": 0.5}
+    slopes = [{**gradient, "vector_id": name, "family": family} for name, family in VECTORS.items()]
+    write(layout, "trait_gradients", key, *slopes)
+    step = {"layer": LAYER, "vector_id": compared[0]["vector_id"], "kl": 1.0, "predicted_kl": 1.1}
+    write(layout, "text_predictions", key, {**step, "multiple": 1.0, "step_norm": 2.0})
     read = [{"generation_id": vector, "vector_id": vector, "own": True} for vector in arms]
     write(layout, "text_likelihoods", key, *read)
 

@@ -107,6 +107,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
         "classifier_scores",
         "fluency",
         "text_divergences",
+        "text_fisher",
         "protocol_comparison",
     ),
     settings=(
