@@ -130,6 +130,10 @@ def _set(column: str, value: object, row: int = 0) -> Change:
              pl.lit(0.3).alias("bound_for_any_score"),
              *(pl.lit(0.4).alias(f"total_variation{end}") for end in ("", "_low", "_high"))),
          "does not follow"),
+        ("text_fisher", "forms_of_texts_are_forms", "text_spectra",
+         lambda f: f.with_columns(pl.col("singular_value") * 1.1), "trace"),
+        ("text_fisher", "short_steps_are_predicted", "text_predictions",
+         lambda f: f.with_columns(pl.col("kl_low", "kl", "kl_high") + 1e6), "not as predicted"),
         ("fluency", "fluency_is_measured", "fluency", lambda f: f.tail(-1), "texts were measured"),
         ("fluency", "fluency_is_measured", "fluency", _set("perplexity", 0.5), "below 1"),
         ("fluency", "fluency_is_measured", "fluency", _set("repetition", 1.5), "no share"),
@@ -314,6 +318,7 @@ MAY_BE_FALSE = {
     "scorers_can_tell", "labels_count_for_their_pole", "judges_can_tell",  # "untestable" then
     "bands_and_curves_hold", "form_curves_hold", "null_spaces_are_compared", "doses_are_followed",
     "floors_are_in_the_report", "warehouse_equals_parquet", "summary_has_every_report",
+    "short_steps_are_predicted",
     "computed_again_the_same", "prompts_say_different_things", "doses_have_the_target_divergence",
 }  # fmt: skip
 
