@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -80,13 +79,17 @@ def pair_of(
 
 
 def _estimates(found: Divergences) -> Row:
+    estimates = {
+        "kl": found.kl,
+        "kl_reverse": found.kl_reverse,
+        "js": found.js,
+        "total_variation": found.total_variation,
+        "observer_auroc": found.observer_auroc,
+    }
     row: Row = {}
-    for field in dataclasses.fields(found):
-        one = getattr(found, field.name)
+    for name, one in estimates.items():
         values = (None,) * 3 if one is None else (one.value, one.low, one.high)
-        row |= dict(
-            zip((field.name, f"{field.name}_low", f"{field.name}_high"), values, strict=True)
-        )
+        row |= dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
     return row
 
 
