@@ -3,7 +3,7 @@ CREATE TABLE effective_dimension (
     model          VARCHAR NOT NULL,
     trait          VARCHAR NOT NULL,
     layer          INTEGER NOT NULL,
-    kind           VARCHAR NOT NULL,   -- covariance, jacobian, fisher; pooled prompts, unsteered
+    kind           VARCHAR NOT NULL,   -- covariance, jacobian, fisher: pooled prompts, unsteered; text: texts of v, counted as n_prompts
     estimator      VARCHAR NOT NULL,
     n_prompts      INTEGER NOT NULL,
     value          DOUBLE  NOT NULL,   -- rank before rounding up

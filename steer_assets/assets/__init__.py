@@ -7,7 +7,14 @@ from steer_assets.assets.geometry import covariance_matrices, svd_spectra, behav
 from steer_assets.assets.vectors import vector_families
 from steer_assets.assets.protocols import protocol_vectors, protocol_measures
 from steer_assets.assets.vectors import logit_distances
-from steer_assets.assets.evidence import generations, fluency, scorer_validation, classifier_scores
+from steer_assets.assets.evidence import (
+    generations,
+    text_divergences,
+    fluency,
+    scorer_validation,
+    classifier_scores,
+    text_fisher,
+)
 from steer_assets.assets.protocols import protocol_comparison
 from steer_assets.assets.reports import equivalence_reports, identifiability_summary
 from steer_assets.pipeline.stage import STAGES
@@ -31,5 +38,7 @@ __all__ = [
     "scorer_validation",
     "steering_calibration",
     "svd_spectra",
+    "text_divergences",
+    "text_fisher",
     "vector_families",
 ]

@@ -25,6 +25,7 @@ from steer_assets.catalog.study_sections import (
     Statistics,
     Vectors,
 )
+from steer_assets.catalog.text_sections import TextDivergences, TextFisher
 from steer_assets.catalog.working_point import Calibration, LayerChoice
 from steer_assets.storage.slugs import validate_slug
 
@@ -50,6 +51,8 @@ class Study(Section):
     protocol_texts: ProtocolTexts | None = None
     scoring: Scoring
     fluency: Fluency = Fluency()
+    text_divergences: TextDivergences = TextDivergences()
+    text_fisher: TextFisher = TextFisher()
     statistics: Statistics = Statistics()
 
     @field_validator("study")

@@ -18,6 +18,7 @@ with warnings.catch_warnings():
         records,
         sampling,
         stability,
+        texts,
         vectors,
     )
 
@@ -30,6 +31,7 @@ CHECKS: list[dg.AssetChecksDefinition] = [
     *sampling.CHECKS,
     *looks.CHECKS,
     *evidence.CHECKS,
+    *texts.CHECKS,
     *families.CHECKS,
     *protocols.CHECKS,
     *records.CHECKS,

@@ -10,6 +10,7 @@ MAIN_TABLE = {
     "model_snapshot": "models",
     "vector_families": "steering_vectors",
     "protocol_comparison": "protocol_findings",
+    "text_fisher": "text_spectra",
 }
 
 _ACTIVATIONS = "activation_caches.sha256"
@@ -117,6 +118,27 @@ _SOURCES: dict[str, dict[str, str]] = {
         ),
         "look": f"{_NEXT_TOKEN} prompt_sets.prompt_id",
     },
+    "text_divergences": {
+        "layer": "vector_families.layer",
+        "vector_id": "generations.vector_id",
+        "family": "vector_families.family",
+        "null_space": "vector_families.null_space",
+        "reference_id": "generations.vector_id",
+        "environment": "prompt_sets.environment",
+        "n_prompts": "generations.prompt_id",
+        "n_texts": "generations.generation_id",
+        **dict.fromkeys(
+            (
+                *(
+                    f"{name}{end}"
+                    for name in ("kl", "kl_reverse", "js", "total_variation", "observer_auroc")
+                    for end in ("", "_low", "_high")
+                ),
+                "bound_for_any_score", "text_verdict",
+            ),
+            f"generations.token_ids {_NEXT_TOKEN}",
+        ),
+    },
     "fluency": {
         "generation_id": "generations.generation_id",
         **dict.fromkeys(
@@ -127,6 +149,11 @@ _SOURCES: dict[str, dict[str, str]] = {
     "classifier_scores": {
         "generation_id": "generations.generation_id",
         "score": "generations.text",
+    },
+    "text_fisher": {
+        "layer": "vector_families.layer",
+        "n_texts": "generations.generation_id",
+        **dict.fromkeys(("singular_value", "noise_edge"), f"generations.token_ids {_NEXT_TOKEN}"),
     },
     "protocol_comparison": {
         "protocol": _PROTOCOL,

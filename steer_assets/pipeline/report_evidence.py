@@ -42,6 +42,9 @@ INPUTS = (
     "generations",
     "classifier_scores",
     "fluency",
+    "text_divergences",
+    "text_predictions",
+    "trait_gradients",
     "protocol_comparison",
     "protocol_findings",
 )

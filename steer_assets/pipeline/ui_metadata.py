@@ -92,10 +92,11 @@ def ranks(produced: Produced, run: StageRun) -> dict[str, int]:
         if rows.table != "null_spaces":
             continue
         kind = rows.extra["kind"]
+        named = {str(k): str(name) for k, name in run.study.spectra.estimator.items()}
         chosen = rows.frame.filter(
             pl.col("environment") == "pooled",
             pl.col("at") == "unsteered",
-            pl.col("estimator") == run.study.spectra.estimator[kind],  # type: ignore[index]
+            pl.col("estimator") == named.get(kind, named["fisher"]),  # texts: as next tokens
         )
         for layer, rank in chosen.select("layer", "rank").sort("layer").rows():
             found[f"rank {kind} at {layer}"] = int(rank)

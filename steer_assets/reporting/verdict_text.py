@@ -14,6 +14,7 @@ from steer_assets.reporting.figures.charts.axes import listed
 from steer_assets.reporting.figures.charts.forest import comparisons
 from steer_assets.reporting.figures.charts.nullspaces import ESTIMATORS
 from steer_assets.reporting.figures.charts.stability import growth_rows
+from steer_assets.reporting.figures.charts.texts import sentence as observed_sentence
 from steer_assets.reporting.tables.formats import NO_BOUND
 
 #: Stored if no number of prompts would be enough.
@@ -112,8 +113,14 @@ def _nothing(layer: int) -> LayerVerdict:
 
 
 def _layer(evidence: Evidence, layer: int, row: dict[str, Any]) -> LayerVerdict:
-    sentences = [_steers(evidence, layer, row), _alike(evidence, layer, row), _null(evidence, row)]
-    return LayerVerdict(layer, row["verdict"], tuple(sentences), row["reason"])
+    sentences = [
+        _steers(evidence, layer, row),
+        _alike(evidence, layer, row),
+        observed_sentence(evidence, layer),
+        _null(evidence, row),
+    ]
+    told = tuple(words for words in sentences if words)
+    return LayerVerdict(layer, row["verdict"], told, row["reason"])
 
 
 def _steers(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 # Submodules are imported on use, because some take seconds.
 __all__ = [
     "agreement",
+    "divergences",
     "effects",
     "intervals",
     "sampling_noise",

@@ -348,6 +348,7 @@ def build_evidence() -> Evidence:
         "effect_correlations": details.correlations(table_of_tests),
         "crossed_intervals": details.crossed(table_of_tests),
         "fluency": details.fluency(generations["generation_id"].to_list(), rng),
+        "text_divergences": details.whole_texts(),
         "scorer_agreement": details.agreement(),
         "effective_dimension": details.dimensions(),
         "null_space_angles": details.angles(),

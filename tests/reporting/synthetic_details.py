@@ -37,6 +37,39 @@ def doses() -> list[Row]:
     return rows
 
 
+def whole_texts() -> list[Row]:
+    """v against unsteered, and v + v_perp: nearly v's texts at block 15, plainly others at 20."""
+    rows = []
+    for layer in LAYERS:
+        v = f"L{layer}.base"
+        arms = [(v, "base", "none", 0.9)] + [
+            (
+                f"L{layer}.base_plus_orthogonal.s{seed}",
+                "base_plus_orthogonal",
+                v,
+                share + 0.01 * seed,
+            )
+            for seed in (0, 1)
+            for share in [0.05 if layer == 15 else 0.8]
+        ]
+        for vector_id, family, reference, variation in arms:
+            for n_tokens in (1, 2, 4, 8, 16, 24):
+                part = variation * n_tokens / 24
+                low, high = max(0.0, part - 0.02), min(1.0, part + 0.02)
+                verdict = "certified" if high < 0.1 else "open" if low < 0.1 else "distinguishable"
+                ends = {"": part, "_low": low, "_high": high}
+                rows.append({
+                    "layer": layer, "vector_id": vector_id, "family": family, "alpha": 1.0,
+                    "reference_id": reference, "environment": "pooled", "n_tokens": n_tokens,
+                    "n_prompts": 28, "n_texts": 28, "bound_for_any_score": high,
+                    "text_verdict": verdict,
+                    **{f"total_variation{end}": value for end, value in ends.items()},
+                    **{f"observer_auroc{end}": 0.5 + value / 2 for end, value in ends.items()},
+                    **{f"kl{end}": 2 * value**2 for end, value in ends.items()},
+                })  # fmt: skip
+    return rows
+
+
 def calibration() -> list[Row]:
     """Two blocks given by hand, at their dose of equal divergence, half of it, and dose 1."""
     return [

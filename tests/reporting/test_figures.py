@@ -23,6 +23,7 @@ from steer_assets.reporting.figures.charts import (
     scorers,
     spectra,
     stability,
+    texts,
 )
 from steer_assets.reporting.figures.figure import Absent, Figure, make, write_figures
 from steer_assets.reporting.figures.style import canvas, vector_name
@@ -41,6 +42,7 @@ ALL = (
     doses.around_v,
     doses.radii,
     logits.prediction,
+    texts.observers,
     nullspaces.null_fraction,
     nullspaces.null_energy,
     spectra.covariance,
@@ -71,6 +73,7 @@ NEEDS = {
         nullspaces.null_energy,
     ),
     "logit_distances": (logits.dose_response, logits.prediction),
+    "text_divergences": (texts.observers,),
     "dose_response": (doses.around_v,),
     "equivalence_radius": (doses.radii,),
     "heterogeneity": (heterogeneity.spread,),

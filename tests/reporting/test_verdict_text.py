@@ -53,6 +53,23 @@ def test_each_verdict_has_its_own_words(
     assert missing.verdict == ""
 
 
+def test_what_no_scorer_can_see_is_said_for_all_of_them(evidence: Evidence):
+    certified, apart = (
+        next(s for s in layer.sentences if "text" in s) for layer in layer_verdicts(evidence)
+    )
+    assert "by more than 8.0% of its range (whole texts of 28 prompts: certified)" in certified
+    assert "Nearly every text of v + v⊥ gives it away" in apart
+    assert "AUROC of 0.90" in apart
+    assert "total variation 80% to 81%" in apart
+    assert "the trait score shows at most" in apart
+
+
+def test_without_whole_texts_nothing_is_said_of_them(evidence: Evidence, changed: Change):
+    for layer in layer_verdicts(changed(text_divergences=None)):
+        assert len(layer.sentences) == 3
+        assert not any("observer" in words for words in layer.sentences)
+
+
 def test_inconclusive_says_how_many_prompts_would_do(evidence: Evidence, changed: Change):
     first, _ = layer_verdicts(_with_verdict(evidence, changed, "inconclusive"))
     assert "with 28 prompts" in first.sentences[1]

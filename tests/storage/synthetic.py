@@ -126,6 +126,26 @@ def _texts(layout: Layout, key: PartitionKey) -> None:
     write(layout, "generations", key, *texts)
     write(layout, "classifier_scores", key, *ids)
     write(layout, "fluency", key, *ids)
+    divergence = {
+        "layer": LAYER,
+        "reference_id": next(name for name, family in VECTORS.items() if family == "base"),
+        "environment": "pooled",
+        "n_tokens": 16,
+        "text_verdict": "open",
+    }
+    compared = [
+        {**divergence, "vector_id": name, "family": family}
+        for name, family in VECTORS.items()
+        if family != "base"
+    ]
+    write(layout, "text_divergences", key, *compared)
+    gradient = {"layer": LAYER, "at": "steered", "scorer": "minilm", "cosine": 0.5}
+    slopes = [{**gradient, "vector_id": name, "family": family} for name, family in VECTORS.items()]
+    write(layout, "trait_gradients", key, *slopes)
+    step = {"layer": LAYER, "vector_id": compared[0]["vector_id"], "kl": 1.0, "predicted_kl": 1.1}
+    write(layout, "text_predictions", key, {**step, "multiple": 1.0, "step_norm": 2.0})
+    read = [{"generation_id": vector, "vector_id": vector, "own": True} for vector in arms]
+    write(layout, "text_likelihoods", key, *read)
 
 
 def _behind_the_effects(layout: Layout, key: PartitionKey) -> None:

@@ -101,7 +101,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
     dimensions=("model", "trait"),
     group="reports",
     kinds={"scipy", "html", "duckdb"},
-    code_version="9",
+    code_version="10",
     needs=(
         "model_snapshot",
         "prompt_sets",
@@ -116,6 +116,8 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
         "scorer_validation",
         "classifier_scores",
         "fluency",
+        "text_divergences",
+        "text_fisher",
         "protocol_comparison",
     ),
     settings=(

@@ -106,6 +106,18 @@ def form_spectrum(gram: Float[np.ndarray, "d d"], n_samples: int) -> Spectrum:
     return Spectrum(np.sqrt(eigenvalues), basis, n_samples, form.shape[0], None)
 
 
+def gradient_spectrum(gradients: Float[np.ndarray, "n d"]) -> Spectrum:
+    """Spectrum of the Fisher form E[s s'] from gradients s of n sampled texts [n, d].
+
+    Their mean is known to be zero, so that n gradients have n degrees of freedom where n samples of
+    a covariance have n - 1: `n_samples` is n + 1, from which the sampling floor 1 - n/d and the
+    edge of white noise follow. Raises as `covariance_spectrum` does.
+    """
+    matrix = as_matrix(gradients, "gradients")
+    n, d = matrix.shape
+    return covariance_spectrum(Moments.restore(n + 1, np.zeros(d), matrix.T @ matrix))
+
+
 def values_only(eigenvalues: Float[np.ndarray, " d"]) -> Spectrum:
     """Spectrum of one form from its eigenvalues [d], descending and >= 0, without axes."""
     d = eigenvalues.shape[0]

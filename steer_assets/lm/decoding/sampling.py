@@ -126,3 +126,21 @@ def nucleus(
         if size == logits.shape[-1] or bool((before[:, -1] >= top_p).all()):
             return index, before < top_p
         size = min(4 * size, logits.shape[-1])
+
+
+def log_distribution(
+    logits: Float[Tensor, "rows v"], temperature: float, top_p: float
+) -> Float[Tensor, "rows v"]:
+    """Log-probabilities (nats) that tokens are sampled with, float32; minus infinity outside.
+
+    Differentiable by the logits at a fixed nucleus. Raises ValueError for temperature 0, which
+    samples nothing.
+    """
+    if temperature <= 0:
+        raise ValueError("at temperature 0 a text is not sampled, and has no probability")
+    scaled = logits.float() / temperature
+    if top_p < 1.0:
+        index, inside = nucleus(logits.detach().float(), temperature, top_p)
+        kept = torch.zeros_like(scaled, dtype=torch.bool).scatter(-1, index, inside)
+        scaled = scaled.masked_fill(~kept, -torch.inf)
+    return scaled - scaled.logsumexp(dim=-1, keepdim=True)

@@ -144,11 +144,17 @@ class Look:
     dash: str | tuple[int, tuple[int, ...]] = "-"
 
 
-KIND_NAMES = {"covariance": "covariance", "jacobian": "Jacobian", "fisher": "Fisher"}
+KIND_NAMES = {
+    "covariance": "covariance",
+    "jacobian": "Jacobian",
+    "fisher": "Fisher",
+    "text": "texts",
+}
 KINDS = {
     "covariance": Look("covariance", BLUE, "o"),
     "jacobian": Look("Jacobian", ORANGE, "s", "--"),
     "fisher": Look("Fisher", GREEN, "D", "-."),
+    "text": Look("whole texts", PURPLE, "^", ":"),
 }
 FAMILIES = {
     "base": Look("v", BLUE, "o"),

@@ -137,6 +137,8 @@ _DRAWINGS: dict[str, Draw] = {
     "protocol_measures": _medians("value", "quantity"),
     "logit_distances": _lines("alpha", "kl", "layer", where={"reference_id": "none"}),
     "generations": _histogram("n_tokens"),
+    "text_divergences": _lines("n_tokens", "kl", "layer", where={"environment": "pooled"}),
+    "text_spectra": _lines("index", "singular_value", "layer"),
     "fluency": _histogram("perplexity", log=True),
     "scorer_validation": _intervals(("scorer",), "auroc", "auroc_low", "auroc_high"),
     "classifier_scores": _histogram("score"),

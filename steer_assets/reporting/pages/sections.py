@@ -18,6 +18,7 @@ from steer_assets.reporting.figures.charts import (
     scorers,
     spectra,
     stability,
+    texts,
 )
 from steer_assets.reporting.figures.figure import Absent, Figure
 
@@ -68,6 +69,13 @@ SECTIONS = (
         "Distances between next-token distributions need no sampling and no scorer: they see "
         "changes that the trait score does not.",
         (logits.dose_response, doses.around_v, doses.radii, logits.prediction),
+    ),
+    Section(
+        "observers",
+        "Can any observer tell the texts apart?",
+        "A trait score is one number of a text. The exact probability of every text under both "
+        "arms shows what the best possible observer could see, and bounds what any scorer could.",
+        (texts.observers,),
     ),
     Section(
         "geometry",

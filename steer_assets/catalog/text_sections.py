@@ -1,0 +1,37 @@
+"""The sections of a study about whole texts."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from steer_assets.catalog.study_sections import Alphas, Count, Family, Section, Share
+
+
+class TextDivergences(Section):
+    """Whole texts of arms that are compared by their likelihoods, at each block's headline dose.
+
+    families: beside v and the unsteered arm. prompts: in round-robin order over environments, with
+    their first `samples`. margin: share of any score's range that is of no concern.
+    """
+
+    families: Annotated[tuple[Family, ...], Field(min_length=1)] = ("base_plus_orthogonal",)
+    prompts: Annotated[int, Field(ge=2)] = 20
+    samples: Count = 1
+    margin: Share = 0.1
+
+
+class TextFisher(Section):
+    """Fisher form of whole texts, and the gradient of the trait score.
+
+    texts: at each point, those that were generated first, and more where these are too few.
+    points: v at the block's dose, or unsteered. multiples: of a v_perp around v, at which the
+    prediction is compared with the texts of the first `prompts`.
+    """
+
+    texts: Annotated[int, Field(ge=4)] = 64
+    points: Annotated[tuple[Literal["steered", "unsteered"], ...], Field(min_length=1)] = (
+        "steered",
+    )
+    families: Annotated[tuple[Family, ...], Field(min_length=1)] = ("base_plus_orthogonal",)
+    multiples: Alphas = (0.25, 0.5, 1.0)
+    prompts: Annotated[int, Field(ge=2)] = 8

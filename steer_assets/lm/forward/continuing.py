@@ -1,0 +1,143 @@
+"""Given texts after a prompt, run from a steered block upwards.
+
+A text's tokens are known, so that all of its positions run in one pass: the last prompt token and
+all tokens but the last, which are the positions that are steered. Below the lowest steered block a
+position does not depend on the arm; its state there is computed once and resumed under every arm.
+The prompt's own tokens are run once for all texts and arms. Rows are right-padded, which under
+causal attention needs no mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import DynamicCache
+
+from steer_assets.lm.forward.edit_window import Window
+from steer_assets.lm.forward.intervene import Edit, Reader, editing
+from steer_assets.lm.forward.packing import packed_weights
+from steer_assets.lm.forward.prefix import Prefix, Tokens, by_length, pad, prefill
+from steer_assets.lm.forward.resuming import resuming, skips_blocks
+from steer_assets.lm.forward.stepping import shares_prefixes
+from steer_assets.lm.forward.whole import whole_logits
+from steer_assets.lm.model import LanguageModel
+
+#: Prompt tokens whose keys and values are held at once.
+_PREFIX_TOKENS = 4096
+
+
+class _Stop(Exception):
+    """Ends the forward after the deepest block."""
+
+
+class Continuations:
+    """Texts after one prompt; ``lengths`` [texts] in tokens."""
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        prefix: Prefix | None,
+        place: int,
+        prompt: Tokens,
+        texts: Sequence[Tokens],
+        layers: Sequence[int],
+    ) -> None:
+        """Run ``texts`` up to the deepest of ``layers``, the blocks from which rows resume.
+
+        prefix: keys and values of several prompts, this one at ``place``; None where the model's
+        prefixes cannot be shared.
+        """
+        self._lm, self._prefix, self._place = lm, prefix, place
+        self._before = 0 if prefix is None else len(prompt) - 1
+        self._from = len(prompt) - 1 - self._before
+        head = list(prompt) if prefix is None else [prompt[-1]]
+        # The last prompt token predicts the first of the text; the text's last token is no input.
+        self._ids = pad(lm, [[*head, *text[:-1]] for text in texts])
+        self.lengths = [len(text) for text in texts]
+        self.targets: Int[Tensor, "texts t"] = pad(lm, texts)
+        self._states = self._lower(sorted(set(layers)))
+
+    @torch.no_grad()
+    def _lower(self, layers: list[int]) -> dict[int, Float[Tensor, "texts t d"]]:
+        if self._prefix is None or not layers or not skips_blocks(self._lm):
+            return {}
+        readers = {layer: Reader() for layer in layers}
+
+        def stop(_hidden: Tensor) -> None:
+            raise _Stop
+
+        edits: dict[int, Edit] = {layer: reader.edit for layer, reader in readers.items()}
+        every = torch.arange(len(self._ids), device=self._ids.device)
+        with suppress(_Stop), editing(self._lm, edits), editing(self._lm, {layers[-1]: stop}):
+            self._forward(every, None)
+        return {layer: reader.values() for layer, reader in readers.items()}
+
+    def logits(
+        self, text_of_row: Int[Tensor, " rows"], layer: int | None, edits: dict[int, Edit]
+    ) -> Float[Tensor, "rows t v"]:
+        """Logits of every token of each row's text, in the model's dtype.
+
+        layer: the lowest block that ``edits`` change, None where they change none.
+        """
+        start = max(self._states, default=None) if layer is None else layer
+        hidden = None if start is None else self._states.get(start)
+        with editing(self._lm, edits):
+            return self._forward(text_of_row, None if hidden is None else (start, hidden))
+
+    def _forward(
+        self, text_of_row: Tensor, resumed: tuple[int | None, Tensor] | None
+    ) -> Float[Tensor, "rows t v"]:
+        lm, ids = self._lm, self._ids[text_of_row]
+        if self._prefix is None:
+            at = torch.arange(self._from, ids.shape[1], device=ids.device).expand(len(ids), -1)
+            return whole_logits(lm, ids, Window(positions=at, read=at))
+        positions = torch.arange(self._before, self._before + ids.shape[1], device=ids.device)
+        state = nullcontext()
+        if resumed is not None:
+            layer, hidden = resumed
+            assert layer is not None
+            state = resuming(lm, layer, hidden[text_of_row])  # type: ignore[assignment]
+        # Packed weights support no differentiation.
+        fast = packed_weights(lm) if not torch.is_grad_enabled() else nullcontext()
+        with state, fast:
+            logits: Tensor = lm.model(
+                input_ids=ids,
+                position_ids=positions[None].expand(len(ids), -1),
+                past_key_values=self._cache(len(ids)),
+                use_cache=True,
+            ).logits
+        return logits
+
+    def _cache(self, rows: int) -> DynamicCache:
+        """The prompt's keys and values for every row, in the model's own cache."""
+        cache = DynamicCache()
+        prefix = self._prefix
+        if prefix is None or prefix.keys is None or prefix.values is None or not self._before:
+            return cache
+        for layer, (keys, values) in enumerate(zip(prefix.keys, prefix.values, strict=True)):
+            k, v = (x[self._place, None, :, : self._before] for x in (keys, values))
+            cache.update(k, v, layer)
+            own = cache.layers[layer]
+            own.keys = own.keys.expand(rows, -1, -1, -1)
+            own.values = own.values.expand(rows, -1, -1, -1)
+        return cache
+
+
+def over_prompts(
+    lm: LanguageModel,
+    prompts: Sequence[Tokens],
+    visit: Callable[[int, Prefix | None, int], None],
+) -> None:
+    """Call ``visit(prompt, prefix, place)`` for every prompt, prefixes run many at a time."""
+    if not shares_prefixes(lm):
+        for index in range(len(prompts)):
+            visit(index, None, 0)
+        return
+    for batch in by_length(prompts, _PREFIX_TOKENS):
+        prefix = prefill(lm, [prompts[i] for i in batch])
+        for place, index in enumerate(batch):
+            visit(index, prefix, place)

@@ -1,0 +1,1 @@
+"""Sampled texts of arms: their likelihoods under other arms, and the gradients of these."""

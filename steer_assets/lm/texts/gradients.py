@@ -1,0 +1,118 @@
+r"""Gradient of a text's log-probability by the steering vector, one backward pass for many texts.
+
+.. math:: s(x) = \nabla_{e}\,\log p(x \mid v + e)\big|_{e=0}
+
+where e is added, as v is, at the output of one block at the last prompt token and at every token of
+the text. It has mean zero over texts of the arm, its second moment E[s s'] is the Fisher form of
+whole texts, and the gradient of an expected score is E[(score - baseline) s] (Williams 1992). Every
+row of a batch has its own e, so that one backward pass gives the gradient of each. The passes go
+from that block upwards, forward and backward, over the prompt's cached keys and values. The
+gradient by the logits is that of the sampler's distribution, (one-hot - p) / T, at a fixed nucleus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from steer_assets.lm.decoding.sampling import Sampling, log_distribution
+from steer_assets.lm.errors import InterventionError, PrecisionError
+from steer_assets.lm.forward.continuing import Continuations, over_prompts
+from steer_assets.lm.forward.edit_window import current
+from steer_assets.lm.forward.intervene import Arm, ArmTable, Edit, Steering, check_layers
+from steer_assets.lm.forward.prefix import Prefix
+from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.progress import Meter, OnProgress
+
+
+def text_gradients(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    texts: Sequence[tuple[int, Sequence[int]]],
+    layer: int,
+    sampling: Sampling,
+    *,
+    arm: Arm = (),
+    vectors: Float[np.ndarray, "n d"] | None = None,
+    batch_tokens: int = 512,
+    on_progress: OnProgress = None,
+) -> Float[np.ndarray, "n d"]:
+    """s of every text (position of its prompt, token ids) at block ``layer``, float64 [n, d].
+
+    In nats per unit of the residual stream. ``arm`` is the arm at which the gradient is taken; it
+    may add at ``layer`` and above. ``batch_tokens`` bounds the padded tokens of a pass. Raises
+    PrecisionError for a model in less than float32, ValueError at temperature 0, InterventionError
+    for blocks that do not fit the model or an arm that adds below ``layer``.
+    """
+    if lm.torch_dtype.itemsize < 4:
+        raise PrecisionError(
+            f"derivatives need float32 or better, the model is in {lm.dtype}: load it in float32"
+        )
+    if sampling.temperature == 0:
+        raise ValueError("at temperature 0 a text is not sampled, and has no probability")
+    check_layers(lm, [layer])
+    lm.check_prompts(prompts)
+    lm.check_prompts([ids for _, ids in texts])
+    if any(added.layer < layer for added in arm):
+        raise InterventionError(f"the arm adds below block {layer}, where derivatives are taken")
+    table = ArmTable(lm, [arm], vectors)
+    by_prompt: dict[int, list[int]] = {}
+    for row, (prompt, _) in enumerate(texts):
+        by_prompt.setdefault(prompt, []).append(row)
+    asked = sorted(by_prompt)
+    found = np.empty((len(texts), lm.hidden_size), dtype=np.float64)
+    meter = Meter(on_progress, len(texts), "texts")
+
+    def visit(index: int, prefix: Prefix | None, place: int) -> None:
+        rows = sorted(by_prompt[asked[index]], key=lambda row: len(texts[row][1]))
+        size = max(1, batch_tokens // len(texts[rows[-1]][1]))
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            own = [list(texts[row][1]) for row in part]
+            run = Continuations(lm, prefix, place, prompts[asked[index]], own, [layer])
+            found[part] = _gradients(run, layer, table, sampling).double().cpu().numpy()
+            meter.advance(len(part), sum(map(len, own)))
+
+    over_prompts(lm, [prompts[p] for p in asked], visit)
+    return found
+
+
+def _gradients(
+    run: Continuations, layer: int, table: ArmTable, sampling: Sampling
+) -> Float[Tensor, "n d"]:
+    every = torch.arange(len(run.lengths), device=run.targets.device)
+    steering = Steering(table, torch.zeros_like(every))
+    step: list[Tensor] = []
+
+    def edit(hidden: Tensor) -> Tensor:
+        added = steering.additions.get(layer)
+        if not step:
+            step.append(torch.zeros_like(hidden[:, :1]).requires_grad_())
+        moved = hidden if added is None else hidden + current().of_rows(added)
+        return moved + step[0]
+
+    edits: dict[int, Edit] = steering.edits() | {layer: edit}
+    with torch.enable_grad():
+        logits = run.logits(every, layer, edits)
+    by_logits = _by_logits(logits.detach(), run, sampling)
+    (gradient,) = torch.autograd.grad(logits, step, grad_outputs=by_logits)
+    return gradient[:, 0]
+
+
+@torch.no_grad()
+def _by_logits(
+    logits: Float[Tensor, "n t v"], run: Continuations, sampling: Sampling
+) -> Float[Tensor, "n t v"]:
+    """Gradient of each text's log-probability by the logits of its tokens; zero after its end."""
+    n, t, v = logits.shape
+    flat = log_distribution(logits.reshape(n * t, v), sampling.temperature, sampling.top_p)
+    slope = flat.exp_().neg_()
+    slope.scatter_add_(1, run.targets.reshape(-1, 1), torch.ones_like(slope[:, :1]))
+    slope.mul_(1 / sampling.temperature)
+    lengths = torch.tensor(run.lengths, device=logits.device)
+    after = torch.arange(t, device=logits.device) >= lengths[:, None]
+    return slope.reshape(n, t, v).masked_fill_(after[:, :, None], 0.0).to(logits.dtype)
