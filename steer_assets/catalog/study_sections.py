@@ -77,10 +77,12 @@ class Numerics(Section):
 class PromptChoice(Section):
     """Number of prompts of each kind, taken from the top of the catalog's lists.
 
-    date: the date given to chat templates that print today's date.
+    neutral: test prompts that null spaces are measured on, environments taking turns; all by
+    default. date: the date given to chat templates that print today's date.
     """
 
     contrast_pairs: Annotated[int, Field(ge=4)]
+    neutral: Annotated[int, Field(ge=4)] | None = None
     test: dict[Environment, Annotated[int, Field(ge=0)]]
     date: datetime.date = datetime.date(2026, 1, 1)
 

@@ -35,7 +35,7 @@ def activations_are_whole(stored: StageRun) -> Finding:
         for part in (
             prompt_selection.contrast_pairs(table, stored.study),
             prompt_selection.contrast_pairs(table, stored.study, role="control"),
-            prompt_selection.all_tests(table),
+            prompt_selection.neutral_tests(table, stored.study),
         )
     )
     width = stored.model_facts()["hidden_size"]

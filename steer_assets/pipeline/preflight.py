@@ -100,7 +100,7 @@ def _needs(encoder: Encoder, study: Study, prompts: pl.DataFrame, trait: str) ->
         [
             prompt_selection.contrast_pairs(prompts, study),
             prompt_selection.contrast_pairs(prompts, study, role="control"),
-            prompt_selection.all_tests(prompts),
+            prompt_selection.neutral_tests(prompts, study),
         ]
     )
     new = study.generation.max_new_tokens

@@ -56,6 +56,17 @@ def test_a_single_number_is_spread_evenly(prompts: pl.DataFrame, n: int) -> None
     assert _ids(taken) == _ids(prompt_selection.spread_over_environments(tests, n + 1))[:n]
 
 
+def test_null_spaces_are_measured_on_all_test_prompts_or_on_as_many_as_asked(
+    prompts: pl.DataFrame,
+) -> None:
+    study = catalog.study("standard")
+    few = study.prompts.model_copy(update={"neutral": 10})
+    taken = prompt_selection.neutral_tests(prompts, study.model_copy(update={"prompts": few}))
+    every = prompt_selection.all_tests(prompts)
+    assert _ids(taken) == _ids(prompt_selection.spread_over_environments(every, 10))
+    assert _ids(prompt_selection.neutral_tests(prompts, study)) == _ids(every)
+
+
 def test_pairs_are_the_first_ones_and_in_distribution(prompts: pl.DataFrame) -> None:
     pairs = prompt_selection.contrast_pairs(prompts, catalog.study("standard"))
     assert set(pairs["environment"]) == {"in_distribution"}

@@ -88,15 +88,21 @@ def _captured(
     dimensions=("model", "trait"),
     group="geometry",
     kinds={"pytorch", "hdf5"},
-    code_version="4",
+    code_version="5",
     needs=("model_snapshot", "prompt_sets"),
-    settings=("numerics", "layers", "prompts.contrast_pairs", "spectra.all_tokens"),
+    settings=(
+        "numerics",
+        "layers",
+        "prompts.contrast_pairs",
+        "prompts.neutral",
+        "spectra.all_tokens",
+    ),
 )
 def activation_caches(run: StageRun) -> Produced:
     """Residual stream at the output of each chosen block, at the last prompt token.
 
-    Contrast, control and test prompts, chat template applied. HDF5 datasets `last/<layer>` are
-    float32 [prompts, hidden size]; `prompt_ids` names the rows. If the study requires them, the
+    Contrast, control and neutral test prompts, chat template applied. HDF5 datasets
+    `last/<layer>` are float32 [prompts, hidden size]; `prompt_ids` names the rows. If the study requires them, the
     moments of all prompt tokens are accumulated in the same pass: `tokens/<layer>/<half or
     environment>/...`, and `tokens/<layer>/prompts/...` for each neutral prompt.
     """
@@ -107,7 +113,7 @@ def activation_caches(run: StageRun) -> Produced:
         [
             prompt_selection.contrast_pairs(table, run.study),
             prompt_selection.contrast_pairs(table, run.study, role="control"),
-            prompt_selection.all_tests(table),
+            prompt_selection.neutral_tests(table, run.study),
         ]
     )
     ids = prompt_selection.encoded(model, prompts)

@@ -42,6 +42,13 @@ def all_tests(prompts: pl.DataFrame) -> pl.DataFrame:
     return prompts.filter(pl.col("role") == "test")
 
 
+def neutral_tests(prompts: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """The test prompts that null spaces are measured on."""
+    tests = all_tests(prompts)
+    most = study.prompts.neutral
+    return tests if most is None else spread_over_environments(tests, most)
+
+
 def generation_tests(prompts: pl.DataFrame, study: Study) -> pl.DataFrame:
     """The test prompts that texts are generated from."""
     tests = all_tests(prompts)
