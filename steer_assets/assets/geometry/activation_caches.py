@@ -102,9 +102,10 @@ def activation_caches(run: StageRun) -> Produced:
     """Residual stream at the output of each chosen block, at the last prompt token.
 
     Contrast, control and neutral test prompts, chat template applied. HDF5 datasets
-    `last/<layer>` are float32 [prompts, hidden size]; `prompt_ids` names the rows. If the study requires them, the
-    moments of all prompt tokens are accumulated in the same pass: `tokens/<layer>/<half or
-    environment>/...`, and `tokens/<layer>/prompts/...` for each neutral prompt.
+    `last/<layer>` are float32 [prompts, hidden size]; `prompt_ids` names the rows. If the study
+    requires them, the moments of all prompt tokens are accumulated in the same pass:
+    `tokens/<layer>/<half or environment>/...`, and `tokens/<layer>/prompts/...` for each neutral
+    prompt.
     """
     model = run.language_model()
     facts, layers = run.model_facts(), run.all_layers()
