@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from steer_assets.catalog.generation import Generation
 from steer_assets.catalog.layers import AUTO
 from steer_assets.catalog.protocols import CONTROLLED, Protocol, ProtocolTexts
-from steer_assets.catalog.study_sections import (
+from steer_assets.catalog.sections.generation import Generation
+from steer_assets.catalog.sections.study_sections import (
     Behaviour,
     Dose,
     Fluency,
@@ -25,7 +25,7 @@ from steer_assets.catalog.study_sections import (
     Statistics,
     Vectors,
 )
-from steer_assets.catalog.text_sections import TextDivergences, TextFisher
+from steer_assets.catalog.sections.text_sections import TextDivergences, TextFisher
 from steer_assets.catalog.working_point import Calibration, LayerChoice
 from steer_assets.storage.slugs import validate_slug
 

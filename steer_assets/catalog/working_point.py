@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from steer_assets.catalog.layers import AUTO, CANDIDATES, check_steered
-from steer_assets.catalog.study_sections import Alphas, Count, Layers, Section
+from steer_assets.catalog.sections.study_sections import Alphas, Count, Layers, Section
 
 Steered = Annotated[
     tuple[Annotated[int | str, AfterValidator(check_steered)], ...], Field(min_length=1)

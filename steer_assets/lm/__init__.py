@@ -16,5 +16,6 @@ __all__ = [
     "progress",
     "prompts",
     "self_test",
+    "texts",
     "tokenizers",
 ]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from steer_assets.catalog.generation import Arms
 from steer_assets.catalog.layers import resolve_layers
+from steer_assets.catalog.sections.generation import Arms
 from steer_assets.storage.files.hashing import hash_json
 from steer_assets.storage.files.parquet import DamagedFileError, read_part
 from steer_assets.storage.lineage import InputVersion

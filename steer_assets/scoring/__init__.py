@@ -5,9 +5,11 @@ __all__ = [
     "embedded",
     "fluency",
     "labelled",
+    "lexicon",
     "lm_judge",
     "pretrained",
     "registry",
     "scorer",
     "validation",
+    "words",
 ]

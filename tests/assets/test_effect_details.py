@@ -12,7 +12,7 @@ from steer_assets.assets.reports._effect_details import (
 )
 from steer_assets.assets.reports._fluency_guard import broken_arms, guarded
 from steer_assets.catalog.protocols import CONTROLLED
-from steer_assets.catalog.study_sections import Fluency
+from steer_assets.catalog.sections.study_sections import Fluency
 from steer_assets.pipeline.design.arms import Arm
 from tests.assets.planted import World, planted_study, scored
 

@@ -8,7 +8,7 @@ from steer_assets.assets.evidence._texts import Texts
 from steer_assets.assets.reports._arm_tests import compare_arms
 from steer_assets.assets.reports._verdict_rows import with_verdicts
 from steer_assets.catalog import catalog
-from steer_assets.catalog.generation import MultiLayer
+from steer_assets.catalog.sections.generation import MultiLayer
 from steer_assets.catalog.studies import Study
 from steer_assets.lm.decoding import decode
 from steer_assets.lm.forward.intervene import Addition

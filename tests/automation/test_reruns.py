@@ -69,7 +69,13 @@ def test_a_setting_makes_stale_exactly_what_reads_it(finished: World) -> None:
     with_intervals = {"equivalence_reports", "protocol_comparison", "protocol_measures"}
     assert stale(statistics=statistics) == with_intervals
     generation = {**study.generation.model_dump(mode="json"), "temperature": 0.5}
-    of_texts = {"steering_calibration", "generations", "equivalence_reports"}
+    of_texts = {
+        "steering_calibration",
+        "generations",
+        "text_divergences",
+        "text_fisher",
+        "equivalence_reports",
+    }
     assert stale(generation=generation) == of_texts
     logits = {**study.logits.model_dump(mode="json"), "alphas": [0.5]}
     assert stale(logits=logits) == {"logit_distances"}

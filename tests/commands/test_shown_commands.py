@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Self
 
 import pytest
 import typer.main
@@ -87,7 +88,20 @@ def reader(layout, loaded, monkeypatch, tmp_path) -> Path:
     swept = read_part(layout.part("steering_calibration", KEY))
     monkeypatch.setattr(calibrate, "_swept", lambda *_: swept)
     monkeypatch.setattr("steer_assets.resources.scorers.scorer", lambda *_: _Constant())
+    monkeypatch.setattr("steer_assets.commands.serve.server", lambda *_: _Interrupted())
     return folder
+
+
+class _Interrupted(nullcontext):
+    """A server of reports whose reader presses Ctrl-C at once."""
+
+    server_port = 3001
+
+    def __enter__(self) -> Self:
+        return self
+
+    def serve_forever(self) -> None:
+        raise KeyboardInterrupt
 
 
 class _Constant:

@@ -152,7 +152,8 @@ def _divergence_rows(
         "prompts.test",
         "generation",
         "behaviour.steered_alpha",
-        "statistics",
+        "statistics.confidence",
+        "statistics.n_boot",
         "text_divergences",
     ),
 )

@@ -6,7 +6,7 @@ by single texts.
 
 import polars as pl
 
-from steer_assets.catalog.study_sections import Fluency
+from steer_assets.catalog.sections.study_sections import Fluency
 from steer_assets.geometry.vector_ids import NONE_ID, VectorId
 from steer_assets.pipeline.design.arms import Arm
 from steer_assets.reporting.broken_texts import broken_texts

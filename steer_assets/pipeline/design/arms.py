@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from steer_assets.catalog.generation import Arms
 from steer_assets.catalog.layers import resolve_layers
+from steer_assets.catalog.sections.generation import Arms
 from steer_assets.catalog.studies import Study
 from steer_assets.geometry.vector_ids import NONE_ID
 from steer_assets.pipeline.design import multi_layer

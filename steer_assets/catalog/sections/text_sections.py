@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from steer_assets.catalog.study_sections import Alphas, Count, Family, Section, Share
+from steer_assets.catalog.sections.study_sections import Alphas, Count, Family, Section, Share
 
 
 class TextDivergences(Section):

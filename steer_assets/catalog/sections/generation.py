@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from steer_assets.catalog.study_sections import (
+from steer_assets.catalog.sections.study_sections import (
     Alphas,
     Count,
     DosesOrAuto,
