@@ -25,6 +25,7 @@ def verdicts(layout: Layout, models: list[str], traits: list[str]) -> pl.DataFra
     return shown.select(
         "model",
         "trait",
+        "scorer",
         "layer",
         "verdict",
         "look",
