@@ -93,7 +93,20 @@ NEEDS = {
 
 @pytest.mark.parametrize("chart", ALL)
 def test_no_mark_lies_outside_its_axes(evidence: Evidence, chart):
-    figure = chart(evidence)
+    assert not _outside(chart(evidence))
+
+
+def test_no_mark_of_a_later_layer_lies_outside_axes_that_layers_share(
+    evidence: Evidence, changed: Callable[..., Evidence]
+):
+    distances = evidence.table("logit_distances")
+    later = pl.col("layer") == distances["layer"].max()
+    grown = pl.when(later).then(pl.col("kl") * 50).otherwise("kl").alias("kl")
+    assert not _outside(texts.observers(changed(logit_distances=distances.with_columns(grown))))
+
+
+def _outside(figure: Figure | Absent) -> list[tuple[str, np.ndarray]]:
+    """Marks outside the limits of their axes, with the title of these."""
     assert isinstance(figure, Figure)
     outside = []
     for axes in figure.draw().axes:
@@ -106,7 +119,7 @@ def test_no_mark_lies_outside_its_axes(evidence: Evidence, chart):
             inside &= (bottom <= points[:, 1]) & (points[:, 1] <= top)
             if not inside[np.isfinite(points).all(axis=1)].all():
                 outside.append((axes.get_title(), points[~inside]))
-    assert not outside
+    return outside
 
 
 def test_every_figure_of_a_report_is_tested_here():

@@ -91,6 +91,9 @@ def observers(evidence: Evidence) -> Figure | Absent:
         for line, layer in zip(grid, layers, strict=True):
             _draw(line, rows.filter(pl.col("layer") == layer), evidence.margin)
             line[0].set_title(f"layer {layer}", loc="left")
+        # After all marks: axes of a column are shared, and a limit ends their adjustment.
+        grid[0][1].set_xlim(left=0)
+        grid[0][2].set_xlim(0.48, 1.02)
         for axes, label in zip(
             grid[-1], ("trait score\n(SD)", "next token\n(nats)", "best observer\n(AUROC)"),
             strict=True,
@@ -133,8 +136,6 @@ def _draw(line: Any, rows: pl.DataFrame, margin: float) -> None:
             effect_sd="observer_auroc", low_sd="observer_auroc_low", high_sd="observer_auroc_high"
         )
         interval_across(text, [y], seen, look)
-    token.set_xlim(left=0)
-    text.set_xlim(0.48, 1.02)
     for axes in line:
         _rows(axes, rows if axes is score else None, rows.height)
 
@@ -164,7 +165,7 @@ def sentence(evidence: Evidence, layer: int) -> str:
     apart = f"{100 * low:.0f}%" if low == high else f"{100 * low:.0f}% to {100 * high:.0f}%"
     auroc = [f"{value:.2f}" for value in extent(rows["observer_auroc"])]
     lead = (
-        f"{_one_in(high)} text of v + v⊥ gives it away"
+        f"{_one_in(high)} of v + v⊥ gives it away"
         if "distinguishable" in verdicts
         else "Whether a text of v + v⊥ gives it away stays open"
     )
@@ -187,10 +188,10 @@ def _scores(evidence: Evidence) -> pl.DataFrame:
 def _one_in(share: float) -> str:
     """`one in five`, as a share of texts; above two in three almost every one."""
     if share > 2 / 3:
-        return "Nearly every"
+        return "Nearly every text"
     words = {2: "two", 3: "three", 4: "four", 5: "five"}
     n = max(2, round(1 / share)) if share > 0 else 0
-    return f"About one in {words.get(n, str(n))}"
+    return f"About one in {words.get(n, str(n))} texts"
 
 
 def _seen(evidence: Evidence, rows: pl.DataFrame) -> str:
