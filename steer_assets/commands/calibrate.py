@@ -9,6 +9,7 @@ import typer
 
 from steer_assets.catalog import catalog
 from steer_assets.catalog.layers import AUTO
+from steer_assets.catalog.working_point import Calibration
 from steer_assets.commands import terminal
 from steer_assets.commands.options import Json, Model, Trait
 from steer_assets.paths import data_folder
@@ -32,13 +33,14 @@ def calibrate(
 
     Every block is tried at the dose where the next token moves by one nat, in the 95th percentile
     over prompts, and at half of it. No verdict of the study reads these prompts. Nothing is stored
-    but the snapshot and the prompts; a study with `layers.steer: auto` makes the same choice.
+    but the snapshot and the prompts; a study with `layers.steer: auto` makes the same choice, by as
+    many prompts and texts as its `calibration` says. Without --study, these are the defaults.
     """
     from steer_assets.resources.active_study import default_study
 
     catalog.model_entry(model)
     catalog.trait(trait)
-    chosen = _open(catalog.study(study or default_study()))
+    chosen = _open(catalog.study(study or default_study()), as_it_is=bool(study))
     layout = Layout(data_folder())
     from steer_assets.automation.runner import materialise_inputs
 
@@ -54,10 +56,14 @@ def calibrate(
         terminal.say("by itself layers: {steer: auto}, and alphas: auto of generation.arms")
 
 
-def _open(study: "Study") -> "Study":
-    """The study with its blocks left to calibration."""
+def _open(study: "Study", *, as_it_is: bool) -> "Study":
+    """The study with its blocks left to calibration; with the defaults of that, or as it is.
+
+    `quick` measures the blocks that it names by few texts, too few to choose by.
+    """
     layers = study.layers.model_copy(update={"steer": (AUTO,)})
-    return study.model_copy(update={"layers": layers})
+    calibration = study.calibration if as_it_is else Calibration()
+    return study.model_copy(update={"layers": layers, "calibration": calibration})
 
 
 def _swept(layout: Layout, model: str, trait: str, study: "Study") -> pl.DataFrame:
