@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -85,15 +86,35 @@ def available(
 
     None without labelled texts of the trait: a score that was never validated supports no claim.
     """
+    return list(_each(names, trait, layout, log, judge))
+
+
+def first(
+    names: tuple[str, ...],
+    trait: str,
+    layout: Layout,
+    log: logging.Logger,
+    judge: Judge | None = None,
+) -> Scorer | None:
+    """The first of those that `available` returns, without building the others."""
+    return next(_each(names, trait, layout, log, judge), None)
+
+
+def _each(
+    names: tuple[str, ...],
+    trait: str,
+    layout: Layout,
+    log: logging.Logger,
+    judge: Judge | None,
+) -> Iterator[Scorer]:
     try:
         catalog.labelled_path(trait)
     except NoLabelledTextsError as error:
         log.warning(f"goes on without scores: {error}")
-        return []
-    found = []
+        return
     for name in names:
         try:
-            found.append(scorer(name, trait, layout, judge))
+            found = scorer(name, trait, layout, judge)
             entry = catalog.scorer_entry(name)
             if entry.drifts:
                 log.warning(
@@ -102,7 +123,8 @@ def available(
                 )
         except ScorerUnavailable as error:
             log.warning(f"goes on without scorer {name}: {error}")
-    return found
+            continue
+        yield found
 
 
 def judges(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -48,6 +48,16 @@ class FittedScorer(Scorer, Protocol):
         ...
 
 
+def score_once(scorer: Scorer, texts: Sequence[str]) -> Float[np.ndarray, " n"]:
+    """Scores in input order; equal texts are scored once, which makes their scores equal."""
+    distinct = list(dict.fromkeys(texts))
+    if not distinct:
+        return np.empty(0)
+    scores = np.asarray(scorer.score(distinct), dtype=np.float64)
+    of = dict(zip(distinct, scores.tolist(), strict=True))
+    return np.array([of[text] for text in texts])
+
+
 def readable(text: str) -> str:
     """The text with lone surrogates replaced, which no tokenizer accepts.
 

@@ -1,5 +1,6 @@
 """Table schemas: `sql/tables/*.sql` is the single definition of columns and types."""
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from graphlib import TopologicalSorter
 
@@ -18,6 +19,9 @@ _POLARS_TYPE: dict[str, type[pl.DataType] | pl.DataType] = {
     "TIMESTAMP": pl.Datetime("us"),
     "INTEGER[]": pl.List(pl.Int32),
 }
+
+#: Columns of every table that a run fills in.
+_OF_A_RUN = ("model", "trait", "run_id", "code_version")
 
 
 class SchemaError(ValueError):
@@ -80,6 +84,17 @@ def columns(table: str) -> dict[str, pl.DataType]:
         return _all_columns()[table]
     except KeyError:
         raise SchemaError(f"there is no table {table!r} in sql/tables") from None
+
+
+def own_columns(table: str, *filled: str) -> dict[str, pl.DataType]:
+    """Columns of `table` without those that a run fills in, and without `filled`."""
+    given = {*_OF_A_RUN, *filled}
+    return {name: kind for name, kind in columns(table).items() if name not in given}
+
+
+def frame_of(table: str, rows: Sequence[Mapping[str, object]], *filled: str) -> pl.DataFrame:
+    """Rows of `own_columns` in the table's types; may be empty."""
+    return pl.DataFrame(rows, schema=own_columns(table, *filled))
 
 
 def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:

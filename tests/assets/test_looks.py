@@ -159,7 +159,7 @@ def test_the_report_reaches_the_decisions(world: Tiny, monkeypatch: pytest.Monke
 
 
 def test_without_a_scorer_all_looks_are_made(world: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_looks.scorers, "available", lambda *_: [])
+    monkeypatch.setattr(_looks.scorers, "first", lambda *_: None)
     world.make("generations")
     rows = world.rows("generations")
     assert rows.group_by("vector_id").len()["len"].unique().to_list() == [30]

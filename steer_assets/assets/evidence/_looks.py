@@ -18,12 +18,11 @@ from steer_assets.pipeline.stage import StageRun
 from steer_assets.resources import scorers
 from steer_assets.storage.files.hashing import hash_json
 from steer_assets.storage.layout import PartitionKey
-from steer_assets.storage.schema import columns
+from steer_assets.storage.schema import frame_of
 
 if TYPE_CHECKING:
     from steer_assets.scoring.scorer import Scorer
 
-_SHARED = ("model", "trait", "run_id", "code_version")
 #: Settings by which a look decides.
 _SETTINGS = (
     "scoring.scorers",
@@ -44,8 +43,7 @@ def sources(key: PartitionKey, study: Study) -> dict[str, str]:
 
 def no_decisions() -> pl.DataFrame:
     """Rows of `look_decisions` where nothing is decided before the last look."""
-    schema = {k: v for k, v in columns("look_decisions").items() if k not in _SHARED}
-    return pl.DataFrame(schema=schema)
+    return frame_of("look_decisions", [])
 
 
 def counted(decisions: pl.DataFrame) -> dict[str, int]:
@@ -84,18 +82,17 @@ def in_looks(
             scored.append(reader.scored(made[-1]))
             told = decisions.after(look, pl.concat(scored), going)
             run.log.info(f"look {look}, {share:.0%} of the prompts: {told}")
-    return pl.concat(made), pl.DataFrame(decisions.rows, schema=no_decisions().schema)
+    return pl.concat(made), frame_of("look_decisions", decisions.rows)
 
 
 def _scorer(run: StageRun) -> Scorer | None:
     """The scorer that decides: the first of the study that can be had."""
     names = run.study.scoring.scorers
     asked = make_judge(run) if scorers.judges(names[:1]) else None
-    found = scorers.available(names, run.trait, run.layout, run.log, asked)
-    if found:
-        return found[0]
-    run.log.warning("all looks are made, because no scorer can read their texts")
-    return None
+    found = scorers.first(names, run.trait, run.layout, run.log, asked)
+    if found is None:
+        run.log.warning("all looks are made, because no scorer can read their texts")
+    return found
 
 
 class _Reader:

@@ -117,7 +117,7 @@ def read(run: StageRun, texts: pl.DataFrame, compared: Compared) -> dict[Arm, li
             rows.append((arm, name, prompt_id))
     readings = text_likelihoods(
         model,
-        prompt_selection.encoded(model, _in_order(run, prompt_ids)),
+        prompt_selection.encoded(model, prompts_in_order(run, prompt_ids)),
         asked,
         additions,
         values,
@@ -139,7 +139,8 @@ def sampling_of(run: StageRun) -> Sampling:
     return Sampling(settings.max_new_tokens, temperature=settings.temperature, top_p=settings.top_p)
 
 
-def _in_order(run: StageRun, prompt_ids: Sequence[str]) -> pl.DataFrame:
+def prompts_in_order(run: StageRun, prompt_ids: Sequence[str]) -> pl.DataFrame:
+    """The test prompts of the ids, in their order."""
     tests = prompt_selection.all_tests(run.rows("prompt_sets"))
     return pl.DataFrame({"prompt_id": prompt_ids}).join(
         tests, on="prompt_id", how="left", maintain_order="left"

@@ -9,7 +9,12 @@ import numpy as np
 import polars as pl
 
 from steer_assets.assets.evidence._fisher_texts import Gradients
-from steer_assets.assets.evidence._read_texts import compared_arms, controlled_texts, sampling_of
+from steer_assets.assets.evidence._read_texts import (
+    compared_arms,
+    controlled_texts,
+    prompts_in_order,
+    sampling_of,
+)
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.geometry.vector_ids import base_id
 from steer_assets.pipeline.design import prompt_selection, random_streams
@@ -71,15 +76,11 @@ def _measured(run: StageRun, found: Gradients, own: pl.DataFrame, moved: np.ndar
     from steer_assets.lm.texts.likelihoods import SampledText, text_likelihoods
 
     model, point = run.language_model(), found.point
-    tests = prompt_selection.all_tests(run.rows("prompt_sets"))
     names = own["prompt_id"].unique(maintain_order=True).to_list()
-    prompts = pl.DataFrame({"prompt_id": names}).join(
-        tests, on="prompt_id", how="left", maintain_order="left"
-    )
     others = tuple(range(1, len(moved) + 1))
     readings = text_likelihoods(
         model,
-        prompt_selection.encoded(model, prompts),
+        prompt_selection.encoded(model, prompts_in_order(run, names)),
         [
             SampledText(names.index(prompt_id), 0, tuple(ids), others)
             for prompt_id, ids in own.select("prompt_id", "token_ids").iter_rows()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
 from steer_assets.catalog.protocols import CONTROLLED
@@ -13,6 +12,7 @@ from steer_assets.pipeline.design.judge import make_judge
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.resources import scorer_heads, scorers
 from steer_assets.scoring.labelled import validation_texts
+from steer_assets.scoring.scorer import score_once
 from steer_assets.scoring.validation import Validation, validate_fixed
 from steer_assets.storage.schema import columns
 
@@ -27,14 +27,11 @@ _NO_SCORES = pl.DataFrame(
 def _scored(judge: Scorer, texts: pl.DataFrame, read: pl.Expr) -> pl.DataFrame:
     """A score for every text; equal texts are scored once, which makes their scores equal."""
     words = texts.select(read).to_series().to_list()
-    distinct = list(dict.fromkeys(words))
-    scores = np.asarray(judge.score(distinct), dtype=np.float64) if distinct else np.empty(0)
-    of = dict(zip(distinct, scores.tolist(), strict=True))
     return pl.DataFrame(
         {
             "generation_id": texts["generation_id"],
             "scorer": pl.Series([judge.name] * len(texts), dtype=pl.String),
-            "score": pl.Series([of[text] for text in words], dtype=pl.Float64),
+            "score": pl.Series(score_once(judge, words), dtype=pl.Float64),
         }
     )
 

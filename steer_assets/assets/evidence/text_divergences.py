@@ -20,19 +20,13 @@ from steer_assets.pipeline.design import random_streams
 from steer_assets.pipeline.design.arms import Arm
 from steer_assets.pipeline.design.comparisons import POOLED
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
-from steer_assets.storage.schema import columns
+from steer_assets.storage.schema import frame_of
 
 if TYPE_CHECKING:
     from steer_assets.stats.divergences.text_divergences import Divergences, Pair
 
 _FEWEST_PROMPTS = 4
-_SHARED = ("model", "trait", "run_id", "code_version")
 Row = dict[str, object]
-
-
-def _frame(table: str, rows: list[Row]) -> pl.DataFrame:
-    schema = {name: kind for name, kind in columns(table).items() if name not in _SHARED}
-    return pl.DataFrame(rows, schema=schema)
 
 
 def _finite(value: float) -> float | None:
@@ -184,7 +178,7 @@ def text_divergences(run: StageRun) -> Produced:
             by_arm = read(run, texts, compared)
             likelihoods += _likelihood_rows(compared, by_arm)
             divergences += _divergence_rows(run, compared, by_arm, environment_of)
-    frame = _frame("text_divergences", divergences)
+    frame = frame_of("text_divergences", divergences)
     whole = frame.filter(
         (pl.col("environment") == POOLED)
         & (pl.col("n_tokens") == run.study.generation.max_new_tokens)
@@ -193,7 +187,7 @@ def text_divergences(run: StageRun) -> Produced:
     return Produced(
         rows=[
             Rows("text_divergences", frame),
-            Rows("text_likelihoods", _frame("text_likelihoods", likelihoods)),
+            Rows("text_likelihoods", frame_of("text_likelihoods", likelihoods)),
         ],
         metadata={"readings": len(likelihoods), **verdicts},
         metrics={"n_readings": len(likelihoods)},

@@ -18,13 +18,12 @@ from steer_assets.pipeline.design import random_streams
 from steer_assets.pipeline.design.comparisons import POOLED
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.files.hdf5 import write_arrays
-from steer_assets.storage.schema import columns
+from steer_assets.storage.schema import columns, frame_of
 
 if TYPE_CHECKING:
     from steer_assets.geometry.null_spaces.spectra import Spectrum
 
 _TEXT = {"kind": "text"}
-_SHARED = ("model", "trait", "kind", "run_id", "code_version")
 #: Fewest texts in a curve of effective dimension.
 _SMALLEST = 8
 _TABLES = ("text_spectra", "null_spaces", "effective_dimension", "text_predictions",
@@ -160,14 +159,9 @@ def text_fisher(run: StageRun) -> Produced:
     content = write_arrays(path, arrays)
     return Produced(
         rows=[
-            Rows(table, _frame(table, own), _TEXT if "kind" in columns(table) else {})
+            Rows(table, frame_of(table, own, "kind"), _TEXT if "kind" in columns(table) else {})
             for table, own in rows.items()
         ],
         files={run.layout.relative(path): content},
         metadata={"forms": len(arrays), "texts": run.study.text_fisher.texts},
     )
-
-
-def _frame(table: str, rows: list[Row]) -> pl.DataFrame:
-    schema = {name: kind for name, kind in columns(table).items() if name not in _SHARED}
-    return pl.DataFrame(rows, schema=schema)

@@ -23,7 +23,7 @@ from steer_assets.assets.geometry.covariance_matrices import FEWEST, POOLED, sam
 from steer_assets.pipeline.design import random_streams
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.files.hdf5 import read_array, write_arrays
-from steer_assets.storage.schema import columns
+from steer_assets.storage.schema import frame_of
 
 if TYPE_CHECKING:
     from steer_assets.geometry.null_spaces.spectra import Spectrum
@@ -65,9 +65,7 @@ def _n_splits(groups: np.ndarray, n_splits: int) -> int:
 
 def _frame(table: str, rows: list[Row]) -> pl.DataFrame:
     """Rows of one kind of null space in the table's types; may be empty."""
-    shared = ("model", "trait", "kind", "run_id", "code_version")
-    schema = {name: kind for name, kind in columns(table).items() if name not in shared}
-    return pl.DataFrame(rows, schema=schema)
+    return frame_of(table, rows, "kind")
 
 
 def _spectrum_rows(spectrum: Spectrum, layer: int, environment: str) -> pl.DataFrame:

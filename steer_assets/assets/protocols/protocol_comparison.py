@@ -19,7 +19,7 @@ from steer_assets.pipeline.design.protocol_settings import TOUCHED, settings
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.stats.validation import Estimate
 from steer_assets.stats.verdicts.conclusions import reading
-from steer_assets.storage.schema import columns
+from steer_assets.storage.schema import frame_of
 
 Row = dict[str, object]
 
@@ -178,8 +178,8 @@ def protocol_comparison(run: StageRun) -> Produced:
         findings.append({**identity, **finding})
     return Produced(
         rows=[
-            Rows("protocol_findings", _frame("protocol_findings", findings)),
-            Rows("protocol_comparison", _frame("protocol_comparison", numbers)),
+            Rows("protocol_findings", frame_of("protocol_findings", findings)),
+            Rows("protocol_comparison", frame_of("protocol_comparison", numbers)),
         ],
         metadata={
             f"{row['conclusion']} ({row['quantity']}, {row['scorer']}, block {row['layer']})": str(
@@ -188,9 +188,3 @@ def protocol_comparison(run: StageRun) -> Produced:
             for row in findings
         },
     )
-
-
-def _frame(table: str, rows: list[Row]) -> pl.DataFrame:
-    shared = ("model", "trait", "run_id", "code_version")
-    schema = {name: kind for name, kind in columns(table).items() if name not in shared}
-    return pl.DataFrame(rows, schema=schema)

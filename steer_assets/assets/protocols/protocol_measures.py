@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import polars as pl
-
 from steer_assets.assets.protocols import _jacobians, _logits
 from steer_assets.assets.protocols._measured import Measured
 from steer_assets.catalog.protocols import Protocol
@@ -13,7 +11,7 @@ from steer_assets.pipeline.design import protocol_sites
 from steer_assets.pipeline.design.protocol_settings import Setting, settings
 from steer_assets.pipeline.design.protocol_sites import Site, site_of
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
-from steer_assets.storage.schema import columns
+from steer_assets.storage.schema import frame_of
 
 _LOGITS = ("logit_equivalence", "kl_share")
 _CONTROL = ("logit_equivalence", "distance_reduction")
@@ -105,10 +103,8 @@ def protocol_measures(run: StageRun) -> Produced:
     rows = list(_rows(run, layers))
     for reason in sorted({str(row["reason"]) for row in rows if row["reason"]}):
         run.log.warning(f"not measured: {reason}")
-    names = set(columns("protocol_measures")) - {"model", "trait", "run_id", "code_version"}
-    schema = {n: t for n, t in columns("protocol_measures").items() if n in names}
     return Produced(
-        rows=[Rows("protocol_measures", pl.DataFrame(rows, schema=schema))],
+        rows=[Rows("protocol_measures", frame_of("protocol_measures", rows))],
         metadata={
             "layers": str(layers),
             "numbers": sum(not row["reason"] for row in rows),

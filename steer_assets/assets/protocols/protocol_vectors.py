@@ -18,7 +18,7 @@ from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.files.hashing import hash_arrays
 from steer_assets.storage.files.hdf5 import write_arrays
 from steer_assets.storage.files.tensors import write_vectors
-from steer_assets.storage.schema import columns
+from steer_assets.storage.schema import frame_of
 
 if TYPE_CHECKING:
     from steer_assets.geometry import families
@@ -132,9 +132,8 @@ def protocol_vectors(run: StageRun) -> Produced:
     """
     found = protocol_sites.sites(run.study)
     layers = protocol_sites.layers(run.study, run.model_facts()["n_layers"])
-    schema = {n: t for n, t in columns("protocol_vectors").items() if n not in _SHARED}
     if not found:
-        return Produced(rows=[Rows("protocol_vectors", pl.DataFrame(schema=schema))])
+        return Produced(rows=[Rows("protocol_vectors", frame_of("protocol_vectors", []))])
     prompts = prompt_selection.contrast_pairs(run.rows("prompt_sets"), run.study)
     positive = (prompts["polarity"] == "positive").to_numpy()
     read = sorted({site.read_layer(layer) for site in found for layer in layers})
@@ -156,11 +155,8 @@ def protocol_vectors(run: StageRun) -> Produced:
     cache = run.layout.pair_file(ROOM, run.model, run.trait, ".h5")
     content = write_arrays(cache, activations)
     return Produced(
-        rows=[Rows("protocol_vectors", pl.DataFrame(rows, schema=schema))],
+        rows=[Rows("protocol_vectors", frame_of("protocol_vectors", rows))],
         files={relative: hash_arrays(stored), run.layout.relative(cache): content},
         metadata={"sites": ", ".join(site.name for site in found), "vectors": len(stored)},
         metrics={"n_vectors": len(stored)},
     )
-
-
-_SHARED = ("model", "trait", "run_id", "code_version")

@@ -24,13 +24,12 @@ from steer_assets.stats.validation import Interval
 from steer_assets.stats.verdicts import gatekeeping, joint_power
 from steer_assets.stats.verdicts.multiplicity import holm
 from steer_assets.stats.verdicts.verdict_rules import Grounds, Seeds, of_family, verdict
-from steer_assets.storage.schema import columns
+from steer_assets.storage.schema import own_columns
 
 #: The verdict of a descriptive row.
 DESCRIPTIVE = "descriptive"
 #: Stands for infinity: more prompts than any study has.
 NEVER = 2**31 - 1
-_SHARED = ("model", "trait", "protocol", "scorer", "run_id", "code_version")
 _SIGNED_MEAN = (
     "the mean over seeds with their signs, in which opposite seeds cancel: no verdict rests on it"
 )
@@ -177,5 +176,5 @@ def _family(
 
 
 def _frame(table: str, rows: Sequence[Row]) -> pl.DataFrame:
-    schema = {name: kind for name, kind in columns(table).items() if name not in _SHARED}
+    schema = own_columns(table, "protocol", "scorer")
     return pl.DataFrame([{name: row[name] for name in schema} for row in rows], schema=schema)

@@ -19,7 +19,7 @@ from steer_assets.assets.vectors._next_tokens import Step, measure
 from steer_assets.geometry.vector_ids import NONE_ID, base_id
 from steer_assets.pipeline.design import prompt_selection
 from steer_assets.pipeline.stage import StageRun
-from steer_assets.storage.schema import columns
+from steer_assets.storage.schema import own_columns
 
 #: Families that are v + |v| u with u in a null space or its complement.
 _ADDED = ("base_plus_null", "base_plus_range")
@@ -129,7 +129,7 @@ def rows(
         run.log.warning(f"left out: {(~moving).sum()} prompts with a zero state at block {layer}")
         prompts, norms = prompts.filter(pl.Series(moving)), norms[moving]
     if not len(norms):
-        return pl.DataFrame(schema=_own_columns("dose_response"))
+        return pl.DataFrame(schema=own_columns("dose_response"))
     # The harmonic mean makes the mean of |e|/|h| over prompts equal to the requested share.
     size = float(1.0 / (1.0 / norms).mean())
     curves = [_from_unsteered(run, identity, table, size)]
@@ -148,12 +148,6 @@ def _finite(run: StageRun, layer: int, found: pl.DataFrame) -> pl.DataFrame:
     if n := len(found) - len(kept):
         run.log.warning(f"left out: {n} rows of steps that overflow at block {layer}")
     return kept
-
-
-def _own_columns(table: str) -> dict[str, pl.DataType]:
-    """Columns of a table without those that all rows of a part share."""
-    shared = ("model", "trait", "run_id", "code_version")
-    return {name: kind for name, kind in columns(table).items() if name not in shared}
 
 
 def radii(doses: pl.DataFrame, tolerances: tuple[float, ...]) -> pl.DataFrame:
@@ -185,4 +179,4 @@ def radii(doses: pl.DataFrame, tolerances: tuple[float, ...]) -> pl.DataFrame:
                     "quadratic_limit": limit,
                 }
             )
-    return pl.DataFrame(found, schema=_own_columns("equivalence_radius"))
+    return pl.DataFrame(found, schema=own_columns("equivalence_radius"))

@@ -21,6 +21,7 @@ from steer_assets.pipeline.design import prompt_selection, random_streams
 from steer_assets.pipeline.design.judge import make_judge
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.resources import scorers
+from steer_assets.scoring.scorer import score_once
 
 if TYPE_CHECKING:
     from steer_assets.lm.forward.intervene import Addition
@@ -105,9 +106,8 @@ class Sweep:
         written = self._written(points, n_prompts)
         judge = _scorer(self.run)
         assert judge is not None
-        distinct = list(dict.fromkeys(text for row in written for text in row))
-        of = dict(zip(distinct, np.asarray(judge.score(distinct), dtype=float), strict=True))
-        scores = np.array([[of[text] for text in row] for row in written])
+        every = [text for row in written for text in row]
+        scores = score_once(judge, every).reshape(len(written), -1)
         perplexity, repetition = self._fluency(written)
         # Scores of unsteered texts that are all the same give no unit of their own.
         unit = float(scores[0].std(ddof=1)) or float(scores.std()) or 1.0
@@ -182,8 +182,7 @@ def _scorer(run: StageRun) -> Scorer | None:
     names = run.study.scoring.scorers
     others = scorers.readers(names)
     asked = None if others else make_judge(run)
-    found = scorers.available(others or names, run.trait, run.layout, run.log, asked)
-    return found[0] if found else None
+    return scorers.first(others or names, run.trait, run.layout, run.log, asked)
 
 
 def no_scorer(run: StageRun) -> str:

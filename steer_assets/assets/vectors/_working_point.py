@@ -13,7 +13,6 @@ import polars as pl
 from steer_assets.assets.vectors._sweep import Direction, Point, Sweep, Texts, no_scorer
 from steer_assets.pipeline.design import prompt_selection
 from steer_assets.pipeline.stage import StageRun
-from steer_assets.storage.schema import columns
 
 if TYPE_CHECKING:
     from steer_assets.geometry.iso_divergence import IsoDose
@@ -24,7 +23,6 @@ FEWEST = 8
 CHOSEN, FALLBACK, GIVEN, NO = "chosen", "fallback", "given", "no"
 CALIBRATION, VERDICT = "calibration", "verdict"
 _QUANTILE = 0.95
-_SHARED = ("model", "trait", "run_id", "code_version")
 
 
 class NoCalibrationError(ValueError):
@@ -98,12 +96,6 @@ def _too_few(run: StageRun) -> str:
         f"the verdicts of {run.study.study} leave {n} test prompts of {run.trait} for "
         f"calibration, which needs {FEWEST}: lower prompts.test, or add test prompts"
     )
-
-
-def no_rows() -> pl.DataFrame:
-    """Where what is given by hand cannot be measured."""
-    schema = {k: v for k, v in columns("steering_calibration").items() if k not in _SHARED}
-    return pl.DataFrame(schema=schema)
 
 
 def _measured(sweep: Sweep, guesses: list[float], given: Mapping[int, Sequence[float]]) -> _Found:

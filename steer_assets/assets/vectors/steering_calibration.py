@@ -11,6 +11,7 @@ from steer_assets.assets.vectors._sweep import Direction
 from steer_assets.catalog.layers import resolve_layers
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.resources import scorers
+from steer_assets.storage.schema import frame_of
 
 
 def given_doses(run: StageRun) -> dict[int, list[float]]:
@@ -75,7 +76,7 @@ def steering_calibration(run: StageRun) -> Produced:
     layers = run.steer_layers()
     if not run.study.automatic and (why := _working_point.refused(run)):
         run.log.warning(f"what is given by hand is not measured: {why}")
-        rows = _working_point.no_rows()
+        rows = frame_of("steering_calibration", [])
     else:
         rows = _working_point.calibrated(run, {b: _stored(run, b) for b in layers}, given)
     chosen = rows.filter(pl.col("rank") > 0).sort("rank")
