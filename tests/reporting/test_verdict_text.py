@@ -62,6 +62,23 @@ def test_what_no_scorer_can_see_is_said_for_all_of_them(evidence: Evidence):
     assert "the trait score shows at most" in apart
 
 
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0.9, "Nearly every text of v + v⊥"),
+        (0.55, "About one in two texts of v + v⊥"),
+        (0.2, "About one in five texts of v + v⊥"),
+        (0.1, "About one in 10 texts of v + v⊥"),
+    ],
+)
+def test_the_share_of_texts_is_the_total_variation(
+    evidence: Evidence, changed: Change, share: float, words: str
+):
+    rows = evidence.table("text_divergences").with_columns(total_variation=pl.lit(share))
+    told = changed(text_divergences=rows)
+    assert any(words in s for layer in layer_verdicts(told) for s in layer.sentences)
+
+
 def test_without_whole_texts_nothing_is_said_of_them(evidence: Evidence, changed: Change):
     for layer in layer_verdicts(changed(text_divergences=None)):
         assert len(layer.sentences) == 3
