@@ -1,4 +1,4 @@
-"""Given texts after a prompt, run from a steered block upwards.
+"""Given texts after prompts of one length, run from a steered block upwards.
 
 A text's tokens are known, so that all of its positions run in one pass: the last prompt token and
 all tokens but the last, which are the positions that are steered. Below the lowest steered block a
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
+from itertools import groupby
 
 import torch
 from jaxtyping import Float, Int
@@ -35,28 +36,30 @@ class _Stop(Exception):
 
 
 class Continuations:
-    """Texts after one prompt; ``lengths`` [texts] in tokens."""
+    """Texts after prompts of one length; ``lengths`` [texts] in tokens."""
 
     def __init__(
         self,
         lm: LanguageModel,
         prefix: Prefix | None,
-        place: int,
-        prompt: Tokens,
+        places: Sequence[int],
+        prompts: Sequence[Tokens],
         texts: Sequence[Tokens],
         layers: Sequence[int],
     ) -> None:
         """Run ``texts`` up to the deepest of ``layers``, the blocks from which rows resume.
 
-        prefix: keys and values of several prompts, this one at ``place``; None where the model's
-        prefixes cannot be shared.
+        prompts: the prompt of each text; all have the same number of tokens. prefix: keys and
+        values of several prompts, that of each text at its ``places``; None where the model's
+        prefixes cannot be shared. Raises ValueError for prompts of several lengths.
         """
-        self._lm, self._prefix, self._place = lm, prefix, place
-        self._before = 0 if prefix is None else len(prompt) - 1
-        self._from = len(prompt) - 1 - self._before
-        head = list(prompt) if prefix is None else [prompt[-1]]
+        (length,) = {len(prompt) for prompt in prompts}
+        self._lm, self._prefix, self._places = lm, prefix, lm.tensor(list(places))
+        self._before = 0 if prefix is None else length - 1
+        self._from = length - 1 - self._before
+        heads = [list(prompt[self._before :]) for prompt in prompts]
         # The last prompt token predicts the first of the text; the text's last token is no input.
-        self._ids = pad(lm, [[*head, *text[:-1]] for text in texts])
+        self._ids = pad(lm, [[*head, *text[:-1]] for head, text in zip(heads, texts, strict=True)])
         self.lengths = [len(text) for text in texts]
         self.targets: Int[Tensor, "texts t"] = pad(lm, texts)
         self._states = self._lower(sorted(set(layers)))
@@ -107,23 +110,25 @@ class Continuations:
             logits: Tensor = lm.model(
                 input_ids=ids,
                 position_ids=positions[None].expand(len(ids), -1),
-                past_key_values=self._cache(len(ids)),
+                past_key_values=self._cache(self._places[text_of_row]),
                 use_cache=True,
             ).logits
         return logits
 
-    def _cache(self, rows: int) -> DynamicCache:
-        """The prompt's keys and values for every row, in the model's own cache."""
+    def _cache(self, places: Int[Tensor, " rows"]) -> DynamicCache:
+        """The prompts' keys and values for every row, in the model's own cache."""
         cache = DynamicCache()
         prefix = self._prefix
         if prefix is None or prefix.keys is None or prefix.values is None or not self._before:
             return cache
+        alone = bool((places == places[0]).all())  # one prompt's are not copied for every row
+        chosen = places[:1] if alone else places
         for layer, (keys, values) in enumerate(zip(prefix.keys, prefix.values, strict=True)):
-            k, v = (x[self._place, None, :, : self._before] for x in (keys, values))
+            k, v = (x[chosen, :, : self._before] for x in (keys, values))
             cache.update(k, v, layer)
             own = cache.layers[layer]
-            own.keys = own.keys.expand(rows, -1, -1, -1)
-            own.values = own.values.expand(rows, -1, -1, -1)
+            own.keys = own.keys.expand(len(places), -1, -1, -1)
+            own.values = own.values.expand(len(places), -1, -1, -1)
         return cache
 
 
@@ -133,11 +138,25 @@ def over_prompts(
     visit: Callable[[int, Prefix | None, int], None],
 ) -> None:
     """Call ``visit(prompt, prefix, place)`` for every prompt, prefixes run many at a time."""
-    if not shares_prefixes(lm):
-        for index in range(len(prompts)):
-            visit(index, None, 0)
-        return
-    for batch in by_length(prompts, _PREFIX_TOKENS):
-        prefix = prefill(lm, [prompts[i] for i in batch])
-        for place, index in enumerate(batch):
+
+    def each(indices: Sequence[int], prefix: Prefix | None, places: Sequence[int]) -> None:
+        for index, place in zip(indices, places, strict=True):
             visit(index, prefix, place)
+
+    over_equal_lengths(lm, prompts, each)
+
+
+def over_equal_lengths(
+    lm: LanguageModel,
+    prompts: Sequence[Tokens],
+    visit: Callable[[Sequence[int], Prefix | None, Sequence[int]], None],
+) -> None:
+    """Call ``visit(prompts, prefix, places)`` for prompts of one length, whose texts run together.
+
+    Prefixes are run many at a time; None where the model's cannot be shared.
+    """
+    for batch in by_length(prompts, _PREFIX_TOKENS):
+        prefix = prefill(lm, [prompts[i] for i in batch]) if shares_prefixes(lm) else None
+        for _, group in groupby(enumerate(batch), key=lambda at: len(prompts[at[1]])):
+            places, indices = zip(*group, strict=True)
+            visit(indices, prefix, places)

@@ -5,9 +5,10 @@ r"""Gradient of a text's log-probability by the steering vector, one backward pa
 where e is added, as v is, at the output of one block at the last prompt token and at every token of
 the text. It has mean zero over texts of the arm, its second moment E[s s'] is the Fisher form of
 whole texts, and the gradient of an expected score is E[(score - baseline) s] (Williams 1992). Every
-row of a batch has its own e, so that one backward pass gives the gradient of each. The passes go
-from that block upwards, forward and backward, over the prompt's cached keys and values. The
-gradient by the logits is that of the sampler's distribution, (one-hot - p) / T, at a fixed nucleus.
+row of a batch has its own e, so that one backward pass gives the gradient of each; texts after
+prompts of one length share a batch. The passes go from that block upwards, forward and backward,
+over the prompts' cached keys and values. The gradient by the logits is that of the sampler's
+distribution, (one-hot - p) / T, at a fixed nucleus.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from steer_assets.lm.decoding.sampling import Sampling, log_distribution
 from steer_assets.lm.errors import InterventionError, PrecisionError
-from steer_assets.lm.forward.continuing import Continuations, over_prompts
+from steer_assets.lm.forward.continuing import Continuations, over_equal_lengths
 from steer_assets.lm.forward.edit_window import current
 from steer_assets.lm.forward.intervene import Arm, ArmTable, Edit, Steering, check_layers
 from steer_assets.lm.forward.prefix import Prefix
@@ -67,17 +68,20 @@ def text_gradients(
     found = np.empty((len(texts), lm.hidden_size), dtype=np.float64)
     meter = Meter(on_progress, len(texts), "texts")
 
-    def visit(index: int, prefix: Prefix | None, place: int) -> None:
-        rows = sorted(by_prompt[asked[index]], key=lambda row: len(texts[row][1]))
+    def visit(indices: Sequence[int], prefix: Prefix | None, places: Sequence[int]) -> None:
+        place = {asked[index]: at for index, at in zip(indices, places, strict=True)}
+        rows = [row for prompt in place for row in by_prompt[prompt]]
+        rows.sort(key=lambda row: len(texts[row][1]))
         size = max(1, batch_tokens // len(texts[rows[-1]][1]))
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            own = [list(texts[row][1]) for row in part]
-            run = Continuations(lm, prefix, place, prompts[asked[index]], own, [layer])
+            own, after = [list(texts[row][1]) for row in part], [texts[row][0] for row in part]
+            at = [place[prompt] for prompt in after]
+            run = Continuations(lm, prefix, at, [prompts[p] for p in after], own, [layer])
             found[part] = _gradients(run, layer, table, sampling).double().cpu().numpy()
             meter.advance(len(part), sum(map(len, own)))
 
-    over_prompts(lm, [prompts[p] for p in asked], visit)
+    over_equal_lengths(lm, [prompts[p] for p in asked], visit)
     return found
 
 

@@ -98,7 +98,8 @@ def text_likelihoods(
             for arm in others
             if (layer := lowest[arm]) is not None
         ]
-        run = Continuations(lm, prefix, place, prompts[asked[index]], ids, layers)
+        n, prompt = len(ids), prompts[asked[index]]
+        run = Continuations(lm, prefix, [place] * n, [prompt] * n, ids, layers)
         read = _Reader(run, table, lowest, sampling, batch_tokens).read(
             [(ids.index(words), arm, others) for (words, arm), others in wanted.items()]
         )
