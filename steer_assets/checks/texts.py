@@ -76,8 +76,11 @@ def forms_of_texts_are_forms(stored: StageRun) -> Finding:
 
 @check("text_fisher")
 def short_steps_are_predicted(stored: StageRun) -> Finding:
-    """For the shortest steps, prediction and measurement have a value in common."""
-    rows = stored.rows("text_predictions").drop_nulls("kl")
+    """For the shortest steps, prediction and measurement have a value in common.
+
+    Except where the texts that predict also chose the direction.
+    """
+    rows = stored.rows("text_predictions").filter(pl.col("null_space") != "text").drop_nulls("kl")
     first = rows.filter(pl.col("multiple") == pl.col("multiple").min())
     low = pl.max_horizontal("kl_low", "predicted_kl_low")
     apart = first.filter(low > pl.min_horizontal("kl_high", "predicted_kl_high"))

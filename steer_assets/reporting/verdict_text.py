@@ -14,7 +14,7 @@ from steer_assets.reporting.figures.charts.axes import listed
 from steer_assets.reporting.figures.charts.forest import comparisons
 from steer_assets.reporting.figures.charts.nullspaces import ESTIMATORS
 from steer_assets.reporting.figures.charts.stability import growth_rows
-from steer_assets.reporting.figures.charts.texts import sentence as observed_sentence
+from steer_assets.reporting.observer_text import sentence as observed_sentence
 from steer_assets.reporting.tables.formats import NO_BOUND
 
 #: Stored if no number of prompts would be enough.

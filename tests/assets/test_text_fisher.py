@@ -27,6 +27,7 @@ def _study(study: Study) -> Study:
     value["text_divergences"] = {"samples": 2}
     value["text_fisher"] = {
         "texts": TEXTS, "points": ["steered", "unsteered"], "multiples": [0.01, 50.0],
+        "prompts": 4,
     }  # fmt: skip
     return Study.model_validate(value)
 
@@ -75,6 +76,25 @@ def test_a_copy_of_v_lies_at_no_distance_and_has_the_slope_of_v(world: Tiny) -> 
     v, copy = (slopes.filter(vector_id=one).drop("vector_id", "family") for one in (BASE, COPY))
     assert len(v) == 1
     assert v.equals(copy)
+
+
+def test_what_few_texts_call_null_is_measured_on_the_texts_of_other_prompts(world: Tiny) -> None:
+    """u lies in their null space to a hundredth of its energy, yet moves texts they did not see."""
+    rows = world.rows("text_predictions").filter(null_space="text", multiple=0.01)
+    assert set(rows["vector_id"]) == {
+        f"L{LAYER}.base_plus_range.text.s0", f"L{LAYER}.base_plus_null.text.s0"
+    }  # fmt: skip
+    assert rows["step_norm"].to_numpy() == pytest.approx(0.01 * 0.5 * _length(world))
+    null, leading = (rows.filter(family=f"base_plus_{side}").row(0, named=True)
+                     for side in ("null", "range"))  # fmt: skip
+    assert null["predicted_kl"] < 0.05 * leading["predicted_kl"]
+    assert null["kl"] > 2 * null["predicted_kl"]
+    assert null["kl"] < leading["kl"]
+
+
+def _length(world: Tiny) -> float:
+    path = world.layout.pair_file("vectors", MODEL, TRAIT, ".safetensors")
+    return float(np.linalg.norm(load_file(path)[BASE]))
 
 
 def test_the_form_has_the_rank_and_the_floor_of_its_texts(world: Tiny) -> None:

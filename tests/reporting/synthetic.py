@@ -349,6 +349,7 @@ def build_evidence() -> Evidence:
         "crossed_intervals": details.crossed(table_of_tests),
         "fluency": details.fluency(generations["generation_id"].to_list(), rng),
         "text_divergences": details.whole_texts(),
+        "text_predictions": details.text_steps(),
         "scorer_agreement": details.agreement(),
         "effective_dimension": details.dimensions(),
         "null_space_angles": details.angles(),

@@ -70,6 +70,26 @@ def whole_texts() -> list[Row]:
     return rows
 
 
+def text_steps() -> list[Row]:
+    """The law along v_perp, and a null space of few texts whose direction moves others."""
+    kinds = (("orthogonal.s0", "base_plus_orthogonal", "", 1.0, 1.0),
+             ("null.text.s0", "base_plus_null", "text", 0.01, 0.6),
+             ("range.text.s0", "base_plus_range", "text", 4.0, 3.0))  # fmt: skip
+    return [
+        {
+            "layer": layer, "vector_id": f"L{layer}.base_plus_{name}", "family": family,
+            "null_space": space, "alpha": 1.0, "multiple": multiple, "step_norm": 20 * multiple,
+            "n_texts": 8,
+            **{f"kl{end}": x * measured * multiple**2 for end, x in ends.items()},
+            **{f"predicted_kl{end}": x * predicted * multiple**2 for end, x in ends.items()},
+        }
+        for ends in [{"": 1.0, "_low": 0.7, "_high": 1.4}]
+        for layer in LAYERS
+        for name, family, space, predicted, measured in kinds
+        for multiple in (0.25, 0.5, 1.0)
+    ]  # fmt: skip
+
+
 def calibration() -> list[Row]:
     """Two blocks given by hand, at their dose of equal divergence, half of it, and dose 1."""
     return [

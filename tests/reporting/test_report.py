@@ -64,6 +64,7 @@ def test_every_figure_is_there_with_caption_and_alternative_text(report: Report,
         "radii",
         "kl_prediction",
         "observers",
+        "text_law",
         "null_fraction",
         "null_energy",
         "spectra_covariance",
@@ -173,7 +174,7 @@ def test_a_report_of_nothing_says_what_is_absent(evidence: Evidence, changed: Ch
     assert report.figures == []
     assert not [tag for tag, _ in page.tags if tag == "svg"]
     assert "No verdict on formality" in page.text
-    assert page.text.count("Not shown:") == 21 + 2  # figures, texts, verdicts by protocol
+    assert page.text.count("Not shown:") == 22 + 2  # figures, texts, verdicts by protocol
     assert "The published procedure (protocol “reference”) was not run" in page.text
     for name in ("models", "equivalence_reports", "steering_vectors", "generations"):
         assert f"The table {name} has no rows." in page.text

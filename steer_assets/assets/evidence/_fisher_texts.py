@@ -30,13 +30,14 @@ class Point:
 class Gradients:
     """Texts at a point: s [n, d] in nats per unit of the residual stream, and their prompts [n].
 
-    generation_ids: of the first texts, which were generated for the verdicts; the others were
-    sampled for the form alone and are not scored.
+    prompts: places in `prompt_ids`. generation_ids: of the first texts, which were generated for
+    the verdicts; the others were sampled for the form alone and are not scored.
     """
 
     point: Point
     values: np.ndarray
     prompts: np.ndarray
+    prompt_ids: list[str]
     generation_ids: list[str]
 
 
@@ -61,7 +62,8 @@ def gradients_at(run: StageRun, point: Point) -> Gradients:
     tests = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
     prompts = prompt_selection.spread_over_environments(tests, len(tests))
     ids = prompt_selection.encoded(model, prompts)
-    place = {name: row for row, name in enumerate(prompts["prompt_id"])}
+    prompt_ids = prompts["prompt_id"].to_list()
+    place = {name: row for row, name in enumerate(prompt_ids)}
     texts = run.rows("generations").filter(
         (pl.col("protocol") == CONTROLLED)
         & (pl.col("vector_id") == point.arm.vector_id)
@@ -75,7 +77,7 @@ def gradients_at(run: StageRun, point: Point) -> Gradients:
     ]
     rows = sorted(rows)[:wanted]
     found = [(prompt, tokens) for _, prompt, _, tokens in rows]
-    found += _more(run, point, ids, prompts["prompt_id"].to_list(), wanted - len(found))
+    found += _more(run, point, ids, prompt_ids, wanted - len(found))
     values = text_gradients(
         model,
         ids,
@@ -87,7 +89,7 @@ def gradients_at(run: StageRun, point: Point) -> Gradients:
         on_progress=run.progress(f"block {point.layer} {point.at}"),
     )
     names = [generation_id for _, _, generation_id, _ in rows]
-    return Gradients(point, values, np.array([prompt for prompt, _ in found]), names)
+    return Gradients(point, values, np.array([prompt for prompt, _ in found]), prompt_ids, names)
 
 
 def _more(

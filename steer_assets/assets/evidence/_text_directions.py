@@ -10,13 +10,12 @@ import polars as pl
 
 from steer_assets.assets.evidence._fisher_texts import Gradients
 from steer_assets.assets.evidence._read_texts import (
-    compared_arms,
     controlled_texts,
     prompts_in_order,
     sampling_of,
 )
+from steer_assets.assets.evidence._text_steps import directions
 from steer_assets.assets.vectors.vector_families import read_table
-from steer_assets.geometry.vector_ids import base_id
 from steer_assets.pipeline.design import prompt_selection, random_streams
 from steer_assets.pipeline.stage import StageRun
 
@@ -27,46 +26,41 @@ Row = dict[str, object]
 
 
 def prediction_rows(run: StageRun, found: Gradients) -> Iterator[Row]:
-    """Half e'Ge beside the measured KL, for steps from v towards one vector of every family."""
+    """Half e'Ge beside the measured KL, for steps around v."""
     from steer_assets.stats.divergences.score_gradient import half_quadratic
 
     settings, point = run.study.text_fisher, found.point
-    texts = controlled_texts(run, settings.prompts, run.study.text_divergences.samples)
-    own = texts.filter(
-        (pl.col("vector_id") == point.arm.vector_id) & (pl.col("alpha") == point.arm.alpha)
-    ).sort("prompt_id", "sample")
-    compared = compared_arms(run, texts, point.layer, settings.families)
-    if compared is None or own["prompt_id"].n_unique() < 2:
+    own = (
+        controlled_texts(run, settings.prompts, run.study.text_divergences.samples)
+        .filter((pl.col("vector_id") == point.arm.vector_id) & (pl.col("alpha") == point.arm.alpha))
+        .sort("prompt_id", "sample")
+    )
+    measured = own["prompt_id"].unique(maintain_order=True).to_list()
+    if len(measured) < 2:
         return
-    vectors, values = read_table(run)
-    row_of = {name: row for row, name in enumerate(vectors["vector_id"])}
-    v = values[row_of[base_id(point.layer)]]
-    first: dict[tuple[str, str], str] = {}
-    for arm, kind in compared.others.items():
-        first.setdefault((kind["family"], kind["null_space"]), arm.vector_id)
-    steps: list[tuple[Row, np.ndarray]] = [
-        (
-            {"vector_id": name, "family": family, "null_space": null_space, "multiple": multiple},
-            multiple * point.arm.alpha * (values[row_of[name]] - v),
-        )
-        for (family, null_space), name in first.items()
+    chosen = [
+        (one, multiple)
+        for one in directions(run, found, measured)
         for multiple in settings.multiples
     ]
-    if not steps:
+    if not chosen:
         return
-    moved = np.stack([step for _, step in steps])
-    measured = _measured(run, found, own, moved)
-    predicted = half_quadratic(found.values, found.prompts, moved)
-    for at, (named, step) in enumerate(steps):
-        kl = measured[:, at]
+    moved = np.stack([multiple * one.step for one, multiple in chosen])
+    kl = _measured(run, found, own, moved)
+    for at, ((one, multiple), step) in enumerate(zip(chosen, moved, strict=True)):
+        rows = one.predicting
+        predicted = half_quadratic(found.values[rows], found.prompts[rows], step[None])
         yield {
             "layer": point.layer,
-            **named,
+            "vector_id": one.vector_id,
+            "family": one.family,
+            "null_space": one.null_space,
             "alpha": point.arm.alpha,
+            "multiple": multiple,
             "step_norm": float(np.linalg.norm(step)),
             "n_texts": len(own),
-            **_interval(run, "kl", kl),
-            **_interval(run, "predicted_kl", predicted[:, at]),
+            **_interval(run, "kl", kl[:, at]),
+            **_interval(run, "predicted_kl", predicted[:, 0]),
         }
 
 

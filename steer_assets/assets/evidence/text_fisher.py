@@ -106,7 +106,7 @@ def _null_basis(run: StageRun, spectrum: Spectrum, spaces: list[Row]) -> np.ndar
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "hdf5", "duckdb"},
-    code_version="1",
+    code_version="2",
     needs=(
         "model_snapshot",
         "prompt_sets",

@@ -24,8 +24,9 @@ class TextFisher(Section):
     """Fisher form of whole texts, and the gradient of the trait score.
 
     texts: at each point, those that were generated first, and more where these are too few.
-    points: v at the block's dose, or unsteered. multiples: of a v_perp around v, at which the
-    prediction is compared with the texts of the first `prompts`.
+    points: v at its dose, or unsteered. multiples: of a step from v towards a vector of each
+    of `families`, or in the null space of the texts, at which the prediction is compared with the
+    texts of the first `prompts`.
     """
 
     texts: Annotated[int, Field(ge=4)] = 64

@@ -75,7 +75,7 @@ SECTIONS = (
         "Can any observer tell the texts apart?",
         "A trait score is one number of a text. The exact probability of every text under both "
         "arms shows what the best possible observer could see, and bounds what any scorer could.",
-        (texts.observers,),
+        (texts.observers, texts.law),
     ),
     Section(
         "geometry",

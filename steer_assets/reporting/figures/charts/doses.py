@@ -28,7 +28,12 @@ from steer_assets.reporting.figures.style import (
 
 _LEAST = 1e-3  # in |v|; a radius of zero is drawn here
 _FLOOR = 1e-8  # nats; smaller values are rounding of float32 logits
-_WORDS = {"base_plus_null": "null", "base_plus_range": "range", "orthogonal": "random"}
+_WORDS = {
+    "base_plus_null": "null",
+    "base_plus_range": "range",
+    "orthogonal": "random",
+    "base_plus_orthogonal": "random",
+}
 _ARM = ["layer", "family", "null_space"]
 
 

@@ -9,17 +9,27 @@ from matplotlib.figure import Figure as Canvas
 from steer_assets.geometry.vector_ids import NONE_ID
 from steer_assets.reporting.evidence import POOLED, Evidence
 from steer_assets.reporting.figures.charts.axes import (
-    extent,
     interval_across,
     layers_missing,
+    panels,
+    positive,
     zero_line,
 )
+from steer_assets.reporting.figures.charts.doses import direction
 from steer_assets.reporting.figures.figure import Absent, Figure, make
-from steer_assets.reporting.figures.style import BAND, BLUE, VERMILLION, Look, canvas, vector_name
-from steer_assets.stats.divergences.bounds import share_seen
+from steer_assets.reporting.figures.style import (
+    BAND,
+    BLUE,
+    VERMILLION,
+    Look,
+    canvas,
+    logarithmic,
+    look,
+    vector_name,
+    y_label,
+)
 
 _NAME, _TITLE = "observers", "To whom is an arm different from v?"
-_HEADLINE = "base_plus_orthogonal"
 _LOOKS = {
     "certified": Look("certified", BLUE, "o"),
     "open": Look("open", BLUE, "s"),
@@ -127,15 +137,15 @@ def _draw(line: Any, rows: pl.DataFrame, margin: float) -> None:
     score.axvspan(-margin, margin, color=BAND, lw=0, zorder=0)
     zero_line(score, vertical=True)
     for y, row in enumerate(rows.iter_slices(1)):
-        look = _LOOKS[row["text_verdict"][0]]
+        mark = _LOOKS[row["text_verdict"][0]]
         if row["effect_sd"][0] is not None:
-            interval_across(score, [y], row, look)
+            interval_across(score, [y], row, mark)
         if row["next_token_kl"][0] is not None:
-            token.plot(row["next_token_kl"], [y], look.marker, color=look.colour)
+            token.plot(row["next_token_kl"], [y], mark.marker, color=mark.colour)
         seen = row.select(
             effect_sd="observer_auroc", low_sd="observer_auroc_low", high_sd="observer_auroc_high"
         )
-        interval_across(text, [y], seen, look)
+        interval_across(text, [y], seen, mark)
     for axes in line:
         _rows(axes, rows if axes is score else None, rows.height)
 
@@ -148,68 +158,68 @@ def _rows(axes: Axes, rows: pl.DataFrame | None, n: int) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def sentence(evidence: Evidence, layer: int) -> str:
-    """What any observer of whole texts can see of v + v_perp at a layer; empty without a row."""
-    rows = observed(evidence).filter(pl.col("layer") == layer, pl.col("family") == _HEADLINE)
+_LAW, _LAW_TITLE = "text_law", "How long may v⊥ be before whole texts change?"
+_LEAST = 1e-4  # nats; smaller divergences are drawn here
+
+
+def law_rows(evidence: Evidence) -> pl.DataFrame:
+    """Measured and predicted KL of whole texts along every step around v."""
+    rows = (
+        evidence.table("text_predictions").drop_nulls("kl").filter(pl.col("family") != "external")
+    )
+    names = [direction(f, n) for f, n in rows.select("family", "null_space").rows()]
+    return rows.select(
+        "layer", "vector_id", "family", pl.Series("direction", names, dtype=pl.String), "multiple",
+        "step_norm", "n_texts", "kl", "kl_low", "kl_high", "predicted_kl", "predicted_kl_low",
+        "predicted_kl_high",
+    ).sort("layer", "vector_id", "multiple")  # fmt: skip
+
+
+def law(evidence: Evidence) -> Figure | Absent:
+    """KL of whole texts from v against the length of the added vector."""
+    rows = law_rows(evidence)
     if rows.is_empty():
-        return ""
-    verdicts = set(rows["text_verdict"])
-    texts = f"whole texts of {rows['n_prompts'][0]} prompts"
-    most = float(rows["bound_for_any_score"].to_numpy().max())
-    if verdicts == {"certified"}:
-        return (
-            f"For every scorer at once: no score of a text differs between v + v⊥ and v by more "
-            f"than {100 * most:.1f}% of its range ({texts}: certified)."
-        )
-    low, high = extent(rows["total_variation"])
-    apart = f"{100 * low:.0f}%" if low == high else f"{100 * low:.0f}% to {100 * high:.0f}%"
-    auroc = [f"{value:.2f}" for value in extent(rows["observer_auroc"])]
-    lead = (
-        f"{_one_in(high)} of v + v⊥ gives it away"
-        if "distinguishable" in verdicts
-        else "Whether a text of v + v⊥ gives it away stays open"
+        return Absent(_LAW, _LAW_TITLE, "No steps around v are stored.")
+    layers = sorted(rows["layer"].unique())
+
+    def draw() -> Canvas:
+        figure, grid = panels(len(layers), height=2.2, share_x=True, share_y=True, extra=0.7)
+        for axes, layer in zip(grid, layers, strict=True):
+            here = rows.filter(pl.col("layer") == layer)
+            for (name,), part in here.group_by("direction", maintain_order=True):
+                _line(axes, part, look(part["family"][0]), str(name))
+            logarithmic(axes)
+            axes.set_title(f"layer {layer}")
+        y_label(grid[0], "KL from v (nats per text)")
+        figure.supxlabel("step as a multiple of v⊥", fontsize="medium")
+        handles, labels = grid[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=3)
+        return figure
+
+    far = rows.filter(pl.col("multiple") == pl.col("multiple").max())
+    told = [f"layer {a}, {b}: {c:.2g} nats" for a, b, c in far.select(
+        "layer", "direction", "kl").rows()]  # fmt: skip
+    return make(
+        _LAW,
+        _LAW_TITLE,
+        caption=(
+            f"KL of a whole text when a step is added to v, from {rows['n_texts'][0]} texts of v "
+            "read under both arms: towards v + v⊥, and along a direction of the length of v in the "
+            "null space of the Fisher form of whole texts, or in its leading subspace (range). "
+            f"Bars are {evidence.confidence} intervals over prompts; dotted lines are the "
+            "prediction ½ e′Ge. The form of texts knows few of them: what it calls null is "
+            "unseen rather than ignored, and where the null line lies far above its dotted one, "
+            "the texts of other prompts do move." + layers_missing(evidence, layers)
+        ),
+        alt="KL of whole texts against step length on logarithmic axes. " + "; ".join(told) + ".",
+        data=rows,
+        draw=draw,
     )
-    return (
-        f"{lead}: the best possible observer of one text tells it from v with an AUROC of "
-        f"{' to '.join(dict.fromkeys(auroc))} (total variation {apart}, {texts})"
-        f"{_seen(evidence, rows)}."
-    )
 
 
-def _scores(evidence: Evidence) -> pl.DataFrame:
-    """Scores of the controlled texts by the deciding scorer, with their arms."""
-    texts = evidence.table("generations").filter(pl.col("protocol") == "controlled")
-    scored = evidence.table("classifier_scores").filter(pl.col("scorer") == evidence.scorer)
-    return texts.select("generation_id", "vector_id", "alpha").join(
-        scored.select("generation_id", "score"), on="generation_id"
-    )
-
-
-def _one_in(share: float) -> str:
-    """`one in five`, as a share of texts; above two in three almost every one."""
-    if share > 2 / 3:
-        return "Nearly every text"
-    words = {2: "two", 3: "three", 4: "four", 5: "five"}
-    n = max(2, round(1 / share)) if share > 0 else 0
-    return f"About one in {words.get(n, str(n))} texts"
-
-
-def _seen(evidence: Evidence, rows: pl.DataFrame) -> str:
-    """Of the largest difference that a score of this range could show, the share that it shows."""
-    scores = _scores(evidence)
-    shares = []
-    for row in rows.drop_nulls("effect").iter_rows(named=True):
-        own = scores.filter(
-            pl.col("vector_id").is_in([row["vector_id"], row["reference_id"]]),
-            pl.col("alpha") == row["alpha"],
-        )["score"]
-        if own.len():
-            low, high = extent(own)
-            share = share_seen(row["effect"], high - low, row["total_variation"])
-            shares += [] if share is None else [share]
-    if not shares:
-        return ""
-    return (
-        f"; the trait score shows at most {100 * max(shares):.0f}% of the difference that a score "
-        "of its range could show"
-    )
+def _line(axes: Axes, rows: pl.DataFrame, shown: Look, label: str) -> None:
+    x = rows["multiple"].to_numpy()
+    low, middle, high = (positive(rows[c], _LEAST) for c in ("kl_low", "kl", "kl_high"))
+    axes.vlines(x, low, high, color=shown.colour, lw=1, alpha=0.7)
+    axes.plot(x, middle, color=shown.colour, marker=shown.marker, ms=3.6, label=label)
+    axes.plot(x, positive(rows["predicted_kl"], _LEAST), color=shown.colour, ls=":", lw=0.9)
