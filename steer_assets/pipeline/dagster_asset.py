@@ -143,6 +143,8 @@ def _make(
         seconds = time.monotonic() - started
         params = {"data_version": data_version, "code_version": stage.code_version}
         params |= run.study.settings(stage.settings)
+        if holds_language_model(stage):
+            params |= context.resources.language_models.running()
         metrics = {"seconds": seconds, **produced.metrics}
         tracked.record(params, metrics, produced.attachments)
     announce(StageEvent(stage.name, partition_name(key), "made", seconds))

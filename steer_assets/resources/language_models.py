@@ -48,3 +48,21 @@ class LanguageModels(ConfigurableResource):
         model = loader.load(folder, device=device, dtype=dtype, date=date)
         _loaded.append((identity, model))
         return model
+
+    def running(self) -> dict[str, str]:
+        """How the model that was loaded last runs; the last bits of results depend on it."""
+        if not _loaded:
+            return {}
+        import torch
+
+        from steer_assets.lm.forward.packing import kernel
+        from steer_assets.lm.forward.stepping import way_of
+
+        model = _loaded[-1][1]
+        return {
+            "device": str(model.torch_device),
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "threads": str(torch.get_num_threads()),
+            "rows": way_of(model),
+            "linear_kernel": kernel(model),
+        }

@@ -213,6 +213,9 @@ def test_mlflow_has_a_parent_per_run_and_a_child_per_artifact_all_closed(world: 
     report = next(r for r in children if r.data.tags["asset"] == "equivalence_reports")
     assert "efficacy_15" in report.data.metrics
     assert [f.path for f in client.list_artifacts(report.info.run_id)] != []
+    (decoded,) = (r for r in children if r.data.tags["asset"] == "generations")
+    assert decoded.data.params["rows"] == "shared"
+    assert decoded.data.params["linear_kernel"] in ("oneDNN packed", "torch")
 
 
 def test_verdicts_trace_back_to_the_catalog(world: World) -> None:

@@ -47,11 +47,18 @@ def test_where_the_copy_would_take_too_much_memory_nothing_is_packed(
     monkeypatch.delattr(llama, "_packed_forwards", raising=False)
 
 
+@pytest.mark.parametrize("wrong", ["every shape", "the head's shape"])
 def test_a_kernel_that_computes_something_else_is_not_used(
-    llama: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    llama: LanguageModel, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
+    def packed_wrong(layer: nn.Linear) -> packing.Forward:
+        fails = wrong == "every shape" or layer is llama.model.lm_head
+        return lambda x: (
+            (1.01 if fails else 1.0) * nn.functional.linear(x, layer.weight, layer.bias)
+        )
+
     monkeypatch.delattr(llama, "_packed_forwards", raising=False)
-    monkeypatch.setattr(packing, "_packed", lambda layer: lambda x: 1.01 * layer(x))
+    monkeypatch.setattr(packing, "_packed", packed_wrong)
     with packed_weights(llama) as packed:
         assert packed == 0
     monkeypatch.delattr(llama, "_packed_forwards", raising=False)
