@@ -71,8 +71,10 @@ docs:  ## the documentation site, into build/site
 	test -x $(VENV)/docs/bin/mkdocs || ($(PYTHON) -m venv $(VENV)/docs && $(VENV)/docs/bin/pip install --quiet --disable-pip-version-check mkdocs-material==9.8.2 'mkdocstrings[python]==1.0.8')
 	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --quiet --config-file docs/mkdocs.yml
 
-# The pages of assets link to reports, which are served beside them.
+# The pages of assets link to reports, which are served beside them. Models that are there before the
+# daemon first looks are not run by themselves.
 ui: setup  ## Dagster (webserver and daemon) on 127.0.0.1:3000, reports on 127.0.0.1:3001
+	$(BIN)/steer models enter
 	trap 'kill $$!' EXIT; $(BIN)/steer serve --port $(REPORTS_PORT) & STEER_REPORTS_URL=http://127.0.0.1:$(REPORTS_PORT) $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 mlflow: setup  ## MLflow on 127.0.0.1:5000

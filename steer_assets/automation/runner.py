@@ -18,7 +18,7 @@ from dagster_shared.error import SerializableErrorInfo
 from filelock import FileLock
 from sqlalchemy.exc import OperationalError
 
-from steer_assets.automation import intake, refresh
+from steer_assets.automation import model_partitions, refresh
 from steer_assets.automation.jobs import JOB_NAMES
 from steer_assets.catalog.studies import Study
 from steer_assets.paths import REPOSITORY
@@ -186,21 +186,12 @@ def materialise_inputs(layout: Layout, model: str, trait: str, study: Study) -> 
     if stale:
         with instance() as found:
             close_orphaned_runs(found)
-            _add_models(found, [model])
+            model_partitions.add(found, [model])
             for dimensions, key in stale:
                 _bring(found, layout, dimensions, key, study, False, Outcome(), (True,))
     key = {"model": model, "trait": trait}
     if refused := preflight.refusal(layout, key, study):
         raise MaterialisationError(f"{partition_name(key)}: {refused}")
-
-
-def _add_models(found: dg.DagsterInstance, models: list[str]) -> None:
-    """Make partitions of models that have none yet."""
-    known = set(found.get_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME))
-    if new := [model for model in models if model not in known]:
-        found.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, new)
-    for model in new:
-        intake.welcome_back(model)
 
 
 def materialise(
@@ -225,7 +216,7 @@ def materialise(
     with instance() as found:
         close_orphaned_runs(found)  # a dead run must not occupy the language model's slot
         sweep_orphans(logging.getLogger(__name__))
-        _add_models(found, models)
+        model_partitions.add(found, models)
         for dimensions, key in single:
             _bring(found, layout, dimensions, key, study, force, outcome, (True,))
         _require_possible(layout, pairs, study, force)
