@@ -2,7 +2,19 @@
 
 import pytest
 
-COMMANDS = ("run", "status", "report", "figures", "table", "sql", "score", "calibrate", "diff")
+COMMANDS = (
+    "run",
+    "status",
+    "report",
+    "figures",
+    "table",
+    "sql",
+    "score",
+    "calibrate",
+    "diff",
+    "publish",
+    "reproduce",
+)
 GROUPS = ("models", "traits", "vectors", "db")
 
 
