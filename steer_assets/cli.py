@@ -17,6 +17,7 @@ import typer
 from steer_assets.commands import (
     calibrate,
     catalogue,
+    diff,
     gc,
     reports,
     run,
@@ -48,6 +49,9 @@ for command, example in (
     (reports.figures, "steer figures --trait formality --figure forest --to ."),
     (serve.serve, "steer serve --port 3001"),
     (reports.table, "steer table verdicts --trait formality --format latex"),
+    (reports.publish, "steer publish --to bundle --license cc-by-4.0"),
+    (reports.reproduce, "steer reproduce bundle"),
+    (diff.diff, "steer diff quick standard --page changes.html"),
     (warehouse.sql, 'steer sql "FROM v_model_trait_summary"'),
     (gc.gc, "steer gc --runs-older-than 90"),
     (score.score, "steer score sentiment < texts.jsonl"),

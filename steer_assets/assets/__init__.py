@@ -16,13 +16,18 @@ from steer_assets.assets.evidence import (
     text_fisher,
 )
 from steer_assets.assets.protocols import protocol_comparison
-from steer_assets.assets.reports import equivalence_reports, identifiability_summary
+from steer_assets.assets.reports import (
+    equivalence_reports,
+    identifiability_summary,
+    changes_since_last,
+)
 from steer_assets.pipeline.stage import STAGES
 
 __all__ = [
     "STAGES",
     "activation_caches",
     "behavioral_spectra",
+    "changes_since_last",
     "classifier_scores",
     "covariance_matrices",
     "equivalence_reports",

@@ -111,23 +111,25 @@ def retire(layout: Layout, instance: dg.DagsterInstance, model: str) -> Retired:
 
 
 def _summarise(layout: Layout, instance: dg.DagsterInstance) -> None:
-    """Make the summary of the remaining reports, or remove it with the last report."""
-    summary = STAGES["identifiability_summary"]
-    record = freshness.record_of(layout, summary, {})
-    if record is None:
+    """Make the summaries of the remaining reports, or remove them with the last report."""
+    summaries = [stage for stage in STAGES.values() if not stage.dimensions]
+    records = [freshness.record_of(layout, stage, {}) for stage in summaries]
+    there = {s.name: record for s, record in zip(summaries, records, strict=True) if record}
+    if not there:
         return
     if any(freshness.materialised(layout, STAGES["equivalence_reports"])):
         try:
-            study = catalog.study(record.study)
+            study = catalog.study(next(iter(there.values())).study)
         except CatalogError:
             study = catalog.study(default_study())
-        run_job(instance, (), {}, study, [summary.name], force=False)
+        run_job(instance, (), {}, study, list(there), force=False)
         return
-    for path in (
-        layout.part(TABLE, {"asset_key": summary.name}),
-        *(layout.root / file.path for file in record.files),
-    ):
-        path.unlink(missing_ok=True)
+    for name, record in there.items():
+        for path in (
+            layout.part(TABLE, {"asset_key": name}),
+            *(layout.root / file.path for file in record.files),
+        ):
+            path.unlink(missing_ok=True)
 
 
 def _remember(model: str) -> None:

@@ -18,7 +18,7 @@ from dagster_shared.error import SerializableErrorInfo
 from filelock import FileLock
 from sqlalchemy.exc import OperationalError
 
-from steer_assets.automation import intake, refresh
+from steer_assets.automation import model_partitions, refresh
 from steer_assets.automation.jobs import JOB_NAMES
 from steer_assets.catalog.studies import Study
 from steer_assets.paths import REPOSITORY
@@ -32,6 +32,9 @@ from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 #: Stages whose results decide whether a model supports a study.
 _INPUTS = ("model_snapshot", "prompt_sets")
 _Partition = tuple[tuple[str, ...], PartitionKey]
+_CLASS_NAME = re.compile(
+    r"^(steer_assets\.[\w.]+|ValueError|RuntimeError|OSError|FileNotFoundError): "
+)
 
 
 class RecordsLockedError(RuntimeError):
@@ -96,8 +99,9 @@ def _sentence(error: SerializableErrorInfo | None) -> str:
         error = error.cause
     if error is None:
         return "unknown error"
-    # Dagster prefixes the message with the qualified class name, which repeats the message.
-    return re.sub(r"^steer_assets\.[\w.]+: ", "", error.message.strip())
+    # Dagster prefixes the message with the class name. That of our own classes, and of those that
+    # we raise with a sentence, adds nothing.
+    return _CLASS_NAME.sub("", error.message.strip())
 
 
 def run_job(
@@ -186,21 +190,12 @@ def materialise_inputs(layout: Layout, model: str, trait: str, study: Study) -> 
     if stale:
         with instance() as found:
             close_orphaned_runs(found)
-            _add_models(found, [model])
+            model_partitions.add(found, [model])
             for dimensions, key in stale:
                 _bring(found, layout, dimensions, key, study, False, Outcome(), (True,))
     key = {"model": model, "trait": trait}
     if refused := preflight.refusal(layout, key, study):
         raise MaterialisationError(f"{partition_name(key)}: {refused}")
-
-
-def _add_models(found: dg.DagsterInstance, models: list[str]) -> None:
-    """Make partitions of models that have none yet."""
-    known = set(found.get_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME))
-    if new := [model for model in models if model not in known]:
-        found.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, new)
-    for model in new:
-        intake.welcome_back(model)
 
 
 def materialise(
@@ -225,7 +220,7 @@ def materialise(
     with instance() as found:
         close_orphaned_runs(found)  # a dead run must not occupy the language model's slot
         sweep_orphans(logging.getLogger(__name__))
-        _add_models(found, models)
+        model_partitions.add(found, models)
         for dimensions, key in single:
             _bring(found, layout, dimensions, key, study, force, outcome, (True,))
         _require_possible(layout, pairs, study, force)

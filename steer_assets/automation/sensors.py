@@ -3,6 +3,7 @@
 import dagster as dg
 
 from steer_assets.automation import intake
+from steer_assets.automation.catch_up import everything_missing
 from steer_assets.pipeline import partitions
 from steer_assets.pipeline.orphaned_runs import close_orphaned_runs
 from steer_assets.resources.tracking import sweep_orphans
@@ -45,7 +46,10 @@ automation = dg.AutomationConditionSensorDefinition(
     minimum_interval_seconds=15,
     emit_backfills=False,
     run_tags={AUTOMATION_TAG: "automation"},
-    description="Runs what is missing, and light stages again when their inputs change.",
+    description=(
+        "Runs models and traits that are new since it first looked, and light stages again when "
+        "their inputs change. What was missing before is run by `everything_missing`."
+    ),
 )
 
-SENSORS = [new_models, automation]
+SENSORS = [new_models, automation, everything_missing]

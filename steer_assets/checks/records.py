@@ -121,7 +121,20 @@ def _reproducible(stage: str) -> dg.AssetChecksDefinition:
     return computed_again_the_same
 
 
+@check("changes_since_last")
+def history_ends_with_the_summary(stored: StageRun) -> Finding:
+    """The newest verdicts of the history are those of the summary."""
+    names = ["model", "trait", "protocol", "scorer", "layer", "verdict"]
+    history = stored.rows("verdict_history")
+    newest = history.filter(pl.col("seen_at") == pl.col("seen_at").max().over("model", "trait"))
+    summary = set(stored.rows("identifiability_summary").select(names).iter_rows())
+    if missing := sorted(summary - set(newest.select(names).iter_rows())):
+        return Finding(False, f"{len(missing)} verdicts are not in the history, {missing[0]} first")
+    return Finding(True, f"{len(history)} rows, {len(summary)} of them newest")
+
+
 CHECKS = [
+    history_ends_with_the_summary,
     lineage_is_complete,
     warehouse_equals_parquet,
     *(_reproducible(stage) for stage in STAGES),

@@ -94,6 +94,18 @@ def add_model(
     terminal.say(f"added {key} in {path}; `steer run --model {key} --trait ...` runs it")
 
 
+@models.command("enter")
+def enter_models() -> None:
+    """Make Dagster's partitions of all models of the catalog and the watched folder."""
+    from steer_assets.automation import model_partitions
+    from steer_assets.automation.runner import instance
+
+    with instance() as found:
+        problems = model_partitions.enter(found)
+    for problem in problems:
+        terminal.say(f"not added: {problem}")
+
+
 @models.command("retire")
 def retire_model(
     model: Annotated[str, typer.Argument(help="Model key.")],

@@ -1,4 +1,4 @@
-"""`steer report`, `steer figures`, `steer table`: results for readers and papers."""
+"""`steer report`, `figures`, `table`, `publish`, `reproduce`: results for readers and papers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +14,9 @@ from steer_assets.commands.options import Json, Model, Models, Trait, Traits
 from steer_assets.commands.verdicts import report_path, verdicts
 from steer_assets.paths import data_folder
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
+
+#: Differences that are named one by one.
+_MOST_DRIFT = 20
 
 if TYPE_CHECKING:
     from steer_assets.reporting.evidence import Evidence
@@ -171,3 +174,43 @@ def _rows_of(layout: Layout, keys: list[PartitionKey], name: str) -> Iterator[pl
     for key in keys:
         rows = PAPER_TABLES[name].rows(_evidence(layout, key))
         yield rows.select(*(pl.lit(v).alias(d) for d, v in key.items()), pl.all())
+
+
+def publish(
+    to: Annotated[Path, typer.Option(help="Folder; a bundle that is there already is replaced.")],
+    title: Annotated[str, typer.Option(help="Of the data card.")] = "Steering vectors: verdicts",
+    license: Annotated[
+        str, typer.Option(help="Of the data, by its identifier on the Hub: cc-by-4.0, mit.")
+    ] = "unknown",
+) -> None:
+    """Write everything to a folder that others can read, serve, check and derive again.
+
+    Reports as a static site, figures, tables as Parquet, vectors as safetensors, datapackage.json,
+    a data card with licences, checksums, and reproduce.sh with the code that it needs.
+    """
+    from steer_assets.automation import publish as bundles
+
+    with terminal.working("writing the bundle"):
+        made = bundles.publish(Layout(data_folder()), to, title=title, license=license)
+    terminal.say(f"wrote {len(made.files)} files, {terminal.size(made.bytes)}, to {made.folder}")
+    if license == "unknown":
+        terminal.say("note      no licence is named; --license cc-by-4.0 names one")
+    terminal.say(f"check     {made.folder / 'reproduce.sh'}")
+
+
+def reproduce(
+    folder: Annotated[Path, typer.Argument(help="A bundle that `steer publish` wrote.")],
+) -> None:
+    """Derive the published verdicts and their numbers again from the published scores.
+
+    Fails with the first numbers that differ. Runs no language model.
+    """
+    from steer_assets.automation import reproduce as bundles
+
+    with terminal.working("deriving the published numbers"):
+        found = bundles.reproduce(folder)
+    for line in found.drift[:_MOST_DRIFT]:
+        terminal.say(f"differs   {line}")
+    if found.drift:
+        raise bundles.DriftError(f"{folder}: {len(found.drift)} differences from what is derived")
+    terminal.say(f"{found.n_numbers} values of {found.n_tables} tables are derived as published")

@@ -109,6 +109,7 @@ def status(model: Models = None, trait: Traits = None, json: Json = False) -> No
         terminal.draw(_grid(name, traits, cells), columns=len(traits) + 1)
     _legend(cells)
     _disk(layout, cells)
+    _offer(models, traits, cells)
 
 
 def _grid(model: str, traits: list[str], cells: list[_Cell]) -> Table:
@@ -144,6 +145,30 @@ def _disk(layout: Layout, cells: list[_Cell]) -> None:
     rest = terminal.size(total - sum(of_model.values()))
     rows.append(f"databases, pages, tracked runs and your own files {rest}")
     terminal.draw(Text(f"on disk: {', '.join(rows)}; in all {terminal.size(total)}"))
+
+
+def _offer(models: list[str], traits: list[str], cells: list[_Cell]) -> None:
+    """What has no report yet, which nothing runs by itself, and how to run it."""
+    made = {
+        partition_name(cell.key)
+        for cell in cells
+        if cell.stage == "equivalence_reports" and cell.state != "missing"
+    }
+    offered = False
+    for model in models:
+        left = [trait for trait in traits if f"{model}|{trait}" not in made]
+        if left:
+            offered = True
+            asked = " ".join(f"--trait {trait}" for trait in left)
+            terminal.say(
+                f"no report of {model} yet for {', '.join(left)}: "
+                f"`steer run --model {model} {asked}` makes them"
+            )
+    if offered:
+        terminal.say(
+            "make ui starts none of these by itself; the sensor everything_missing, once switched "
+            "on there under Automation, runs them one after another"
+        )
 
 
 def _legend(cells: list[_Cell]) -> None:

@@ -22,7 +22,8 @@ def read_tokenizer(folder: Path, **kwargs: Any) -> Any:
         )
     except Exception as error:  # tokenizer classes raise arbitrary exceptions
         raise TokenizerError(
-            f"{folder} holds no tokenizer that can be read: {first_line(error)}"
+            f"{folder} holds no tokenizer that can be read "
+            f"({first_line(error).rstrip(' :')}); put its tokenizer.json beside the weights"
         ) from error
 
 

@@ -11,6 +11,7 @@ MAIN_TABLE = {
     "vector_families": "steering_vectors",
     "protocol_comparison": "protocol_findings",
     "text_fisher": "text_spectra",
+    "changes_since_last": "verdict_history",
 }
 
 _ACTIVATIONS = "activation_caches.sha256"
@@ -194,6 +195,13 @@ _SOURCES: dict[str, dict[str, str]] = {
         },
         "null_fraction_covariance": "svd_spectra.singular_value",
         "sampling_floor_covariance": "svd_spectra.singular_value",
+    },
+    "changes_since_last": {
+        name: f"identifiability_summary.{name}"
+        for name in (
+            "model", "trait", "protocol", "scorer", "layer", "verdict", "efficacy", "efficacy_low",
+            "efficacy_high",
+        )
     },
 }  # fmt: skip
 

@@ -4,13 +4,17 @@ Heavy stages (those that run the language model) run once, when their result is 
 stages run again when an input in the same partition got new content, and the summary when a report
 did. No stage runs on inputs whose blocking checks failed.
 
+What was missing when the daemon first looked is left to the user, who may want nothing of it:
+models and traits that are new since then run, and, for a new model, the prompts of all traits.
+`automation/catch_up.py` has the sensor that runs the rest.
+
 Dagster has no event for a change of the catalog (prompts, labelled texts, a study): the nightly
 refresh, `steer run` or a user materialises the affected stages in order.
 """
 
 import dagster as dg
 
-from steer_assets.pipeline.stage import Stage
+from steer_assets.pipeline.stage import Stage, registered
 
 AC = dg.AutomationCondition
 #: Runs a language model only if one is among the scorers, and must follow new generations.
@@ -45,18 +49,32 @@ def _quiet() -> dg.AutomationCondition:
     return ~AC.any_deps_in_progress() & ~AC.in_progress() & _checks_passed()
 
 
-def _became_missing() -> dg.AutomationCondition:
-    """Missing, and not requested since it became missing.
+def _left_to_the_user() -> dg.AutomationCondition:
+    """Missing at the first evaluation, and neither requested nor made since."""
+    return (AC.missing() & AC.initial_evaluation()).since(AC.newly_requested() | AC.newly_updated())
 
-    Unlike `on_missing`, this includes what is missing at the first evaluation: the partition of a
-    model that is older than the daemon, and the prompts of a fresh installation. A new version of
-    an input permits another attempt after a failure.
+
+def _needed_by_a_new_model(stage: Stage) -> dg.AutomationCondition:
+    """Whether a pair that is missing, and not left to the user, reads the trait's stage."""
+    readers = (s for s in registered().values() if s.dimensions == ("model", "trait"))
+    reader = next(s for s in readers if stage.name in s.needs)
+    return AC.asset_matches(reader.name, AC.missing() & ~_left_to_the_user())
+
+
+def _became_missing(stage: Stage) -> dg.AutomationCondition:
+    """Missing, not left to the user, and not requested since it became missing.
+
+    A new version of an input permits another attempt after a failure.
     """
     asked_again = AC.missing().newly_true() | (AC.missing() & AC.any_deps_updated())
+    free = ~_left_to_the_user()
+    if stage.dimensions == ("trait",):
+        free = free | _needed_by_a_new_model(stage)
     return (
         asked_again.since(AC.newly_requested() | AC.newly_updated())
         & AC.missing()
         & ~AC.any_deps_missing()
+        & free
     )
 
 
@@ -78,7 +96,7 @@ def condition(stage: Stage) -> dg.AutomationCondition:
         # Ignores checks: the failing check of one partition would block all others.
         return AC.eager().without(~AC.any_deps_missing()).with_label("when a report was made")
     if is_heavy(stage):
-        return (_became_missing() & _quiet()).with_label("once, where it is missing")
-    return ((_became_missing() | _input_changed()) & _quiet()).with_label(
+        return (_became_missing(stage) & _quiet()).with_label("once, where it is missing")
+    return ((_became_missing(stage) | _input_changed()) & _quiet()).with_label(
         "where it is missing or an input changed"
     )

@@ -26,6 +26,15 @@ query ($name: String!) {
   }) { ... on Sensor { sensorState { id } } }
 }
 """
+_TICKS = """
+query ($name: String!) {
+  sensorOrError(sensorSelector: {
+    repositoryName: "__repository__",
+    repositoryLocationName: "steer_assets.definitions",
+    sensorName: $name
+  }) { ... on Sensor { sensorState { ticks(limit: 1, statuses: [SUCCESS, SKIPPED]) { status } } } }
+}
+"""
 _STOP = """
 mutation ($id: String!) {
   stopSensor(id: $id) { ... on StopSensorMutationResult { instigationState { status } } }
@@ -88,6 +97,10 @@ class Server:
         state = self.ask(_SENSOR, name=name)["sensorOrError"]["sensorState"]
         stopped = self.ask(_STOP, id=state["id"])["stopSensor"]["instigationState"]
         assert stopped["status"] == "STOPPED"
+
+    def has_looked(self, sensor: str) -> bool:
+        """Whether a sensor has been evaluated."""
+        return bool(self.ask(_TICKS, name=sensor)["sensorOrError"]["sensorState"]["ticks"])
 
     def backfill(self, assets: list[str], partitions: list[str], seconds: float) -> str:
         """Launch a backfill as the UI does; its status when it has ended."""

@@ -87,4 +87,7 @@ def test_no_run_fails_and_nothing_is_lost(tmp_path: Path) -> None:
         with one_thread(), few_figures():
             again = materialise(layout, [MODEL], TRAITS, catalog.study(STUDY))
         # Each run made a summary of the reports that it saw; the last may not have seen all.
-        assert {stage for stage, _ in again.made} <= {"identifiability_summary"}
+        assert {stage for stage, _ in again.made} <= {
+            "identifiability_summary",
+            "changes_since_last",
+        }

@@ -66,6 +66,8 @@ def test_a_dropped_model_runs_through_and_retires_without_a_trace(tmp_path: Path
         broken.mkdir(parents=True)
         (broken / "config.json").write_text("{")
         with serving(world) as server:
+            # A model that is there at the first look would be left to the user.
+            wait_for("automation has looked", 90, lambda: server.has_looked("automation"))
             source = write_model(tmp_path / "made" / "tiny-random")
             source.rename(world.layout.root / "incoming" / "tiny-random")
             dropped = time.monotonic()

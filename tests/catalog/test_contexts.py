@@ -87,7 +87,7 @@ def test_what_is_written_is_read_again(tmp_path, monkeypatch, most, contexts):
 @pytest.mark.parametrize(
     ("contexts", "said"),
     [
-        ("{genre_shift: [one]}", ":8: contrast.contexts: Value error, one context is one pair"),
+        ("{genre_shift: [one]}", ":8: contrast.contexts: one context is one pair"),
         ("{genre_shift: [one, two], style: [x]}", ":8: contrast.contexts.style: Extra inputs"),
         ("{genre_shift: [one], topic_shift: [One]}",
          ":8: contrast.contexts.genre_shift.0: is the same as in line 8: 'one'"),

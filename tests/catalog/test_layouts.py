@@ -196,15 +196,15 @@ def test_yaml_has_turns_and_raw_texts(tmp_path):
     ("old", "new", "said"),
     [
         ("content: Y.}, {role: user", "content: Y.}, {role: system",
-         ":7: contrast.pairs.0.positive: Value error, expected an optional system turn"),
+         ":7: contrast.pairs.0.positive: expected an optional system turn"),
         ("[{role: user, content: H}, {role: assistant, content: Y", "[{role: assistant, content: Y",
-         ":7: contrast.pairs.0.positive: Value error, expected an optional system turn"),
+         ":7: contrast.pairs.0.positive: expected an optional system turn"),
         ("{role: assistant, content: Y.}", "{role: model, content: Y.}",
          ":7: contrast.pairs.0.positive.1.role: Input should be 'system', 'user' or 'assistant'"),
         ('positive: {raw: "<s>yes"}', 'positive: {row: "<s>yes"}',
          ":9: contrast.pairs.1.positive.raw: Field required"),
         ('negative: {raw: "<s>no"}', 'negative: {raw: "<s>yes"}',
-         ":9: contrast.pairs.1: Value error, positive and negative are the same"),
+         ":9: contrast.pairs.1: positive and negative are the same"),
     ],
 )  # fmt: skip
 def test_turns_that_do_not_fit_are_named(tmp_path, old, new, said):

@@ -311,6 +311,8 @@ def test_a_report_left_out_of_the_summary_is_found(finished: World) -> None:
     finding = look(finished, "identifiability_summary", "summary_has_every_report")
     assert not finding.passed
     assert "gone|formality" in finding.words
+    finding = look(finished, "changes_since_last", "history_ends_with_the_summary")
+    assert "not in the history" in finding.words
 
 
 #: Facts that a verdict states itself, or that nothing later is computed from.
@@ -319,7 +321,8 @@ MAY_BE_FALSE = {
     "bands_and_curves_hold", "form_curves_hold", "null_spaces_are_compared", "doses_are_followed",
     "floors_are_in_the_report", "warehouse_equals_parquet", "summary_has_every_report",
     "short_steps_are_predicted", "decisions_follow_their_numbers",
-    "computed_again_the_same", "prompts_say_different_things", "doses_have_the_target_divergence",
+    "history_ends_with_the_summary", "computed_again_the_same", "prompts_say_different_things",
+    "doses_have_the_target_divergence",
 }  # fmt: skip
 
 

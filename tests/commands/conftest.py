@@ -121,6 +121,13 @@ def loaded(partition: Layout, tmp_path_factory: pytest.TempPathFactory) -> Layou
     layout = Layout(Path(shutil.copytree(partition.root, root)))
     summary = {**KEY, "protocol": "controlled"}
     synthetic.write(layout, "identifiability_summary", {}, summary)
+    verdicts = {**KEY, "protocol": "controlled", "verdict": "different"}
+    synthetic.write(
+        layout,
+        "verdict_history",
+        {},
+        *({**verdicts, "study": name} for name in ("quick", "standard")),
+    )
     assert not sync(layout).damaged
     return layout
 

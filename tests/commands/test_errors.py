@@ -2,13 +2,16 @@
 
 import re
 import shutil
+import sys
 
 import click
 import pytest
 import typer
 
 from steer_assets import cli
+from steer_assets.catalog.errors import CatalogError
 from steer_assets.commands import warehouse as warehouse_commands
+from steer_assets.paths import CATALOG
 from tests.storage.processes import database_open, holding
 
 MODEL = "smollm2-135m-instruct"
@@ -214,3 +217,38 @@ def test_wrong_usage_is_exit_2_without_traceback(steer, arguments):
     assert answer.code == 2
     assert "Usage: steer" in answer.err
     assert "Traceback" not in answer.err
+
+
+class _Innermost(Exception):
+    """What a library says."""
+
+
+def test_a_failed_stage_is_told_in_our_words_not_in_those_of_its_cause():
+    from dagster._utils.error import serializable_error_info_from_exc_info
+
+    from steer_assets.automation.runner import _sentence
+
+    def told(outer: Exception) -> str:
+        try:
+            try:
+                raise _Innermost("KeyError: 0x7f")
+            except _Innermost as cause:
+                raise outer from cause
+        except Exception:
+            return _sentence(serializable_error_info_from_exc_info(sys.exc_info()))
+
+    assert told(CatalogError("mine.csv:3: no trait")) == "mine.csv:3: no trait"
+    assert told(ValueError("mine.jsonl:1: text is empty")) == "mine.jsonl:1: text is empty"
+    assert told(KeyError("layer")) == "KeyError: 'layer'"
+
+
+def test_a_study_that_contradicts_itself_is_told_without_class_names(steer, layout):
+    text = (CATALOG / "studies" / "quick.yaml").read_text()
+    path = layout.root / "catalog" / "studies" / "mine.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        text.replace("study: quick", "study: mine") + "\nprotocol_texts: {layers: [3]}\n"
+    )
+    said = steer(*_options("run", model=MODEL, trait="formality", study="mine")).refused()
+    assert said.startswith(f"{path}:")
+    assert "Value error" not in said

@@ -2,7 +2,19 @@
 
 import pytest
 
-COMMANDS = ("run", "status", "report", "figures", "table", "sql", "score", "calibrate")
+COMMANDS = (
+    "run",
+    "status",
+    "report",
+    "figures",
+    "table",
+    "sql",
+    "score",
+    "calibrate",
+    "diff",
+    "publish",
+    "reproduce",
+)
 GROUPS = ("models", "traits", "vectors", "db")
 
 
@@ -24,7 +36,7 @@ def test_help_of_a_command_has_an_example_and_explains_every_option(steer, name)
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "calibrate", "status", "report", "figures", "table", "sql", "models list",
+    ["run", "calibrate", "status", "report", "figures", "table", "sql", "diff", "models list",
      "traits list", "vectors list"],
 )  # fmt: skip
 def test_whatever_prints_rows_prints_json(steer, command):

@@ -26,10 +26,11 @@ loaded = [name for name in heavy if name in sys.modules]
 print(json.dumps({"command": command, "cpu": cpu(), "loaded": loaded, "assets": assets}))
 """
 
-ASSETS = """activation_caches behavioral_spectra classifier_scores covariance_matrices
-equivalence_reports fluency generations identifiability_summary logit_distances model_snapshot
-prompt_sets protocol_comparison protocol_measures protocol_vectors scorer_validation
-steering_calibration svd_spectra text_divergences text_fisher vector_families"""
+ASSETS = """activation_caches behavioral_spectra changes_since_last classifier_scores
+covariance_matrices equivalence_reports fluency generations identifiability_summary
+logit_distances model_snapshot prompt_sets protocol_comparison protocol_measures
+protocol_vectors scorer_validation steering_calibration svd_spectra text_divergences
+text_fisher vector_families"""
 
 
 def test_definitions_load_in_seconds_without_torch_and_without_a_network():

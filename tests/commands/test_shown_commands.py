@@ -129,7 +129,15 @@ def _is_group(arguments: list[str]) -> bool:
 
 
 #: Commands of which only the options are tried, for they read what the reader alone has.
-OWN_FILES = {"models add", "traits check", "traits import", "vectors import", "vectors export"}
+OWN_FILES = {
+    "reproduce bundle",
+    "reproduce out",
+    "models add",
+    "traits check",
+    "traits import",
+    "vectors import",
+    "vectors export",
+}
 
 
 @pytest.mark.parametrize("line", LINES)

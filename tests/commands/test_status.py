@@ -5,10 +5,12 @@ import json
 import pytest
 
 from steer_assets.assets import STAGES
+from steer_assets.automation.catch_up import NAME
 from steer_assets.catalog import catalog
 from steer_assets.pipeline import freshness
 from steer_assets.storage import lineage
 from steer_assets.storage.lineage import InputVersion
+from tests.commands.conftest import MODEL, TRAIT
 from tests.storage import synthetic
 
 
@@ -69,7 +71,7 @@ def partly(layout):
 
 def test_status_is_a_grid_with_a_legend(partly, steer):
     answer = steer("status")
-    assert (answer.code, answer.err) == (0, "")
+    assert answer.code == 0
     assert "smollm2-135m-instruct" in answer.out
     lines: dict[str, str] = {}
     for line in answer.out.splitlines():
@@ -110,3 +112,12 @@ def test_status_says_what_partitions_take(partly, steer):
     assert f"on disk: smollm2-135m-instruct {snapshot / 1000:.3g} kB, databases" in said
     rest, every = (total - snapshot) / 1e6, total / 1e6
     assert f"your own files {rest:.3g} MB; in all {every:.3g} MB" in said
+
+
+def test_status_offers_what_has_no_report_by_commands_that_run_it(stored, steer):
+    answer = steer("status")
+    left = [trait for trait in catalog.trait_keys() if trait != TRAIT]
+    asked = " ".join(f"--trait {trait}" for trait in left)
+    assert f"`steer run --model {MODEL} {asked}` makes them" in answer.err
+    assert f"sensor {NAME}, once switched on" in answer.err
+    assert "no report" not in steer("status", "--trait", TRAIT).err

@@ -11,6 +11,8 @@ import pytest
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
+from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
+from dagster_shared.serdes import deserialize_value, serialize_value
 
 from steer_assets.assets import STAGES
 from steer_assets.automation.schedules import SCHEDULES
@@ -19,6 +21,7 @@ from steer_assets.catalog import catalog
 from steer_assets.definitions import defs
 from steer_assets.pipeline import partitions
 from steer_assets.pipeline.conditions import is_heavy
+from steer_assets.pipeline.dagster_asset import all_assets, resources
 from steer_assets.pipeline.stage import Stage
 from steer_assets.storage.layout import PartitionKey
 
@@ -33,16 +36,15 @@ class Ticks:
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
-        self.result: dg.EvaluateAutomationConditionsResult | None = None
+        self.defs = defs
+        self._cursor: str | None = None
 
     def tick(self) -> dict[str, set[str]]:
-        """Partitions asked for, by stage."""
-        self.result = dg.evaluate_automation_conditions(
-            defs, self.instance, cursor=self.result.cursor if self.result else None
-        )
-        found = {
-            name: set(self.result.get_requested_partitions(dg.AssetKey(name))) for name in STAGES
-        }
+        """Partitions asked for, by stage; between ticks the state is stored, as by the daemon."""
+        before = self._cursor and deserialize_value(self._cursor, AssetDaemonCursor)
+        result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=before or None)
+        self._cursor = serialize_value(result.cursor)
+        found = {name: set(result.get_requested_partitions(dg.AssetKey(name))) for name in STAGES}
         return {name: {str(p) for p in asked} for name, asked in found.items() if asked}
 
     def made(self, stage: Stage, key: PartitionKey, version: str, *, passed: bool = True) -> None:
@@ -59,7 +61,7 @@ class Ticks:
         target = AssetCheckEvaluationTargetMaterializationData(
             storage_id=newest.storage_id, run_id=newest.run_id, timestamp=newest.timestamp
         )
-        for check in defs.resolve_asset_graph().get(name).check_keys:
+        for check in self.defs.resolve_asset_graph().get(name).check_keys:
             evaluation = dg.AssetCheckEvaluation(
                 asset_key=name,
                 check_name=check.name,
@@ -93,8 +95,20 @@ def ticks() -> Iterator[Ticks]:
         yield Ticks(instance)
 
 
-def add_model(ticks: Ticks) -> None:
-    ticks.instance.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, [MODEL])
+def add_model(ticks: Ticks, model: str = MODEL) -> None:
+    ticks.instance.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, [model])
+
+
+def add_trait(patch: pytest.MonkeyPatch, ticks: Ticks, trait: str) -> None:
+    """The definitions as they are loaded again after `trait` came into the catalog, without checks.
+
+    Checks have the partitions that the catalog had when their modules were imported.
+    """
+    traits = dg.StaticPartitionsDefinition([*catalog.trait_keys(), trait])
+    pairs = dg.MultiPartitionsDefinition({"model": partitions.models, "trait": traits})
+    patch.setitem(partitions._BY_DIMENSIONS, ("trait",), traits)
+    patch.setitem(partitions._BY_DIMENSIONS, ("model", "trait"), pairs)
+    ticks.defs = dg.Definitions(assets=all_assets(), resources=resources())
 
 
 @dataclass
@@ -123,25 +137,92 @@ def settled() -> Iterator[Settled]:
 def test_a_new_model_is_brought_in_first_then_every_pair_in_one_run(settled: Settled) -> None:
     traits = set(catalog.trait_keys())
     empty, added, roots, pairs = settled.asked
-    assert empty == {"prompt_sets": traits, "scorer_validation": traits}
-    assert added == {"model_snapshot": {MODEL}}
+    assert empty == {}
+    assert added == {
+        "model_snapshot": {MODEL},
+        "prompt_sets": traits,
+        "scorer_validation": traits,
+    }
     assert set(roots) == {stage.name for stage in PAIR_STAGES}
     assert {len(found) for found in roots.values()} == {len(traits)}
     assert "generations" not in pairs
 
 
-def test_a_partition_older_than_the_daemon_is_run_as_well(ticks: Ticks) -> None:
+def demo_made(ticks: Ticks) -> tuple[str, ...]:
+    """One model with one of its traits, as the demo leaves them; returns the other traits."""
     add_model(ticks)
-    assert ticks.tick()["model_snapshot"] == {MODEL}
+    first, *others = catalog.trait_keys()
+    ticks.made(STAGES["model_snapshot"], {"model": MODEL}, "1")
+    for name in ("prompt_sets", "scorer_validation"):
+        ticks.made(STAGES[name], {"trait": first}, "1")
+    for stage in PAIR_STAGES:
+        ticks.made(stage, {"model": MODEL, "trait": first}, "1")
+    ticks.made(STAGES["identifiability_summary"], {}, "1")
+    return tuple(others)
+
+
+def test_what_was_missing_at_the_first_look_is_left_to_the_user(ticks: Ticks) -> None:
+    others = demo_made(ticks)
+    assert [ticks.tick(), ticks.tick()] == [{}, {}]
+    # The user asks for the prompts of a trait: the costly rest does not follow by itself.
+    for name in ("prompt_sets", "scorer_validation"):
+        ticks.made(STAGES[name], {"trait": others[0]}, "1")
+    assert [ticks.tick(), ticks.tick()] == [{}, {}]
+    # Once made by hand, light stages follow their inputs as everywhere.
+    key = {"model": MODEL, "trait": others[0]}
+    for stage in PAIR_STAGES:
+        ticks.made(stage, key, "1")
+    ticks.tick()
+    ticks.made(STAGES["activation_caches"], key, "2")
+    asked = ticks.tick()
+    assert "covariance_matrices" in asked
+    assert not any(is_heavy(STAGES[name]) for name in asked)
+
+
+def test_after_the_demo_a_new_model_runs_with_all_traits_and_nothing_else(ticks: Ticks) -> None:
+    others = demo_made(ticks)
+    ticks.tick()
+    add_model(ticks, "new")
+    asked = ticks.tick()
+    assert asked == {
+        "model_snapshot": {"new"},
+        "prompt_sets": set(others),
+        "scorer_validation": set(others),
+    }
+    ticks.made(STAGES["model_snapshot"], {"model": "new"}, "1")
+    for name in ("prompt_sets", "scorer_validation"):
+        for trait in others:
+            ticks.made(STAGES[name], {"trait": trait}, "1")
+    asked = ticks.tick()
+    assert set(asked) == {stage.name for stage in PAIR_STAGES}
+    assert asked["generations"] == {f"new|{trait}" for trait in catalog.trait_keys()}
+    assert ticks.tick() == {}
+
+
+def test_after_the_demo_a_new_trait_runs_with_the_models_and_nothing_else(
+    ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo_made(ticks)
+    ticks.tick()
+    add_trait(monkeypatch, ticks, "zest")
+    assert ticks.tick() == {"prompt_sets": {"zest"}, "scorer_validation": {"zest"}}
+    for name in ("prompt_sets", "scorer_validation"):
+        ticks.made(STAGES[name], {"trait": "zest"}, "1")
+    asked = ticks.tick()
+    assert set(asked) == {stage.name for stage in PAIR_STAGES}
+    assert asked["generations"] == {f"{MODEL}|zest"}
+    assert ticks.tick() == {}
 
 
 def test_nothing_is_asked_for_twice(ticks: Ticks) -> None:
+    ticks.tick()
     add_model(ticks)
     assert ticks.tick()
     assert ticks.tick() == {}
 
 
 def test_a_failed_blocking_check_holds_back_what_reads_it(ticks: Ticks) -> None:
+    ticks.tick()
     add_model(ticks)
     ticks.tick()
     ticks.roots_made(passed=False)
@@ -164,7 +245,8 @@ def test_the_same_content_again_runs_nothing(settled: Settled) -> None:
     assert not set(settled.ticks.tick()) - {"identifiability_summary"}
 
 
-def test_only_the_sensors_run_from_the_start() -> None:
-    assert {s.default_status for s in SENSORS} == {dg.DefaultSensorStatus.RUNNING}
+def test_only_two_sensors_run_from_the_start() -> None:
+    running = {s.name for s in SENSORS if s.default_status == dg.DefaultSensorStatus.RUNNING}
+    assert running == {"new_models", "automation"}
     assert {s.default_status for s in SCHEDULES} == {dg.DefaultScheduleStatus.STOPPED}
     assert len(SCHEDULES) == 5

@@ -23,7 +23,7 @@ def _fisher_row(run: StageRun, spaces: pl.DataFrame, layer: int) -> dict[str, ob
     ).row(0, named=True)
 
 
-def _tests_and_rows(
+def tests_and_rows(
     run: StageRun, spaces: pl.DataFrame, report_path: str
 ) -> dict[str, pl.DataFrame]:
     """Frames by table: tests with verdicts, one row per block, and the details behind them."""
@@ -143,7 +143,7 @@ def equivalence_reports(run: StageRun) -> Produced:
     """
     tables = read_tables(run.layout, run.key, INPUTS)
     path = run.layout.relative(run.layout.pair_file("reports", run.model, run.trait, ".html"))
-    made = _tests_and_rows(run, tables["null_spaces"], path)
+    made = tests_and_rows(run, tables["null_spaces"], path)
     tests, reports = made["equivalence_tests"], made["equivalence_reports"]
     shared = {**run.key, "run_id": "", "code_version": equivalence_reports.code_version}
     complete = [pl.lit(value).alias(name) for name, value in shared.items()]

@@ -11,7 +11,7 @@ from steer_assets.storage.layout import PartitionKey
 from steer_assets.storage.schema import columns
 
 
-def _pair_rows(run: StageRun, key: PartitionKey) -> pl.DataFrame:
+def pair_rows(run: StageRun, key: PartitionKey) -> pl.DataFrame:
     """Verdicts of one partition, with both the covariance and the Fisher null space."""
     reports = read_part(run.layout.part("equivalence_reports", key))
     spaces = read_part(run.layout.part("null_spaces", {**key, "kind": "covariance"}))
@@ -42,7 +42,7 @@ def identifiability_summary(run: StageRun) -> Produced:
     from steer_assets.reporting.pages.index import render_index
 
     keys = list(freshness.materialised(run.layout, STAGES["equivalence_reports"]))
-    frame = pl.concat([_pair_rows(run, key) for key in keys])
+    frame = pl.concat([pair_rows(run, key) for key in keys])
     frame = frame.select(columns("identifiability_summary").keys()).drop("run_id", "code_version")
     index = run.layout.root / "reports" / "index.html"
     links = {(key["model"], key["trait"]): f"{key['model']}/{key['trait']}.html" for key in keys}

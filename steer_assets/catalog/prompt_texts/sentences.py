@@ -26,7 +26,9 @@ def sentences(path: Path, line_of: LineOf, error: ValidationError) -> str:
             lines += _repeats(path, line_of, location, detail["ctx"]["repeats"])
             continue
         field = ".".join(str(step) for step in location) or "file"
-        lines.append(f"{path}:{line_of(location)}: {field}: {detail['msg']}")
+        # pydantic puts the class of an error before the words of our own validators.
+        said = detail["msg"].removeprefix("Value error, ")
+        lines.append(f"{path}:{line_of(location)}: {field}: {said}")
     return "\n".join(lines)
 
 

@@ -1,0 +1,1 @@
+"""What goes with published results: their description for programs and for people."""

@@ -1,0 +1,19 @@
+"""A page of what differs between two states of the verdicts."""
+
+from steer_assets.reporting.changes import Changes, sentences, told
+from steer_assets.reporting.pages.page import environment, policy
+
+
+def render_changes(changes: Changes) -> str:
+    """The page as text; the same changes give the same bytes."""
+    return (
+        environment()
+        .get_template("changes.html.j2")
+        .render(
+            policy=policy(),
+            changes=changes,
+            summary=sentences(changes)[0],
+            rows=list(changes.rows.iter_rows(named=True)),
+            pairs=[(pair, told(pair)) for pair in changes.pairs],
+        )
+    )

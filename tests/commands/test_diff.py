@@ -1,0 +1,192 @@
+"""`steer diff`, and the asset that compares every summary with the one before."""
+
+import json
+import logging
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from steer_assets.assets import STAGES
+from steer_assets.catalog import catalog
+from steer_assets.pipeline.stage import Produced, StageRun
+from steer_assets.resources.language_models import LanguageModels
+from steer_assets.storage.database.syncing import sync
+from steer_assets.storage.files.parquet import read_part, write_part
+from steer_assets.storage.layout import Layout
+from steer_assets.storage.lineage import InputVersion
+from steer_assets.storage.shards import Shards
+from tests.storage import synthetic
+from tests.storage.synthetic import LAYER, MODEL, TRAITS
+
+CHANGED, SAME = TRAITS
+KEY = {"model": MODEL, "trait": CHANGED}
+_ROW = {"protocol": "controlled", "scorer": "minilm", "layer": LAYER}
+
+
+def _rows(answer) -> list[dict]:
+    return [json.loads(line) for line in answer.out.splitlines()]
+
+
+def _summarised(layout: Layout, **verdicts: str) -> None:
+    rows = [
+        {"model": MODEL, "trait": trait, **_ROW, "verdict": verdicts.get(trait, "different")}
+        for trait in TRAITS
+    ]
+    synthetic.write(layout, "identifiability_summary", {}, *rows)
+
+
+def _reported(layout: Layout, version: str, *inputs: InputVersion) -> None:
+    prompts = InputVersion("prompt_sets", CHANGED, f"version of prompt_sets {CHANGED}")
+    synthetic.record(layout, "equivalence_reports", KEY, [prompts, *inputs], version)
+
+
+@pytest.fixture
+def before(layout: Layout, parts: Layout) -> Layout:
+    """The data folder, with two reports."""
+    shutil.copytree(parts.root, layout.root)
+    _summarised(layout)
+    assert not sync(layout).damaged
+    return layout
+
+
+@pytest.fixture
+def after(before: Layout, tmp_path: Path) -> Layout:
+    """A copy in which one report has another verdict, code and study, and one other text."""
+    layout = Layout(Path(shutil.copytree(before.root, tmp_path / "after")))
+    _summarised(layout, **{CHANGED: "equivalent"})
+    code, study = InputVersion("code", "all", "2"), InputVersion("study", "statistics", "s2")
+    _reported(layout, "another", code, study)
+    path = layout.part("generations", KEY)
+    texts = read_part(path)
+    first = pl.int_range(pl.len()) == 0
+    changed = pl.when(first).then(pl.lit("another text")).otherwise(pl.col("text"))
+    write_part(path, texts.with_columns(changed.alias("text")))
+    assert not sync(layout).damaged
+    return layout
+
+
+def test_two_warehouses_differ_in_what_was_changed_and_for_its_reasons(before, after, steer):
+    answer = steer("diff", str(before.root), str(after.database), "--json")
+    (row,) = _rows(answer)
+    assert (row["model"], row["trait"], row["layer"]) == (MODEL, CHANGED, LAYER)
+    assert (row["verdict_before"], row["verdict_after"]) == ("different", "equivalent")
+    assert row["texts"] == "1 of 3 texts differ"
+    assert row["effects"] == ""
+    assert row["why"] == ["code: all from version 1 to 2", "study: statistics"]
+    said = steer("diff", str(before.root), str(after.root))
+    assert "different → equivalent" in said.out
+    assert "1 verdicts changed; 1 rows differ in a verdict or an effect, 1 are the same" in said.err
+    assert "because of code (all from version 1 to 2); study (statistics)" in said.err
+    assert SAME not in said.out + said.err
+
+
+def test_a_changed_input_far_upstream_is_the_reason(before, after, steer):
+    inputs = [InputVersion("code", "all", "1"), InputVersion("catalog", "traits", "other")]
+    synthetic.record(after, "prompt_sets", {"trait": CHANGED}, inputs, "prompts 2")
+    synthetic.record(
+        after, "equivalence_reports", KEY, [InputVersion("prompt_sets", CHANGED, "prompts 2")], "3"
+    )
+    sync(after)
+    (row,) = _rows(steer("diff", str(before.root), str(after.root), "--json"))
+    assert "input: traits is new" in row["why"]
+
+
+def test_a_stage_that_did_not_repeat_is_named(before, after, steer):
+    _reported(
+        after, "3", InputVersion("code", "all", "1"), InputVersion("study", "statistics", "s1")
+    )
+    sync(after)
+    (row,) = _rows(steer("diff", str(before.root), str(after.root), "--json"))
+    assert row["why"] == ["result: equivalence_reports differs, though made from the same inputs"]
+
+
+def test_nothing_differs_between_a_warehouse_and_itself(before, steer):
+    answer = steer("diff", str(before.root))
+    assert (answer.code, answer.out) == (0, "")
+    assert answer.err == "nothing differs: 2 rows are the same in both\n"
+
+
+def test_the_page_escapes_and_shows_each_change(before, after, steer, tmp_path):
+    page = tmp_path / "out" / "changes.html"
+    steer("diff", str(before.root), str(after.root), "--page", str(page))
+    html = page.read_text()
+    assert html.count('class="chip chip-equivalent"') == 1
+    assert "<script" not in html
+    assert "1 of 3 texts differ" in html
+
+
+def test_what_is_no_side_is_refused(before, steer):
+    assert "no data folder" in steer("diff", "nothing-like-it").refused()
+
+
+def _run(layout: Layout) -> StageRun:
+    shards = Shards(layout, "changes_since_last", {}, "")
+    log = logging.getLogger("test")
+    return StageRun(
+        "changes_since_last", {}, catalog.study("quick"), layout, LanguageModels(), shards, log
+    )
+
+
+def _made(layout: Layout) -> Produced:
+    produced = STAGES["changes_since_last"].make(_run(layout))
+    (rows,) = produced.rows
+    complete = rows.frame.with_columns(
+        pl.lit("r").alias("run_id"), pl.lit("1").alias("code_version")
+    )
+    write_part(layout.part("verdict_history", {}), complete, frozenset(("efficacy",)))
+    sync(layout)
+    return produced
+
+
+def test_every_summary_is_compared_with_the_one_before(before, steer):
+    first = _made(before)
+    assert first.rows[0].frame.height == len(TRAITS)
+    middle = datetime.now(UTC).replace(tzinfo=None)
+    time.sleep(0.002)
+    assert _made(before).rows[0].frame.equals(first.rows[0].frame)
+    _summarised(before, **{CHANGED: "equivalent"})
+    _reported(before, "another", InputVersion("code", "all", "2"))
+    second = _made(before)
+    assert second.rows[0].frame.height == len(TRAITS) + 1
+    assert "1 verdicts changed" in second.metadata["in all"]
+    assert "code (all from version 1 to 2)" in second.metadata["change 1"]
+    assert "different" in (before.root / "reports" / "changes.html").read_text()
+    # the same by the command: between a time and now
+    (row,) = _rows(steer("diff", middle.isoformat(), "--json"))
+    assert (row["verdict_before"], row["verdict_after"]) == ("different", "equivalent")
+
+
+def test_two_studies_of_one_warehouse(before, steer):
+    _made(before)
+    history = read_part(before.part("verdict_history", {}))
+    other = history.with_columns(
+        pl.lit("standard").alias("study"), pl.lit("equivalent").alias("verdict")
+    )
+    write_part(before.part("verdict_history", {}), pl.concat([history, other]))
+    sync(before)
+    rows = _rows(steer("diff", "quick", "standard", "--json"))
+    assert {(row["verdict_before"], row["verdict_after"]) for row in rows} == {
+        ("different", "equivalent")
+    }
+    assert len(rows) == len(TRAITS)
+
+
+@pytest.mark.parametrize("harm", ["history", "summary", "database"])
+def test_the_comparison_never_fails(before, harm):
+    _made(before)
+    path = {
+        "history": before.part("verdict_history", {}),
+        "summary": before.part("identifiability_summary", {}),
+        "database": before.database,
+    }[harm]
+    path.write_bytes(b"no")
+    produced = (
+        _made(before) if harm == "history" else STAGES["changes_since_last"].make(_run(before))
+    )
+    if harm == "summary":
+        assert "no comparison was possible" in produced.metadata["in all"]
+    assert produced.rows[0].frame.height == len(TRAITS)
