@@ -20,6 +20,7 @@ from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.pipeline.stage import Stage
 from steer_assets.storage.database import syncing, warehouse
+from steer_assets.storage.database.tables import prepare
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
 from steer_assets.storage.lineage import TABLE
 from steer_assets.storage.schema import columns, conform, table_statements
@@ -210,7 +211,7 @@ def _keep(
 def load(layout: Layout) -> None:
     """Load all parts at once, table by table: what `sync` does to each, without its checks."""
     with warehouse.connect(layout.database, read_only=False) as connection:
-        syncing._prepare(connection)
+        prepare(connection)
         connection.execute("SET preserve_insertion_order = true")
         for table in table_statements():
             if any((layout.root / "tables" / table).rglob("part.parquet")):

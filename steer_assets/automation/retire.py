@@ -17,10 +17,11 @@ from steer_assets.catalog.errors import CatalogError, UnknownNameError
 from steer_assets.pipeline import freshness, partitions
 from steer_assets.resources.active_study import default_study
 from steer_assets.resources.tracking import forget_model
+from steer_assets.storage import journal
 from steer_assets.storage.database import syncing
 from steer_assets.storage.files.atomic import write_text
 from steer_assets.storage.layout import Layout
-from steer_assets.storage.lineage import TABLE
+from steer_assets.storage.lineage import record_part
 from steer_assets.storage.slugs import validate_slug
 
 _ROOMS = (
@@ -95,9 +96,11 @@ def retire(layout: Layout, instance: dg.DagsterInstance, model: str) -> Retired:
     instance.delete_dynamic_partition(partitions.MODEL_PARTITIONS_NAME, model)
     retired = Retired(n_runs=len(runs))
     # Lineage first: if this is interrupted, artifacts without a record count as never made.
-    for folder in sorted(folders, key=lambda path: "asset_key=" not in path.as_posix()):
-        shutil.rmtree(folder)
-        retired.paths.append(layout.relative(folder))
+    parts = [part.name for part in layout.parts() if part.key.get("model") == model]
+    with journal.changing(layout, parts):
+        for folder in sorted(folders, key=lambda path: "asset_key=" not in path.as_posix()):
+            shutil.rmtree(folder)
+            retired.paths.append(layout.relative(folder))
     for run in runs:
         instance.delete_run(run.run_id)
         shutil.rmtree(Path(instance.storage_directory()) / run.run_id, ignore_errors=True)
@@ -124,12 +127,14 @@ def _summarise(layout: Layout, instance: dg.DagsterInstance) -> None:
             study = catalog.study(default_study())
         run_job(instance, (), {}, study, list(there), force=False)
         return
-    for name, record in there.items():
-        for path in (
-            layout.part(TABLE, {"asset_key": name}),
-            *(layout.root / file.path for file in record.files),
-        ):
-            path.unlink(missing_ok=True)
+    names = [
+        name
+        for asset, record in there.items()
+        for name in (record_part(layout, asset, {}), *(file.path for file in record.files))
+    ]
+    with journal.changing(layout, [name for name in names if name.startswith("tables/")]):
+        for name in names:
+            (layout.root / name).unlink(missing_ok=True)
 
 
 def _remember(model: str) -> None:

@@ -28,7 +28,7 @@ def gc(
     from steer_assets.automation import housekeeping
     from steer_assets.automation.runner import instance
     from steer_assets.pipeline import freshness
-    from steer_assets.storage import garbage
+    from steer_assets.storage import garbage, journal
     from steer_assets.storage.database import syncing
 
     layout = Layout(data_folder())
@@ -37,9 +37,11 @@ def gc(
         with terminal.working("looking for what nothing refers to"):
             files = housekeeping.files(layout, found)
             runs = housekeeping.old_runs(found, runs_older_than) if runs_older_than else []
-        for waste in files:
-            gone = yes and garbage.remove(layout.root, waste)
-            rows.append(_row(layout.relative(waste.path), waste.bytes, waste.why, gone))
+        parts = [name for w in files if (name := layout.relative(w.path)).startswith("tables/")]
+        with journal.changing(layout, parts if yes else ()):
+            for waste in files:
+                gone = yes and garbage.remove(layout.root, waste)
+                rows.append(_row(layout.relative(waste.path), waste.bytes, waste.why, gone))
         for run in runs:
             if yes:
                 housekeeping.remove_run(found, run)

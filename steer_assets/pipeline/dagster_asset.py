@@ -27,7 +27,7 @@ from steer_assets.resources.language_models import LanguageModels
 from steer_assets.resources.progress import StageEvent, announce, listening, throttled_log
 from steer_assets.resources.store import Store
 from steer_assets.resources.tracking import Tracking
-from steer_assets.storage import lineage
+from steer_assets.storage import journal, lineage
 from steer_assets.storage.database import syncing, warehouse
 from steer_assets.storage.files.hashing import hash_frame, hash_json
 from steer_assets.storage.files.parquet import write_part
@@ -79,6 +79,12 @@ def _complete(rows: Rows, stage: Stage, key: PartitionKey, run_id: str) -> pl.Da
     )
 
 
+def _parts(layout: Layout, produced: Produced, stage: Stage, key: PartitionKey) -> list[str]:
+    """Names of the parts of a result and of its record."""
+    paths = [layout.part(rows.table, {**key, **rows.extra}) for rows in produced.rows]
+    return [*map(layout.relative, paths), lineage.record_part(layout, stage.name, key)]
+
+
 def _write_rows(
     layout: Layout, produced: Produced, stage: Stage, key: PartitionKey, run_id: str
 ) -> dict[str, str]:
@@ -125,20 +131,21 @@ def _make(
         run.shards.begin()
         with listening(throttled_log(context.log)):
             produced = stage.make(run)
-        hashes = _write_rows(layout, produced, stage, key, context.run_id) | produced.files
-        data_version = hash_json(hashes)
-        lineage.write_record(
-            layout,
-            asset_key=stage.name,
-            key=key,
-            data_version=data_version,
-            inputs=inputs,
-            files=[lineage.describe_file(layout, path) for path in sorted(hashes)],
-            study=run.study.study,
-            code_version=stage.code_version,
-            run_id=context.run_id,
-            mlflow_run_id=tracked.run_id,
-        )
+        with journal.changing(layout, _parts(layout, produced, stage, key)):
+            hashes = _write_rows(layout, produced, stage, key, context.run_id) | produced.files
+            data_version = hash_json(hashes)
+            lineage.write_record(
+                layout,
+                asset_key=stage.name,
+                key=key,
+                data_version=data_version,
+                inputs=inputs,
+                files=[lineage.describe_file(layout, path) for path in sorted(hashes)],
+                study=run.study.study,
+                code_version=stage.code_version,
+                run_id=context.run_id,
+                mlflow_run_id=tracked.run_id,
+            )
         run.shards.clear()
         seconds = time.monotonic() - started
         params = {"data_version": data_version, "code_version": stage.code_version}
@@ -185,7 +192,7 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
     # The Parquet file is authoritative; while another process locks the database, the rows wait for
     # the next sync.
     try:
-        synced = syncing.sync(layout, wait_s=1.0)
+        synced = syncing.catch_up(layout, wait_s=1.0)
     except warehouse.WarehouseDamagedError as error:
         context.log.warning(str(error))
     else:

@@ -1,7 +1,8 @@
 """Paths of all stored files under the data folder (SPEC: one obvious place for everything)."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,15 +86,20 @@ class Layout:
         for path in sorted(name for name, _ in self._walk(folder)):
             yield self.part_at(path)
 
-    def stamps(self) -> dict[str, os.stat_result]:
-        """File status of every part, by name; most syncs read nothing else."""
-        return dict(
-            sorted((name, entry.stat()) for name, entry in self._walk(self.root / "tables"))
-        )
+    def stamps(self, names: Collection[str] | None = None) -> dict[str, os.stat_result]:
+        """File status of every part, or of those of `names` that exist, by name."""
+        if names is None:
+            found = [(name, entry.stat()) for name, entry in self._walk(self.root / "tables")]
+            return dict(sorted(found))
+        status = {}
+        for name in sorted(names):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                status[name] = os.stat(f"{self.root}/{name}")  # noqa: PTH116 - as in `_walk`
+        return status
 
     def _walk(self, folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        # Strings, because every sync walks over all parts and Path objects would cost more than the
-        # walk.
+        # Strings, because a full sync walks over all parts and Path objects would cost more than
+        # the walk.
         cut, waiting = len(str(self.root)) + 1, [str(folder)] if folder.is_dir() else []
         while waiting:
             with os.scandir(waiting.pop()) as entries:

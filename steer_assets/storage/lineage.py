@@ -70,6 +70,11 @@ def _part_key(asset_key: str, key: PartitionKey) -> PartitionKey:
     return {"asset_key": asset_key, **key}
 
 
+def record_part(layout: Layout, asset_key: str, key: PartitionKey) -> str:
+    """Name of the part with the records of one asset partition, relative to the data folder."""
+    return layout.relative(layout.part(TABLE, _part_key(asset_key, key)))
+
+
 def describe_file(layout: Layout, path: str) -> StoredFile:
     """Size and checksum of one stored file."""
     full = layout.root / path

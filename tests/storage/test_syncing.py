@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from filelock import FileLock
 
-from steer_assets.storage.database import syncing
+from steer_assets.storage.database import syncing, tables
 from steer_assets.storage.database.syncing import rebuild, sync
 from steer_assets.storage.database.warehouse import WarehouseBusyError, connect, query
 from steer_assets.storage.layout import Layout
@@ -204,7 +204,7 @@ def test_one_sync_at_a_time(full):
 _KILLED_SYNC = """
 import os, signal, sys
 from pathlib import Path
-from steer_assets.storage.database import syncing
+from steer_assets.storage.database import syncing, tables
 from steer_assets.storage.layout import Layout
 
 load, done = syncing._load, []
@@ -291,10 +291,10 @@ def test_changed_sql_reloads_everything(full, monkeypatch, what):
     sync(full)
     if what == "view":
         more = {**view_statements(), "v_more": "CREATE VIEW v_more AS FROM v_effects"}
-        monkeypatch.setattr(syncing, "view_statements", lambda: more)
+        monkeypatch.setattr(tables, "view_statements", lambda: more)
     else:
         more = {**table_statements(), "v_more": "CREATE TABLE v_more (a INTEGER)"}
-        monkeypatch.setattr(syncing, "table_statements", lambda: more)
+        monkeypatch.setattr(tables, "table_statements", lambda: more)
     assert len(sync(full).loaded) == len(list(full.parts()))
     query(full, "FROM v_more")
     assert sync(full).loaded == []

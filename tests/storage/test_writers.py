@@ -23,7 +23,8 @@ WRITER = """
 import sys
 from pathlib import Path
 import polars as pl
-from steer_assets.storage import lineage, syncing
+from steer_assets.storage import journal, lineage
+from steer_assets.storage.database import syncing
 from steer_assets.storage.files.hashing import hash_frame
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.files.parquet import write_part
@@ -37,13 +38,15 @@ for n in range(partitions):
         "score": [float(i) for i in range(rows)], **key, "run_id": "r", "code_version": "1",
     }), "classifier_scores")
     path = layout.part("classifier_scores", key)
-    write_part(path, frame)
-    lineage.write_record(
-        layout, asset_key="classifier_scores", key=key, data_version=hash_frame(frame),
-        inputs=[lineage.InputVersion("code", "classifier_scores", "1")],
-        files=[lineage.describe_file(layout, layout.relative(path))],
-        study="x", code_version="1", run_id="r", mlflow_run_id="")
-    syncing.sync(layout, wait_s=1.0)
+    parts = [layout.relative(path), lineage.record_part(layout, "classifier_scores", key)]
+    with journal.changing(layout, parts):
+        write_part(path, frame)
+        lineage.write_record(
+            layout, asset_key="classifier_scores", key=key, data_version=hash_frame(frame),
+            inputs=[lineage.InputVersion("code", "classifier_scores", "1")],
+            files=[lineage.describe_file(layout, layout.relative(path))],
+            study="x", code_version="1", run_id="r", mlflow_run_id="")
+    syncing.catch_up(layout, wait_s=1.0)
 """
 
 READER = """
@@ -103,7 +106,7 @@ def loaded(layout: Layout) -> pl.DataFrame:
 
 
 def all_there(layout: Layout) -> None:
-    result = syncing.sync(layout, wait_s=30)
+    result = syncing.catch_up(layout, wait_s=30)
     assert not result.deferred
     assert not result.damaged
     rows = loaded(layout)

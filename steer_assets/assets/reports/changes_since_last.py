@@ -65,7 +65,7 @@ def _last_changes(layout: Layout, history: pl.DataFrame) -> Changes:
     last = history["seen_at"].max()
     assert isinstance(last, datetime)
     before = _newest(history.filter(pl.col("seen_at") < last))
-    syncing.sync(layout, wait_s=1.0)
+    syncing.catch_up(layout, wait_s=1.0)
     return compare(
         State("before", layout.database, before, False),
         State(f"{last:%Y-%m-%d %H:%M} UTC", layout.database, _newest(history), False),

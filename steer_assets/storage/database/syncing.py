@@ -1,21 +1,23 @@
 """Loads Parquet into DuckDB with one idempotent `sync`.
 
 A run only writes Parquet. `sync` compares the parts on disk with those loaded and applies the
-difference in one transaction, under an inter-process lock. While another process locks the
-database, sync is postponed instead of failing, since the Parquet files are complete and the next
-sync loads them.
+difference in one transaction, under an inter-process lock. `catch_up` compares only the parts that
+the journal names since the last time. While another process locks the database, both are postponed
+instead of failing, since the Parquet files are complete and the next sync loads them.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import duckdb
 import polars as pl
 from filelock import FileLock, Timeout
 
-from steer_assets.storage import lineage
+from steer_assets.storage import journal, lineage
+from steer_assets.storage.database import journal_state
+from steer_assets.storage.database.tables import prepare
 from steer_assets.storage.database.warehouse import WarehouseBusyError, connect, quoted, where
 from steer_assets.storage.files.atomic import atomic_path
-from steer_assets.storage.files.hashing import hash_json
 from steer_assets.storage.files.parquet import DamagedFileError, first_bad_column, read_part
 from steer_assets.storage.layout import Layout, Part
 from steer_assets.storage.schema import (
@@ -23,14 +25,7 @@ from steer_assets.storage.schema import (
     columns,
     conform,
     nullable,
-    table_statements,
-    view_statements,
 )
-
-_BOOKKEEPING = """
-CREATE TABLE IF NOT EXISTS _parts (path VARCHAR PRIMARY KEY, signature VARCHAR NOT NULL);
-CREATE TABLE IF NOT EXISTS _schema (hash VARCHAR NOT NULL);
-"""
 
 #: The newest lineage of every artifact, updated from the parts of `artifact_lineage`.
 _CURRENT = "current_lineage"
@@ -50,36 +45,15 @@ class SyncResult:
     deferred: str = ""
 
 
-def signatures(layout: Layout) -> dict[str, str]:
-    """File signatures of the parts, by name; a signature changes when the part does.
+def signatures(layout: Layout, names: Collection[str] | None = None) -> dict[str, str]:
+    """File signatures of the parts, or of those of `names` that exist, by name.
 
     Parts are replaced only by rename, so inode, size and time change together with content.
     """
     return {
         name: f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
-        for name, status in layout.stamps().items()
+        for name, status in layout.stamps(names).items()
     }
-
-
-def _schema_hash() -> str:
-    return hash_json([table_statements(), view_statements()])
-
-
-def _prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create tables and views; recreate them if their SQL has changed."""
-    connection.execute(_BOOKKEEPING)
-    if connection.execute("SELECT hash FROM _schema").fetchall() == [(_schema_hash(),)]:
-        return
-    for view in view_statements():
-        connection.execute(f"DROP VIEW IF EXISTS {quoted(view)}")
-    for table, statement in table_statements().items():
-        connection.execute(f"DROP TABLE IF EXISTS {quoted(table)}")
-        connection.execute(statement)
-    for statement in view_statements().values():
-        connection.execute(statement)
-    connection.execute("DELETE FROM _parts")
-    connection.execute("DELETE FROM _schema")
-    connection.execute("INSERT INTO _schema VALUES (?)", [_schema_hash()])
 
 
 def _delete_rows(connection: duckdb.DuckDBPyConnection, table: str, key: dict[str, str]) -> None:
@@ -126,13 +100,44 @@ def _unload(connection: duckdb.DuckDBPyConnection, part: Part) -> None:
         _delete_rows(connection, _CURRENT, part.key)
 
 
+def _loaded(connection: duckdb.DuckDBPyConnection, names: Collection[str] | None) -> dict[str, str]:
+    """Signatures of the loaded parts, or of those of `names`, by name."""
+    if names is None:
+        return dict(connection.execute("SELECT path, signature FROM _parts").fetchall())
+    wanted = "SELECT path, signature FROM _parts WHERE list_contains(?, path)"
+    return dict(connection.execute(wanted, [list(names)]).fetchall()) if names else {}
+
+
 def _apply(
-    connection: duckdb.DuckDBPyConnection, layout: Layout, expected: pl.DataFrame | None
+    connection: duckdb.DuckDBPyConnection,
+    layout: Layout,
+    expected: pl.DataFrame | None,
+    *,
+    all_parts: bool = True,
 ) -> SyncResult:
+    prepare(connection)
+    # The journal is read before the parts: what is written in between is looked at again.
+    known = None if all_parts else journal_state.positions(connection)
+    news = journal.read(layout, known)
+    changing = journal_state.changing(connection, news)
+    names = {name for parts in changing.values() for name in parts} if news.complete else None
+    result = _apply_parts(connection, layout, names)
+    dropped = [path.name for path in journal.old(layout)] if all_parts else []
+    journal_state.remember(connection, news, dropped=dropped)
+    if expected is not None:
+        _delete_rows(connection, "expected_inputs", {})
+        connection.register("_incoming", conform(expected, "expected_inputs").to_arrow())
+        connection.execute("INSERT INTO expected_inputs BY NAME SELECT * FROM _incoming")
+        connection.unregister("_incoming")
+    return result
+
+
+def _apply_parts(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, names: Collection[str] | None
+) -> SyncResult:
+    """Bring the rows of all parts, or of those named, to what is on disk."""
     result = SyncResult()
-    _prepare(connection)
-    loaded = dict(connection.execute("SELECT path, signature FROM _parts").fetchall())
-    present = signatures(layout)
+    loaded, present = _loaded(connection, names), signatures(layout, names)
     for path, signature in present.items():
         if loaded.get(path) == signature:
             continue
@@ -151,11 +156,6 @@ def _apply(
         _unload(connection, layout.part_at(path))
         connection.execute("DELETE FROM _parts WHERE path = ?", [path])
         result.removed.append(path)
-    if expected is not None:
-        _delete_rows(connection, "expected_inputs", {})
-        connection.register("_incoming", conform(expected, "expected_inputs").to_arrow())
-        connection.execute("INSERT INTO expected_inputs BY NAME SELECT * FROM _incoming")
-        connection.unregister("_incoming")
     return result
 
 
@@ -166,6 +166,20 @@ def sync(
 
     `expected_inputs` replaces the table with which `v_stale_artifacts` compares lineage.
     """
+    return _synced(layout, expected_inputs, wait_s, all_parts=True)
+
+
+def catch_up(layout: Layout, *, wait_s: float = 5.0) -> SyncResult:
+    """`sync` of the parts that the journal names; its duration is independent of all others.
+
+    Where the journal does not continue what was read before, of all parts.
+    """
+    return _synced(layout, None, wait_s, all_parts=False)
+
+
+def _synced(
+    layout: Layout, expected: pl.DataFrame | None, wait_s: float, *, all_parts: bool
+) -> SyncResult:
     layout.root.mkdir(parents=True, exist_ok=True)
     try:
         with (
@@ -175,11 +189,13 @@ def sync(
             connection.execute(_NO_VACUUM)
             connection.execute("BEGIN")
             try:
-                result = _apply(connection, layout, expected_inputs)
+                result = _apply(connection, layout, expected, all_parts=all_parts)
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+            if all_parts:
+                journal.drop_old(layout)
             return result
     except Timeout:
         return SyncResult(deferred="another sync is running")

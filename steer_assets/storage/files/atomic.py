@@ -29,7 +29,8 @@ def sweep_temporaries(folder: Path, name: str | None = None) -> list[Path]:
     return swept
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -51,9 +52,9 @@ def atomic_path(target: Path, verify: Callable[[Path], None] | None = None) -> I
         yield temporary
         if verify is not None:
             verify(temporary)
-        _fsync(temporary)
+        fsync(temporary)
         temporary.replace(target)
-        _fsync(target.parent)
+        fsync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
