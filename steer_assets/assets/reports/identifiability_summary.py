@@ -30,16 +30,17 @@ def pair_rows(run: StageRun, key: PartitionKey) -> pl.DataFrame:
     dimensions=(),
     group="reports",
     kinds={"duckdb", "html"},
-    code_version="3",
-    needs=("svd_spectra", "equivalence_reports"),
+    code_version="4",
+    needs=("model_snapshot", "svd_spectra", "equivalence_reports"),
     settings=("spectra.estimator",),
 )
 def identifiability_summary(run: StageRun) -> Produced:
     """The verdict of every model, trait, protocol, scorer and layer that has been tested.
 
-    An HTML index links the reports.
+    An HTML index links the reports, and a page shows models, traits and layers as a matrix.
     """
     from steer_assets.reporting.pages.index import render_index
+    from steer_assets.reporting.pages.models import render_models
 
     keys = list(freshness.materialised(run.layout, STAGES["equivalence_reports"]))
     frame = pl.concat([pair_rows(run, key) for key in keys])
@@ -49,14 +50,26 @@ def identifiability_summary(run: StageRun) -> Produced:
     stale = freshness.stale_frame(run.layout)
     page = render_index(_with_provenance(frame), stale, links)
     write_text(index, page)
+    models = index.with_name("models.html")
+    matrix = render_models(frame, _sizes(run, {key["model"] for key in keys}))
+    write_text(models, matrix)
     verdicts = dict(frame.group_by("verdict").len().sort("verdict").iter_rows())
     return Produced(
         rows=[Rows("identifiability_summary", frame)],
-        files={run.layout.relative(index): hash_json(page)},
+        files={
+            run.layout.relative(index): hash_json(page),
+            run.layout.relative(models): hash_json(matrix),
+        },
         metadata={"partitions": len(keys), **verdicts},
         metrics={"n_partitions": len(keys)},
         attachments=[index],
     )
+
+
+def _sizes(run: StageRun, models: set[str]) -> dict[str, int]:
+    """Numbers of parameters by model."""
+    parts = [read_part(run.layout.part("models", {"model": model})) for model in sorted(models)]
+    return dict(pl.concat(parts).select("model", "n_parameters").iter_rows()) if parts else {}
 
 
 def _with_provenance(frame: pl.DataFrame) -> pl.DataFrame:

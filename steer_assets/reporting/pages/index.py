@@ -10,6 +10,9 @@ import polars as pl
 from steer_assets.reporting.pages.page import asset, environment, policy
 from steer_assets.reporting.verdict_text import MEANINGS, SYMBOLS
 
+#: More rows than these are left to the page over models, which draws only those in view.
+_MOST_ROWS = 3000
+
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
@@ -34,18 +37,22 @@ def render_index(
     models = sorted({*rows["model"], *(model for model, _ in links)})
     traits = sorted({*rows["trait"], *(trait for _, trait in links)})
     script = asset("index.js")
+    large = rows.height > _MOST_ROWS
     return (
         environment()
         .get_template("index.html.j2")
         .render(
             policy=policy(str(script)),
             script=script,
+            large=large,
             models=models,
             traits=traits,
-            cells={(m, t): _cell(rows, links, m, t) for m in models for t in traits},
+            cells={}
+            if large
+            else {(m, t): _cell(rows, links, m, t) for m in models for t in traits},
             tally=[(v, rows.filter(pl.col("verdict") == v).height) for v in SYMBOLS],
             rows=[row | {"href": links.get((row["model"], row["trait"]), "")}
-                  for row in rows.iter_rows(named=True)],
+                  for row in rows.head(0 if large else _MOST_ROWS).iter_rows(named=True)],
             stale=stale,
             meanings=MEANINGS,
         )
