@@ -29,7 +29,8 @@ def sign(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 def close_orphaned_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs in progress as failed if their process is gone; return their ids.
 
-    A run without a tag is left to Dagster's run monitoring.
+    A run without a tag is left to Dagster's run monitoring, and so is one of another host until its
+    record is a week old: whether its process runs can be told on that host only.
     """
     working = [
         dg.DagsterRunStatus.NOT_STARTED,  # killed between its record and its first event

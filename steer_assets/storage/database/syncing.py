@@ -13,7 +13,13 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from steer_assets.storage import lineage
-from steer_assets.storage.database.warehouse import WarehouseBusyError, connect, quoted, where
+from steer_assets.storage.database.warehouse import (
+    WarehouseBusyError,
+    connect,
+    kept_elsewhere,
+    quoted,
+    where,
+)
 from steer_assets.storage.files.atomic import atomic_path
 from steer_assets.storage.files.hashing import hash_json
 from steer_assets.storage.files.parquet import DamagedFileError, first_bad_column, read_part
@@ -166,6 +172,8 @@ def sync(
 
     `expected_inputs` replaces the table with which `v_stale_artifacts` compares lineage.
     """
+    if elsewhere := kept_elsewhere():
+        return SyncResult(deferred=elsewhere)
     layout.root.mkdir(parents=True, exist_ok=True)
     try:
         with (
@@ -196,8 +204,11 @@ def rebuild(
     """Build the database again from Parquet; the old one stays until the new one is complete.
 
     Raises:
-        WarehouseBusyError: another sync is running and does not end in time.
+        WarehouseBusyError: another sync is running and does not end in time, or `STEER_WAREHOUSE`
+            names another host.
     """
+    if elsewhere := kept_elsewhere():
+        raise WarehouseBusyError(elsewhere)
     layout.root.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(layout.root / ".sync.lock", timeout=wait_s):
