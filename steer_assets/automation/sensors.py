@@ -1,13 +1,20 @@
 """Sensors: new models become partitions, and partitions are materialised through to the summary."""
 
+import os
+
 import dagster as dg
 
 from steer_assets.automation import intake
+from steer_assets.paths import data_folder
 from steer_assets.pipeline import partitions
 from steer_assets.pipeline.orphaned_runs import close_orphaned_runs
 from steer_assets.resources.tracking import sweep_orphans
+from steer_assets.storage.database import syncing, warehouse
+from steer_assets.storage.layout import Layout
 
 AUTOMATION_TAG = "steer/by"
+#: Seconds between two evaluations of the conditions; one of a large graph takes seconds.
+_INTERVAL_S = int(os.environ.get("STEER_AUTOMATION_S") or 15)
 
 
 @dg.sensor(
@@ -42,10 +49,28 @@ automation = dg.AutomationConditionSensorDefinition(
     name="automation",
     target=dg.AssetSelection.all(),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=15,
+    minimum_interval_seconds=_INTERVAL_S,
     emit_backfills=False,
     run_tags={AUTOMATION_TAG: "automation"},
     description="Runs what is missing, and light stages again when their inputs change.",
 )
 
-SENSORS = [new_models, automation]
+
+@dg.sensor(
+    name="warehouse",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Loads what other hosts made into DuckDB, on the host that STEER_WAREHOUSE names.",
+)
+def load_warehouse(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Load new parts; no run is requested."""
+    result = syncing.sync(Layout(data_folder()))
+    for problem in result.damaged:
+        context.log.error(f"not loaded into DuckDB: {problem}")
+    if result.deferred:
+        return dg.SkipReason(f"put off: {result.deferred}")
+    return dg.SkipReason(f"{len(result.loaded)} parts loaded, {len(result.removed)} removed")
+
+
+#: Where every host may load the database, each run does so itself.
+SENSORS = [new_models, automation, *([load_warehouse] if warehouse.kept_on() else [])]
