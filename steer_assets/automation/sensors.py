@@ -7,7 +7,7 @@ import dagster as dg
 from steer_assets.automation import intake
 from steer_assets.paths import data_folder
 from steer_assets.pipeline import partitions
-from steer_assets.pipeline.orphaned_runs import close_orphaned_runs
+from steer_assets.pipeline.orphaned_runs import close_lost_starts, close_orphaned_runs
 from steer_assets.resources.tracking import sweep_orphans
 from steer_assets.storage.database import syncing, warehouse
 from steer_assets.storage.layout import Layout
@@ -72,5 +72,22 @@ def load_warehouse(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason(f"{len(result.loaded)} parts loaded, {len(result.removed)} removed")
 
 
-#: Where every host may load the database, each run does so itself.
-SENSORS = [new_models, automation, *([load_warehouse] if warehouse.kept_on() else [])]
+@dg.sensor(
+    name="lost_starts",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Fails runs whose Ray job ended before they began, so that they are made again.",
+)
+def lost_starts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Fail such runs; no run is requested."""
+    closed = close_lost_starts(context.instance)
+    return dg.SkipReason(f"failed: {', '.join(closed)}" if closed else "every run has its job")
+
+
+SENSORS = [
+    new_models,
+    automation,
+    # Where every host may load the database, each run does so itself.
+    *([load_warehouse] if warehouse.kept_on() else []),
+    *([lost_starts] if os.environ.get("STEER_RAY_ADDRESS") else []),
+]

@@ -59,7 +59,9 @@ def test_the_profile_and_the_default_agree_where_nothing_asks_for_a_difference()
         assert profile[section] == default[section], section
 
 
-@pytest.mark.parametrize("name", ["head.sh", "worker.sh", "worker.sbatch", "environment.sh"])
+@pytest.mark.parametrize(
+    "name", ["head.sh", "dagster.sh", "worker.sh", "worker.sbatch", "environment.sh"]
+)
 def test_scripts_are_whole(name: str) -> None:
     import subprocess
 
