@@ -22,7 +22,7 @@ _DESCRIPTIONS = {
     "summary_job": "The verdicts of all partitions that exist.",
 }
 #: Jobs for some stages of a partition, by group.
-_PARTS = {
+PARTS = {
     "geometry_job": (("geometry",), "Geometry only: activations, covariances and spectra."),
     "evidence_job": (("evidence",), "Evidence only: steered texts and their scores."),
     "protocols_job": (
@@ -53,6 +53,6 @@ JOBS = [
             [s.name for s in STAGES.values() if s.dimensions == _PAIR and s.group in groups],
             description,
         )
-        for name, (groups, description) in _PARTS.items()
+        for name, (groups, description) in PARTS.items()
     ),
 ]

@@ -1,14 +1,21 @@
 """Sensors: new models become partitions, and partitions are materialised through to the summary."""
 
+import os
+
 import dagster as dg
 
 from steer_assets.automation import intake
 from steer_assets.automation.catch_up import everything_missing
+from steer_assets.paths import data_folder
 from steer_assets.pipeline import partitions
-from steer_assets.pipeline.orphaned_runs import close_orphaned_runs
+from steer_assets.pipeline.orphaned_runs import close_lost_starts, close_orphaned_runs
 from steer_assets.resources.tracking import sweep_orphans
+from steer_assets.storage.database import syncing, warehouse
+from steer_assets.storage.layout import Layout
 
 AUTOMATION_TAG = "steer/by"
+#: Seconds between two evaluations of the conditions; one of a large graph takes seconds.
+_INTERVAL_S = int(os.environ.get("STEER_AUTOMATION_S") or 15)
 
 
 @dg.sensor(
@@ -43,7 +50,7 @@ automation = dg.AutomationConditionSensorDefinition(
     name="automation",
     target=dg.AssetSelection.all(),
     default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=15,
+    minimum_interval_seconds=_INTERVAL_S,
     emit_backfills=False,
     run_tags={AUTOMATION_TAG: "automation"},
     description=(
@@ -52,4 +59,40 @@ automation = dg.AutomationConditionSensorDefinition(
     ),
 )
 
-SENSORS = [new_models, automation, everything_missing]
+
+@dg.sensor(
+    name="warehouse",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Loads what other hosts made into DuckDB, on the host that STEER_WAREHOUSE names.",
+)
+def load_warehouse(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Load new parts; no run is requested."""
+    result = syncing.catch_up(Layout(data_folder()))
+    for problem in result.damaged:
+        context.log.error(f"not loaded into DuckDB: {problem}")
+    if result.deferred:
+        return dg.SkipReason(f"put off: {result.deferred}")
+    return dg.SkipReason(f"{len(result.loaded)} parts loaded, {len(result.removed)} removed")
+
+
+@dg.sensor(
+    name="lost_starts",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Fails runs whose Ray job ended before they began, so that they are made again.",
+)
+def lost_starts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Fail such runs; no run is requested."""
+    closed = close_lost_starts(context.instance)
+    return dg.SkipReason(f"failed: {', '.join(closed)}" if closed else "every run has its job")
+
+
+SENSORS = [
+    new_models,
+    automation,
+    everything_missing,
+    # Where every host may load the database, each run does so itself.
+    *([load_warehouse] if warehouse.kept_on() else []),
+    *([lost_starts] if os.environ.get("STEER_RAY_ADDRESS") else []),
+]

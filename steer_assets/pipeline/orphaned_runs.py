@@ -5,11 +5,17 @@ process that died together with the server, or one started from a terminal. Each
 tagged with the process that executes it, and other processes check the tags.
 """
 
+import time
+
 import dagster as dg
+from dagster._core.launcher.base import WorkerStatus
 
 from steer_assets.processes import is_alive, own_tag
 
 PROCESS_TAG = "steer/process"
+#: A launcher needs a moment between announcing a run and having its job.
+_LAUNCHING_S = 60.0
+_LOST = (WorkerStatus.FAILED, WorkerStatus.NOT_FOUND, WorkerStatus.UNKNOWN)
 _signed: set[tuple[str, str]] = set()
 
 
@@ -29,7 +35,8 @@ def sign(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 def close_orphaned_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs in progress as failed if their process is gone; return their ids.
 
-    A run without a tag is left to Dagster's run monitoring.
+    A run without a tag is left to Dagster's run monitoring, and so is one of another host until its
+    record is a week old: whether its process runs can be told on that host only.
     """
     working = [
         dg.DagsterRunStatus.NOT_STARTED,  # killed between its record and its first event
@@ -48,4 +55,27 @@ def close_orphaned_runs(instance: dg.DagsterInstance) -> list[str]:
         )
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         closed.append(run.run_id)
+    return closed
+
+
+def close_lost_starts(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs as failed whose job ended, or was lost, before they began; return their ids.
+
+    Dagster's run monitoring asks for the health of runs in progress only. A run that has not begun
+    it fails after a timeout, which on a cluster is long, because a job may wait for a host.
+    """
+    launcher = instance.run_launcher
+    closed: list[str] = []
+    if not launcher.supports_check_run_worker_health:
+        return closed
+    starting = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])
+    for record in instance.get_run_records(starting):
+        run = record.dagster_run
+        if time.time() - record.update_timestamp.timestamp() < _LAUNCHING_S:
+            continue
+        health = launcher.check_run_worker_health(run)
+        now = instance.get_run_by_id(run.run_id)
+        if health.status in _LOST and now and now.status == dg.DagsterRunStatus.STARTING:
+            instance.report_run_failed(run, f"The job of this run ended before it: {health.msg}")
+            closed.append(run.run_id)
     return closed

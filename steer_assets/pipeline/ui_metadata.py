@@ -16,6 +16,7 @@ from steer_assets.pipeline.column_lineage import main_table, sources
 from steer_assets.pipeline.stage import Produced, Stage, StageRun
 from steer_assets.reporting.safe_text import plain
 from steer_assets.storage import lineage
+from steer_assets.storage.files.atomic import atomic_path
 from steer_assets.storage.files.parquet import read_part
 from steer_assets.storage.layout import Layout, PartitionKey
 from steer_assets.storage.schema import columns, table_statements
@@ -74,15 +75,24 @@ def preview(frame: pl.DataFrame, n: int = 8) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def picture(table: str, frame: pl.DataFrame) -> str:
-    """A small plot as Markdown; empty if the table has none."""
+def picture(table: str, frame: pl.DataFrame, file: Path, served: str) -> str:
+    """A small plot as Markdown; empty if the table has none.
+
+    It is part of the text, and so of an event, which holds the text twice. With `STEER_THUMBNAILS`
+    = `files` it is written to `file`, and the text has its address `served`.
+    """
     from steer_assets.reporting.figures.thumbnails import thumbnail
 
     png = thumbnail(table, frame)
     if png is None:
         return ""
-    data = base64.b64encode(png).decode()
-    return f"![{table.replace('_', ' ')}](data:image/png;base64,{data})"
+    address = served
+    if os.environ.get("STEER_THUMBNAILS") == "files":
+        with atomic_path(file) as temporary:
+            temporary.write_bytes(png)
+    else:
+        address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return f"![{table.replace('_', ' ')}]({address})"
 
 
 def ranks(produced: Produced, run: StageRun) -> dict[str, int]:
@@ -112,7 +122,9 @@ def declared(stage: Stage) -> dict[str, Any]:
     }
 
 
-def of_table(stage: Stage, frame: pl.DataFrame, log: logging.Logger) -> dict[str, Any]:
+def of_table(
+    layout: Layout, stage: Stage, key: PartitionKey, frame: pl.DataFrame, log: logging.Logger
+) -> dict[str, Any]:
     """Counts, columns and their lineage, the first rows and a plot of the main table."""
     table = main_table(stage.name)
     shown = declared(stage) | {
@@ -121,8 +133,9 @@ def of_table(stage: Stage, frame: pl.DataFrame, log: logging.Logger) -> dict[str
     }
     if (made_from := column_lineage(stage)).deps_by_column:
         shown["dagster/column_lineage"] = made_from
+    file = layout.thumbnail(stage.name, key)
     try:
-        if image := picture(table, frame):
+        if image := picture(table, frame, file, _served(layout, file)):
             shown["plot"] = dg.MetadataValue.md(image)
     except Exception as error:  # a failed plot must not fail the stage
         log.warning(f"no picture of {table}: {error}")
@@ -135,7 +148,7 @@ def describe(stage: Stage, run: StageRun, produced: Produced) -> dict[str, Any]:
     if not produced.rows:
         return shown
     main, *others = produced.rows
-    shown |= of_table(stage, main.frame, run.log)
+    shown |= of_table(run.layout, stage, run.key, main.frame, run.log)
     counts: dict[str, int] = {}
     for rows in others:
         counts[rows.table] = counts.get(rows.table, 0) + len(rows.frame)
@@ -148,7 +161,7 @@ def describe(stage: Stage, run: StageRun, produced: Produced) -> dict[str, Any]:
 def reused(layout: Layout, stage: Stage, key: PartitionKey, log: logging.Logger) -> dict[str, Any]:
     """The same metadata for a reused result, since the UI shows only the newest event."""
     path = layout.part(main_table(stage.name), key)
-    shown = of_table(stage, read_part(path), log) if path.exists() else {}
+    shown = of_table(layout, stage, key, read_part(path), log) if path.exists() else {}
     return {**shown, "reused": True}
 
 

@@ -1,7 +1,7 @@
 """MLflow: a parent run per Dagster run, a child per asset and partition, always closed.
 
 Tracking is optional: if MLflow is unavailable, the run continues and the log says so once. MLflow
-runs whose process died are closed as KILLED by the next process that opens the store.
+runs whose process died are closed as KILLED by the next process on its host that opens the store.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ _PARENT = "mlflow.parentRunId"
 
 
 def close_orphans(client: MlflowClient, experiment_id: str) -> int:
-    """End runs that are RUNNING although their process has ended; return their number."""
+    """End runs that are RUNNING although their process has ended; return their number.
+
+    A run of another host counts as running until it is a week old.
+    """
     closed = 0
     running = client.search_runs([experiment_id], "attributes.status = 'RUNNING'", max_results=5000)
     for run in running:

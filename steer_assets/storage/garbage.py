@@ -34,6 +34,7 @@ _PAIR_ROOMS = {
     "reports": (".html",),
 }
 _FIGURE = re.compile(r"reports/(?P<page>[^/]+/[^/]+)/figures/[^/]+\.(?:svg|pdf|csv)")
+_THUMBNAIL = re.compile(r"reports/(?P<key>(?:[^/]+/){0,2})thumbnails/(?P<stage>[^/]+)\.png")
 _PARTIAL = re.compile(r"(?P<key>partial/.+)/[0-9a-f]{24}/[^/]+\.(?:h5|json)")
 _HEAD = re.compile(r"scorers/(?P<trait>[^/]+)\.safetensors")
 #: Whether a run is working on the artifact to which a path (relative to the data folder) belongs.
@@ -97,6 +98,21 @@ def _why_table(name: str, assets: Collection[str], kept: Collection[str]) -> str
         return "" if name in kept else "no artifact has these rows"
     asset = parts[2].removeprefix("asset_key=")
     return "" if asset in assets else f"no stage is called {asset}"
+
+
+def _why_thumbnail(
+    layout: Layout,
+    shown: re.Match[str],
+    assets: Mapping[str, tuple[str, ...]],
+    made: Collection[str],
+) -> str:
+    values = shown["key"].split("/")[:-1]
+    dimensions = assets.get(shown["stage"])
+    if dimensions is None or len(values) != len(dimensions) or not all(map(is_slug, values)):
+        return ""
+    key = dict(zip(dimensions, values, strict=True))
+    artifact = layout.relative(partial_folder(layout, shown["stage"], key))
+    return "" if artifact in made else "its artifact is gone"
 
 
 def _why_pair(name: str, kept: Collection[str]) -> str:
@@ -181,6 +197,8 @@ def find(
                 why = _why_partial(file, assets, made)
             elif room == "scorers":
                 why = _why_head(file.name, traits)
+            elif shown := _THUMBNAIL.fullmatch(file.name):
+                why = _why_thumbnail(layout, shown, assets, made)
             else:
                 why = _why_pair(file.name, kept)
             if why:

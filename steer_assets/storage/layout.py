@@ -56,6 +56,13 @@ class Layout:
         folder = self.root / room / validate_slug(model, "model")
         return folder / f"{validate_slug(trait, 'trait')}{suffix}"
 
+    def thumbnail(self, stage: str, key: PartitionKey) -> Path:
+        """Plot of a stage's table for the UI, among the reports, which a server shows."""
+        folder = self.root / "reports"
+        for dimension, value in key.items():
+            folder /= validate_slug(value, dimension)
+        return folder / "thumbnails" / f"{stage}.png"
+
     def head(self, trait: str) -> Path:
         """Fitted head of the embedded encoder."""
         return self.root / "scorers" / f"{validate_slug(trait, 'trait')}.safetensors"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
@@ -20,7 +21,7 @@ from steer_assets.automation.sensors import SENSORS
 from steer_assets.catalog import catalog
 from steer_assets.definitions import defs
 from steer_assets.pipeline import partitions
-from steer_assets.pipeline.conditions import is_heavy
+from steer_assets.pipeline.conditions import condition, is_heavy
 from steer_assets.pipeline.dagster_asset import all_assets, resources
 from steer_assets.pipeline.stage import Stage
 from steer_assets.storage.layout import PartitionKey
@@ -250,3 +251,31 @@ def test_only_two_sensors_run_from_the_start() -> None:
     assert running == {"new_models", "automation"}
     assert {s.default_status for s in SCHEDULES} == {dg.DefaultScheduleStatus.STOPPED}
     assert len(SCHEDULES) == 5
+
+
+@pytest.mark.parametrize("times", ["", "*/10 * * * *"])
+def test_the_summary_is_made_at_its_times_only(monkeypatch: pytest.MonkeyPatch, times: str) -> None:
+    monkeypatch.setenv("STEER_SUMMARY_CRON", times)
+    name, made = dg.AssetKey("summary"), dg.AssetKey("report")
+    summary = dg.asset(
+        lambda: None,
+        name="summary",
+        deps=[made],
+        automation_condition=condition(STAGES["identifiability_summary"]),
+    )
+    graph = dg.Definitions([dg.asset(lambda: None, name="report"), summary])
+    asked = {}
+    with dg.DagsterInstance.ephemeral() as instance:
+        cursor = None
+        #: Minutes of the ticks; a report is made before those at 2 and 13.
+        for minute in (1, 2, 4, 10, 11, 13, 15, 20, 30):
+            if minute in (2, 13):
+                instance.report_runless_asset_event(dg.AssetMaterialization(made))
+            at = datetime(2026, 11, 21, 8, minute, 30, tzinfo=UTC)
+            result = dg.evaluate_automation_conditions(
+                graph, instance, cursor=cursor, evaluation_time=at
+            )
+            cursor, asked[minute] = result.cursor, result.get_num_requested(name)
+            if asked[minute]:
+                instance.report_runless_asset_event(dg.AssetMaterialization(name))
+    assert [minute for minute, n in asked.items() if n] == ([10, 20] if times else [2, 13])

@@ -18,7 +18,7 @@ from steer_assets.pipeline import column_lineage, ui_metadata
 from steer_assets.pipeline.stage import Produced, Rows, StageRun
 from steer_assets.reporting.figures import thumbnails
 from steer_assets.reporting.safe_text import plain
-from steer_assets.storage import lineage
+from steer_assets.storage import garbage, lineage
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.lineage import InputVersion
 from steer_assets.storage.schema import columns, table_statements
@@ -150,6 +150,29 @@ def test_metadata_has_counts_columns_ranks_and_numbers(run: StageRun):
     dg.MaterializeResult(metadata=shown)  # Dagster takes all of it
     data = shown["plot"].md_str.removeprefix("![svd spectra](data:image/png;base64,").rstrip(")")
     assert _is_png(base64.b64decode(data))
+
+
+def test_a_picture_kept_as_a_file_is_not_in_the_event(run, monkeypatch, tmp_path):
+    frame = synthetic.frame("classifier_scores", *({"score": 0.1 * i} for i in range(30)))
+    produced = Produced([Rows("classifier_scores", frame)])
+    stage = STAGES["classifier_scores"]
+    inside = ui_metadata.describe(stage, run, produced)["plot"].md_str
+    monkeypatch.setenv("STEER_THUMBNAILS", "files")
+    monkeypatch.setenv("STEER_REPORTS_URL", "https://reports.example")
+    shown = ui_metadata.describe(stage, run, produced)["plot"].md_str
+    model, trait = KEY.values()
+    place = f"{model}/{trait}/thumbnails/classifier_scores.png"
+    assert shown == f"![classifier scores](https://reports.example/{place})"
+    assert len(shown) < len(inside) / 20
+    file = run.layout.root / "reports" / place
+    assert _is_png(file.read_bytes())
+    # `steer gc` takes it for what it is: removed with its artifact, and not before.
+    monkeypatch.setattr(garbage, "SETTLED_S", -1.0)
+    dimensions = {"classifier_scores": stage.dimensions}
+    assert [w.why for w in garbage.find(run.layout, dimensions, [])] == ["its artifact is gone"]
+    synthetic.write(run.layout, stage.name, KEY, {})
+    synthetic.record(run.layout, stage.name, KEY, [InputVersion("code", "x", "1")])
+    assert garbage.find(run.layout, dimensions, []) == []
 
 
 def _is_png(data: bytes) -> bool:

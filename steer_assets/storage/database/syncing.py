@@ -16,7 +16,13 @@ from filelock import FileLock, Timeout
 from steer_assets.storage import journal, lineage
 from steer_assets.storage.database import journal_state
 from steer_assets.storage.database.tables import prepare
-from steer_assets.storage.database.warehouse import WarehouseBusyError, connect, quoted, where
+from steer_assets.storage.database.warehouse import (
+    WarehouseBusyError,
+    connect,
+    kept_elsewhere,
+    quoted,
+    where,
+)
 from steer_assets.storage.files.atomic import atomic_path
 from steer_assets.storage.files.parquet import DamagedFileError, first_bad_column, read_part
 from steer_assets.storage.layout import Layout, Part
@@ -180,6 +186,8 @@ def catch_up(layout: Layout, *, wait_s: float = 5.0) -> SyncResult:
 def _synced(
     layout: Layout, expected: pl.DataFrame | None, wait_s: float, *, all_parts: bool
 ) -> SyncResult:
+    if elsewhere := kept_elsewhere():
+        return SyncResult(deferred=elsewhere)
     layout.root.mkdir(parents=True, exist_ok=True)
     try:
         with (
@@ -212,8 +220,11 @@ def rebuild(
     """Build the database again from Parquet; the old one stays until the new one is complete.
 
     Raises:
-        WarehouseBusyError: another sync is running and does not end in time.
+        WarehouseBusyError: another sync is running and does not end in time, or `STEER_WAREHOUSE`
+            names another host.
     """
+    if elsewhere := kept_elsewhere():
+        raise WarehouseBusyError(elsewhere)
     layout.root.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(layout.root / ".sync.lock", timeout=wait_s):

@@ -4,6 +4,7 @@ A read-write DuckDB connection of one process excludes all other processes. `syn
 database; untrusted queries go through `sandboxed_sql`.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from steer_assets.processes import host
 from steer_assets.storage.layout import Layout
 
 _BUSY = ("Could not set lock on file", "with a different configuration")
@@ -28,6 +30,19 @@ class WarehouseDamagedError(RuntimeError):
 
 class QueryError(ValueError):
     """A query whose result is not a table that can be displayed."""
+
+
+def kept_on() -> str:
+    """The host that alone loads the database, from `STEER_WAREHOUSE`; empty where all may."""
+    return os.environ.get("STEER_WAREHOUSE", "")
+
+
+def kept_elsewhere() -> str:
+    """Why this host does not load the database, in words; empty where it may."""
+    named = kept_on()
+    if named in ("", host(), host().partition(".")[0]):
+        return ""
+    return f"the database is loaded on {named} only (STEER_WAREHOUSE)"
 
 
 @contextmanager
