@@ -151,7 +151,9 @@ def _remove_all(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [_shorten, _replace, _tear, _leave, Path.unlink, _remove_all], ids=str
+    "damage",
+    [_shorten, _replace, _tear, _leave, Path.unlink, _remove_all],
+    ids=lambda damage: damage.__name__,
 )
 def test_where_the_journal_does_not_go_on_all_parts_are_looked_at(
     known: Layout, damage: Callable[[Path], None]
