@@ -73,6 +73,19 @@ def test_every_view_answers(world: World) -> None:
         assert len(rows) or view == "v_stale_artifacts", view
 
 
+def test_whole_texts_notice_a_shorter_step_than_their_first_token(world: World) -> None:
+    query = (
+        "SELECT layer, direction, null_space, observer, measured_radius "
+        "FROM v_equivalence_radius WHERE tolerance = 0.01"
+    )
+    rows = warehouse.query(world.layout, query)
+    both = rows.pivot("observer", index=["layer", "direction", "null_space"])
+    assert {"", "covariance", "fisher", "jacobian", "text"} == set(both["null_space"])
+    known = both.drop_nulls()
+    assert {"", "covariance", "fisher", "jacobian"} == set(known["null_space"])
+    assert (known["whole text"] < 1.1 * known["next token"]).all(), known
+
+
 def test_nothing_is_stale_after_a_run(world: World) -> None:
     stale = warehouse.query(world.layout, "SELECT * FROM v_stale_artifacts")
     assert stale.is_empty(), stale

@@ -33,6 +33,9 @@ class TextFisher(Section):
     points: Annotated[tuple[Literal["steered", "unsteered"], ...], Field(min_length=1)] = (
         "steered",
     )
-    families: Annotated[tuple[Family, ...], Field(min_length=1)] = ("base_plus_orthogonal",)
+    families: Annotated[tuple[Family, ...], Field(min_length=1)] = (
+        "base_plus_orthogonal",
+        "base_plus_null",
+    )
     multiples: Alphas = (0.25, 0.5, 1.0)
     prompts: Annotated[int, Field(ge=2)] = 8
