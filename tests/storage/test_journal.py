@@ -280,3 +280,4 @@ def test_duration_does_not_depend_on_the_number_of_parts(known, monkeypatch, n):
     if n == 92_000:
         assert cpu < 0.5
         assert sync(known).loaded == []
+    shutil.rmtree(known.root)  # pytest keeps the folders of its last runs
