@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from steer_assets.storage.layout import Layout
 from steer_assets.storage.schema import view_statements
 from tests.sizes import in_full
 from tests.storage import synthetic
+from tests.storage.processes import run_python
 
 FORMALITY = {"model": "toy", "trait": "formality"}
 SENTIMENT = {"model": "toy", "trait": "sentiment"}
@@ -125,6 +127,36 @@ def test_a_writer_that_died_leaves_a_change_that_is_looked_at_again(known, monke
     assert scores(known)[0] == 4.0
     synthetic.write(known, TABLE, FORMALITY, {"score": 5.0})
     assert catch_up(known).loaded == [part(known)]
+
+
+#: Announces a change, makes it, and is killed before it can say that it is done.
+_KILLED_WRITER = """
+import os, signal, sys
+from pathlib import Path
+from steer_assets.storage import journal
+from steer_assets.storage.layout import Layout
+from tests.storage import synthetic
+
+layout, key = Layout(Path(sys.argv[1])), {"model": "toy", "trait": "formality"}
+with journal.changing(layout, [layout.relative(layout.part("classifier_scores", key))]):
+    synthetic.write(layout, "classifier_scores", key, {"score": 6.0})
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.faults
+def test_what_a_killed_writer_wrote_is_loaded(known):
+    assert run_python(_KILLED_WRITER, known.root).returncode == -signal.SIGKILL
+    assert catch_up(known).loaded == [part(known)]
+    assert scores(known)[0] == 6.0
+
+
+def test_many_changes_at_once_are_looked_at_in_a_moment(known):
+    _many(known, 3_000)
+    started = time.process_time()
+    with journal.changing(known, [found.name for found in known.parts()]):
+        assert catch_up(known).loaded == []
+    assert time.process_time() - started < 1.5
 
 
 def _shorten(path: Path) -> None:
@@ -250,3 +282,4 @@ def test_duration_does_not_depend_on_the_number_of_parts(known, monkeypatch, n):
     if n == 92_000:
         assert cpu < 0.5
         assert sync(known).loaded == []
+    shutil.rmtree(known.root)  # pytest keeps the folders of its last runs

@@ -110,7 +110,7 @@ def _loaded(connection: duckdb.DuckDBPyConnection, names: Collection[str] | None
     """Signatures of the loaded parts, or of those of `names`, by name."""
     if names is None:
         return dict(connection.execute("SELECT path, signature FROM _parts").fetchall())
-    wanted = "SELECT path, signature FROM _parts WHERE list_contains(?, path)"
+    wanted = "SELECT path, signature FROM _parts WHERE path IN (SELECT unnest(?))"
     return dict(connection.execute(wanted, [list(names)]).fetchall()) if names else {}
 
 
