@@ -142,7 +142,7 @@ def _files(folder: Path, tables: dict[str, pl.DataFrame]) -> Iterator[File]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             name = path.relative_to(folder).as_posix()
-            table = path.stem if path.parent.name == "tables" and path.stem in tables else ""
+            table = path.stem if path.parent == folder / "tables" and path.stem in tables else ""
             yield File(name, path.stat().st_size, hash_file(path), table)
 
 

@@ -118,8 +118,8 @@ def test_the_data_card_names_licence_tables_and_models(bundle: Path) -> None:
     _, front, body = (bundle / "README.md").read_text().split("---\n", 2)
     about = yaml.safe_load(front)
     assert about["license"] == "cc-by-4.0"
-    for config in about["configs"]:
-        assert (bundle / config["data_files"]).is_file()
+    found = [config["data_files"] for config in about["configs"]]
+    assert sorted(found) == sorted(f"tables/{p.name}" for p in (bundle / "tables").iterdir())
     assert MODEL in body
     assert "runs no language model" in " ".join(body.split())
 
