@@ -87,7 +87,8 @@ def test_a_tag_of_an_earlier_version_is_looked_up_on_its_host() -> None:
 def test_temporary_files_of_another_place_stay_for_a_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
 ) -> None:
-    monkeypatch.setattr("psutil.boot_time", lambda: TODAY - 2 * FOREIGN_FILE_S)
+    now = time.time()
+    monkeypatch.setattr("psutil.boot_time", lambda: now - 2 * FOREIGN_FILE_S)
     dead = temporary_beside(tmp_path / "part.parquet")
     dead = dead.with_name(dead.name.replace(str(os.getpid()), "999999999", 1))
     dead.touch()
@@ -95,9 +96,9 @@ def test_temporary_files_of_another_place_stay_for_a_day(
     theirs = tmp_path / f".part.parquet.{os.getpid()}@{home}.tmp"
     theirs.touch()
     assert not is_left_over(theirs)
-    os.utime(theirs, (0, TODAY - FOREIGN_FILE_S + 60))
+    os.utime(theirs, (0, now - FOREIGN_FILE_S + 60))
     assert not is_left_over(theirs)
-    os.utime(theirs, (0, TODAY - FOREIGN_FILE_S - 60))
+    os.utime(theirs, (0, now - FOREIGN_FILE_S - 60))
     assert is_left_over(theirs)
 
 

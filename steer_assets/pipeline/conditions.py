@@ -21,6 +21,8 @@ from steer_assets.pipeline.stage import Stage, registered
 AC = dg.AutomationCondition
 #: Runs a language model only if one is among the scorers, and must follow new generations.
 _LIGHT = "classifier_scores"
+#: The summary reads sizes of models, but a model without a report adds nothing to it.
+_NOT_REPORTED = dg.AssetSelection.assets("model_snapshot")
 _OTHER_DIMENSIONS = dg.AssetSelection.assets("prompt_sets", "model_snapshot", "scorer_validation")
 
 
@@ -101,8 +103,9 @@ def _summary() -> dg.AutomationCondition:
     made = AC.eager().without(~AC.any_deps_missing())
     times = os.environ.get("STEER_SUMMARY_CRON", "")
     if not times:
-        return made.with_label("when a report was made")
-    due = made.without(~AC.any_deps_in_progress()) & AC.cron_tick_passed(times)
+        return made.ignore(_NOT_REPORTED).with_label("when a report was made")
+    due = made.without(~AC.any_deps_in_progress()).ignore(_NOT_REPORTED)
+    due = due & AC.cron_tick_passed(times)
     return due.with_label(f"when a report was made, at {times}")
 
 

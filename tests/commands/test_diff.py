@@ -150,6 +150,7 @@ def test_every_summary_is_compared_with_the_one_before(before, steer):
     assert _made(before).rows[0].frame.equals(first.rows[0].frame)
     _summarised(before, **{CHANGED: "equivalent"})
     _reported(before, "another", InputVersion("code", "all", "2"))
+    sync(before)
     second = _made(before)
     assert second.rows[0].frame.height == len(TRAITS) + 1
     assert "1 verdicts changed" in second.metadata["in all"]

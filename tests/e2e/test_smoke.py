@@ -46,7 +46,7 @@ def test_every_asset_of_every_partition_is_made(world: World) -> None:
     made = set(world.first.made)
     for stage in STAGES.values():
         assert any(name == stage.name for name, _ in made), stage.name
-    assert len(made) == 1 + 2 * len(TRAITS) + 16 * len(TRAITS) + 1
+    assert len(made) == 1 + 2 * len(TRAITS) + 16 * len(TRAITS) + 2
     assert not world.first.fresh
 
 

@@ -132,7 +132,7 @@ def test_asking_before_there_is_a_database(layout):
 def test_questions_and_answers(full):
     sync(full)
     assert query(full, "SELECT 1 AS a, 2 AS a").row(0) == (1, 2)
-    assert query(full, "SHOW TABLES").height == len(table_statements()) + len(view_statements()) + 2
+    assert query(full, "SHOW TABLES").height == len(table_statements()) + len(view_statements()) + 4
     for empty in ("", " ;", "-- nothing"):
         with pytest.raises(QueryError, match="write one SQL query"):
             query(full, empty)

@@ -147,4 +147,5 @@ _DRAWINGS: dict[str, Draw] = {
         ("scorer", "layer", "verdict"), "efficacy", "efficacy_low", "efficacy_high"
     ),
     "identifiability_summary": _counts("verdict"),
+    "verdict_history": _counts("verdict"),
 }
