@@ -100,6 +100,7 @@ ui: setup  ## Dagster (webserver and daemon) on 127.0.0.1:3000, reports on 127.0
 	trap 'kill $$!' EXIT; $(BIN)/steer serve --port $(REPORTS_PORT) & STEER_REPORTS_URL=http://127.0.0.1:$(REPORTS_PORT) $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 mlflow: setup  ## MLflow on 127.0.0.1:5000
+	@$(BIN)/python -m steer_assets.resources.tracking_pages http://127.0.0.1:$(MLFLOW_PORT)
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(DATA)/mlflow.db --host 127.0.0.1 --port $(MLFLOW_PORT)
 
 # The two packages are installed into .venv; Chromium is the system's (or CHROMIUM=/path/to/it).

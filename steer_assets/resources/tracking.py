@@ -171,7 +171,7 @@ class Tracking(ConfigurableResource):
     _failed: bool = PrivateAttr(default=False)
     _gave_up: bool = PrivateAttr(default=False)
 
-    def _open(self, dagster_run_id: str, log: logging.Logger) -> None:
+    def _open(self, dagster_run_id: str, study: str, log: logging.Logger) -> None:
         if self._parent or self._gave_up or _address(self.uri) == "off":
             return
         try:
@@ -194,10 +194,9 @@ class Tracking(ConfigurableResource):
                 root = (data_folder() / "mlruns").as_uri()
                 self._experiment_id = client.create_experiment(EXPERIMENT, artifact_location=root)
             close_orphans(client, self._experiment_id)
-            tags = {_DAGSTER_RUN: dagster_run_id, _PROCESS: own_tag()}
-            run = client.create_run(
-                self._experiment_id, tags=tags, run_name=f"dagster {dagster_run_id[:8]}"
-            )
+            tags = {_DAGSTER_RUN: dagster_run_id, _PROCESS: own_tag(), "study": study}
+            name = f"{study} {dagster_run_id[:8]}".strip()
+            run = client.create_run(self._experiment_id, tags=tags, run_name=name)
             self._client, self._parent = client, run.info.run_id
         except Exception as error:  # an unreachable or locked store must not fail the run
             self._gave_up = True
@@ -208,7 +207,7 @@ class Tracking(ConfigurableResource):
         self, dagster_run_id: str, name: str, tags: Mapping[str, str], log: logging.Logger
     ) -> Iterator[ChildRun]:
         """A child run, closed as FINISHED, or FAILED if the block raises."""
-        self._open(dagster_run_id, log)
+        self._open(dagster_run_id, tags.get("study", ""), log)
         child = ChildRun(None, "", log)
         if self._client is not None:
             try:

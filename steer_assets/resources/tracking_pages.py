@@ -1,0 +1,25 @@
+"""Address of the project's page in MLflow, which otherwise opens on a page of welcome."""
+
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from steer_assets.paths import data_folder
+from steer_assets.resources.tracking import EXPERIMENT
+
+
+def experiment_page(server: str, database: Path) -> str:
+    """Page of the experiment's runs; the server's own where the store has none or is unreadable."""
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)) as store:
+            found = store.execute(
+                "SELECT experiment_id FROM experiments WHERE name = ?", [EXPERIMENT]
+            ).fetchone()
+    except sqlite3.Error:
+        found = None
+    return f"{server}/#/experiments/{found[0]}/runs" if found else server
+
+
+if __name__ == "__main__":
+    print(f"runs: {experiment_page(sys.argv[1], data_folder() / 'mlflow.db')}")
