@@ -113,6 +113,12 @@ def _serve_postgres(host: Host, password: str) -> None:
     host.start("pgbouncer", _bouncer(folder, 5544, password), user="postgres")
 
 
+def _partition_tags(partition: str) -> dict[str, str]:
+    names = ("model", "trait") if "|" in partition else ()
+    parts = zip(names, partition.split("|"), strict=bool(names))
+    return {"dagster/partition": partition} | {f"dagster/partition/{n}": p for n, p in parts}
+
+
 def _works(host: Host, *command: str) -> bool:
     return host.start(*command).wait(20) == 0
 
@@ -166,12 +172,17 @@ class Cluster:
         kill(self.running.pop(name))
 
     def queue(self, job: str, *partitions: str, **tags: str) -> set[str]:
-        """Queue a run for each of the partitions; their ids."""
+        """Queue a run for each of the partitions; their ids.
+
+        Not as a backfill of the command line, which is complete once its runs are queued: Dagster
+        makes no run of a complete backfill again.
+        """
         before = self.statuses().keys()
-        self.a.run(
-            sys.executable, "-m", "dagster", "job", "backfill", "--noprompt", *_MODULE,
-            "-j", job, "--partitions", ",".join(partitions), "--tags", json.dumps(tags),
-        )  # fmt: skip
+        for partition in partitions:
+            self.a.run(
+                sys.executable, "-m", "dagster", "job", "launch", *_MODULE, "-j", job,
+                "--tags", json.dumps(tags | _partition_tags(partition)),
+            )  # fmt: skip
         return self.statuses().keys() - before
 
     def ask(self, look: Callable[[dg.DagsterInstance], Any]) -> Any:
