@@ -108,4 +108,5 @@ def changes_since_last(run: StageRun) -> Produced:
         files=files,
         metadata={f"change {n}" if n else "in all": text for n, text in enumerate(shown)},
         metrics={"n_pairs": float(max(0, len(said) - 1))},
+        attachments=[run.layout.root / name for name in files],
     )
