@@ -118,9 +118,24 @@ def _layer(evidence: Evidence, layer: int, row: dict[str, Any]) -> LayerVerdict:
         _alike(evidence, layer, row),
         observed_sentence(evidence, layer),
         _null(evidence, row),
+        _other_scorers(evidence, layer, row["verdict"]),
     ]
     told = tuple(words for words in sentences if words)
     return LayerVerdict(layer, row["verdict"], told, row["reason"])
+
+
+def _other_scorers(evidence: Evidence, layer: int, verdict: str) -> str:
+    """The verdicts of other scorers where they differ; empty where all agree."""
+    others = evidence.table("equivalence_reports").filter(
+        pl.col("layer") == layer,
+        pl.col("protocol") == "controlled",
+        pl.col("scorer") != evidence.scorer,
+        pl.col("verdict") != verdict,
+    )
+    if others.is_empty():
+        return ""
+    told = [f"by {name} it is {found}" for name, found in others.select("scorer", "verdict").rows()]
+    return f"Scorers do not agree on this verdict: {listed(told)}."
 
 
 def _steers(evidence: Evidence, layer: int, row: dict[str, Any]) -> str:

@@ -85,6 +85,24 @@ def test_without_whole_texts_nothing_is_said_of_them(evidence: Evidence, changed
         assert not any("observer" in words for words in layer.sentences)
 
 
+def test_a_scorer_with_another_verdict_is_named(evidence: Evidence, changed: Change):
+    rows = evidence.table("equivalence_reports")
+    own = rows.filter(pl.col("scorer") == evidence.scorer)
+    verdicts = own["verdict"].to_list()
+    same = own.with_columns(scorer=pl.lit("second"))
+    assert not any(
+        "do not agree" in words
+        for layer in layer_verdicts(changed(equivalence_reports=pl.concat([own, same])))
+        for words in layer.sentences
+    )
+    other = same.with_columns(verdict=pl.Series(["untestable", *verdicts[1:]]))
+    first, *rest = layer_verdicts(changed(equivalence_reports=pl.concat([own, other])))
+    assert first.sentences[-1] == (
+        "Scorers do not agree on this verdict: by second it is untestable."
+    )
+    assert not any("do not agree" in words for layer in rest for words in layer.sentences)
+
+
 def test_inconclusive_says_how_many_prompts_would_do(evidence: Evidence, changed: Change):
     first, _ = layer_verdicts(_with_verdict(evidence, changed, "inconclusive"))
     assert "with 28 prompts" in first.sentences[1]
