@@ -20,6 +20,7 @@ from steer_assets.reporting.figures.figure import Absent, Figure, make
 from steer_assets.reporting.figures.style import (
     BAND,
     BLUE,
+    KINDS,
     VERMILLION,
     Look,
     canvas,
@@ -159,6 +160,7 @@ def _rows(axes: Axes, rows: pl.DataFrame | None, n: int) -> None:
 
 
 _LAW, _LAW_TITLE = "text_law", "How long may v⊥ be before whole texts change?"
+_NULL_OF_TEXTS = ("base_plus_null", "text")
 _LEAST = 1e-4  # nats; smaller divergences are drawn here
 
 
@@ -169,9 +171,10 @@ def law_rows(evidence: Evidence) -> pl.DataFrame:
     )
     names = [direction(f, n) for f, n in rows.select("family", "null_space").rows()]
     return rows.select(
-        "layer", "vector_id", "family", pl.Series("direction", names, dtype=pl.String), "multiple",
-        "step_norm", "n_texts", "kl", "kl_low", "kl_high", "predicted_kl", "predicted_kl_low",
-        "predicted_kl_high",
+        "layer", "vector_id", "family", "null_space",
+        pl.Series("direction", names, dtype=pl.String),
+        "multiple", "step_norm", "n_texts", "kl", "kl_low", "kl_high",
+        "predicted_kl", "predicted_kl_low", "predicted_kl_high",
     ).sort("layer", "vector_id", "multiple")  # fmt: skip
 
 
@@ -181,13 +184,17 @@ def law(evidence: Evidence) -> Figure | Absent:
     if rows.is_empty():
         return Absent(_LAW, _LAW_TITLE, "No steps around v are stored.")
     layers = sorted(rows["layer"].unique())
+    # Of the null spaces of the next token one is drawn for legibility; the figure's data have all.
+    shown = rows.filter(pl.col("null_space").is_in(["", "fisher", "text"]))
 
     def draw() -> Canvas:
         figure, grid = panels(len(layers), height=2.2, share_x=True, share_y=True, extra=0.7)
         for axes, layer in zip(grid, layers, strict=True):
-            here = rows.filter(pl.col("layer") == layer)
+            here = shown.filter(pl.col("layer") == layer)
             for (name,), part in here.group_by("direction", maintain_order=True):
-                _line(axes, part, look(part["family"][0]), str(name))
+                family, space = part.select("family", "null_space").row(0)
+                own = KINDS["text"] if (family, space) == _NULL_OF_TEXTS else look(family)
+                _line(axes, part, own, str(name))
             logarithmic(axes)
             axes.set_title(f"layer {layer}")
         y_label(grid[0], "KL from v (nats per text)")
@@ -204,8 +211,9 @@ def law(evidence: Evidence) -> Figure | Absent:
         _LAW_TITLE,
         caption=(
             f"KL of a whole text when a step is added to v, from {rows['n_texts'][0]} texts of v "
-            "read under both arms: towards v + v⊥, and along a direction of the length of v in the "
-            "null space of the Fisher form of whole texts, or in its leading subspace (range). "
+            "read under both arms: towards v + v⊥ with v⊥ at random or in the null space of the "
+            "next token's Fisher form, and along a direction of the length of v in the null space "
+            "of the Fisher form of whole texts, or in its leading subspace (range). "
             f"Bars are {evidence.confidence} intervals over prompts; dotted lines are the "
             "prediction ½ e′Ge. The form of texts knows few of them: what it calls null is "
             "unseen rather than ignored, and where the null line lies far above its dotted one, "
