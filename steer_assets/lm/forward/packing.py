@@ -47,8 +47,8 @@ def packed_weights(lm: LanguageModel) -> Iterator[int]:
 
 
 def kernel(lm: LanguageModel) -> str:
-    """The kernel of the model's linear layers in inference, for the record of a result."""
-    return "oneDNN packed" if _forwards(lm) else "torch"
+    """The kernel that the model's linear layers have run on, for the record of a result."""
+    return "oneDNN packed" if getattr(lm, "_packed_forwards", None) else "torch"
 
 
 def _forwards(lm: LanguageModel) -> dict[nn.Module, Forward]:
