@@ -1,7 +1,7 @@
 """Elements shared by several figures: panels, intervals, lines, sentences on missing data."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import polars as pl
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Canvas
 from numpy.typing import ArrayLike
 
 from steer_assets.reporting.evidence import Evidence
-from steer_assets.reporting.figures.style import MUTED, Look, canvas
+from steer_assets.reporting.figures.style import MUTED, Look, canvas, logarithmic, y_label
 
 
 def panels(
@@ -93,3 +93,38 @@ def extent(values: pl.Series) -> tuple[float, float]:
     """Smallest and largest number of a column that has numbers."""
     numbers = values.to_numpy()
     return float(numbers.min()), float(numbers.max())
+
+
+def divergence_curves(
+    rows: pl.DataFrame,
+    *,
+    x: str,
+    bars: tuple[str, str],
+    floor: float,
+    look_of: Callable[[str, str], Look],
+    labels: tuple[str, str],
+) -> Canvas:
+    """`kl` against `x` by `direction`, a panel for each layer; dotted: `predicted_kl`.
+
+    bars: columns of their ends. floor: smaller values are drawn here. look_of: by family and null
+    space. labels: of the two axes.
+    """
+    layers = sorted(rows["layer"].unique())
+    figure, grid = panels(len(layers), height=2.2, share_x=True, share_y=True, extra=0.7)
+    for axes, layer in zip(grid, layers, strict=True):
+        here = rows.filter(pl.col("layer") == layer)
+        for (name,), part in here.group_by("direction", maintain_order=True):
+            own = part.sort(x)
+            shown = look_of(own["family"][0], own["null_space"][0])
+            at, colour = own[x].to_numpy(), shown.colour
+            low, middle, high = (positive(own[c], floor) for c in (bars[0], "kl", bars[1]))
+            axes.vlines(at, low, high, color=colour, lw=1, alpha=0.7)
+            axes.plot(at, middle, color=colour, marker=shown.marker, ms=3.6, label=str(name))
+            axes.plot(at, positive(own["predicted_kl"], floor), color=colour, ls=":", lw=0.9)
+        logarithmic(axes)
+        axes.set_title(f"layer {layer}")
+    y_label(grid[0], labels[1])
+    figure.supxlabel(labels[0], fontsize="medium")
+    handles, names = grid[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=3)
+    return figure

@@ -9,21 +9,19 @@ from matplotlib.figure import Figure as Canvas
 
 from steer_assets.reporting.evidence import UNSTEERED, Evidence
 from steer_assets.reporting.figures.charts.axes import (
+    divergence_curves,
     dodge,
     extent,
     layers_missing,
     panels,
-    positive,
 )
 from steer_assets.reporting.figures.figure import Absent, Figure, make
 from steer_assets.reporting.figures.style import (
     KIND_NAMES,
     MUTED,
     PAPER,
-    Look,
     logarithmic,
     look,
-    y_label,
 )  # fmt: skip
 
 _LEAST = 1e-3  # in |v|; a radius of zero is drawn here
@@ -80,18 +78,14 @@ def around_v(evidence: Evidence) -> Figure | Absent:
     layers = sorted(shown["layer"].unique())
 
     def draw() -> Canvas:
-        figure, grid = panels(len(layers), height=2.2, share_x=True, share_y=True, extra=0.7)
-        for axes, layer in zip(grid, layers, strict=True):
-            here = shown.filter(pl.col("layer") == layer)
-            for (kind,), part in here.group_by("direction", maintain_order=True):
-                _line(axes, part.sort("dose"), look(part["family"][0]), str(kind))
-            logarithmic(axes)
-            axes.set_title(f"layer {layer}")
-        y_label(grid[0], "KL from v (nats)")
-        figure.supxlabel("|v⊥| as a multiple of |v|", fontsize="medium")
-        handles, labels = grid[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=3)
-        return figure
+        return divergence_curves(
+            shown,
+            x="dose",
+            bars=("kl_smallest", "kl_largest"),
+            floor=_FLOOR,
+            look_of=lambda family, _space: look(family),
+            labels=("|v⊥| as a multiple of |v|", "KL from v (nats)"),
+        )
 
     prompts = extent(rows["n_prompts"])[0]
     return make(
@@ -120,14 +114,6 @@ def _largest(rows: pl.DataFrame) -> str:
         for layer, name, dose, kl in far.select("layer", "direction", "dose", "kl").rows()
     ]
     return "; ".join(words) + "."
-
-
-def _line(axes: Axes, rows: pl.DataFrame, shown: Look, label: str) -> None:
-    x = rows["dose"].to_numpy()
-    low, middle, high = (positive(rows[c], _FLOOR) for c in ("kl_smallest", "kl", "kl_largest"))
-    axes.vlines(x, low, high, color=shown.colour, lw=1, alpha=0.7)
-    axes.plot(x, middle, color=shown.colour, marker=shown.marker, ms=3.6, label=label)
-    axes.plot(x, positive(rows["predicted_kl"], _FLOOR), color=shown.colour, ls=":", lw=0.9)
 
 
 def radius_rows(evidence: Evidence) -> pl.DataFrame:

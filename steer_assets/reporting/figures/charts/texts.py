@@ -9,10 +9,9 @@ from matplotlib.figure import Figure as Canvas
 from steer_assets.geometry.vector_ids import NONE_ID
 from steer_assets.reporting.evidence import POOLED, Evidence
 from steer_assets.reporting.figures.charts.axes import (
+    divergence_curves,
     interval_across,
     layers_missing,
-    panels,
-    positive,
     zero_line,
 )
 from steer_assets.reporting.figures.charts.doses import direction
@@ -24,10 +23,8 @@ from steer_assets.reporting.figures.style import (
     VERMILLION,
     Look,
     canvas,
-    logarithmic,
     look,
     vector_name,
-    y_label,
 )
 
 _NAME, _TITLE = "observers", "To whom is an arm different from v?"
@@ -188,22 +185,16 @@ def law(evidence: Evidence) -> Figure | Absent:
     shown = rows.filter(pl.col("null_space").is_in(["", "fisher", "text"]))
 
     def draw() -> Canvas:
-        figure, grid = panels(len(layers), height=2.2, share_x=True, share_y=True, extra=0.7)
-        for axes, layer in zip(grid, layers, strict=True):
-            here = shown.filter(pl.col("layer") == layer)
-            for (name,), part in here.group_by("direction", maintain_order=True):
-                family, space = part.select("family", "null_space").row(0)
-                own = KINDS["text"] if (family, space) == _NULL_OF_TEXTS else look(family)
-                _line(axes, part, own, str(name))
-            logarithmic(axes)
-            axes.set_title(f"layer {layer}")
-        y_label(grid[0], "KL from v (nats per text)")
-        figure.supxlabel("step as a multiple of v⊥", fontsize="medium")
-        handles, labels = grid[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=3)
-        return figure
+        return divergence_curves(
+            shown,
+            x="multiple",
+            bars=("kl_low", "kl_high"),
+            floor=_LEAST,
+            look_of=lambda *kind: KINDS["text"] if kind == _NULL_OF_TEXTS else look(kind[0]),
+            labels=("step as a multiple of v⊥", "KL from v (nats per text)"),
+        )
 
-    far = rows.filter(pl.col("multiple") == pl.col("multiple").max())
+    far = shown.filter(pl.col("multiple") == pl.col("multiple").max())
     told = [f"layer {a}, {b}: {c:.2g} nats" for a, b, c in far.select(
         "layer", "direction", "kl").rows()]  # fmt: skip
     return make(
@@ -212,22 +203,15 @@ def law(evidence: Evidence) -> Figure | Absent:
         caption=(
             f"KL of a whole text when a step is added to v, from {rows['n_texts'][0]} texts of v "
             "read under both arms: towards v + v⊥ with v⊥ at random or in the null space of the "
-            "next token's Fisher form, and along a direction of the length of v in the null space "
-            "of the Fisher form of whole texts, or in its leading subspace (range). "
-            f"Bars are {evidence.confidence} intervals over prompts; dotted lines are the "
-            "prediction ½ e′Ge. The form of texts knows few of them: what it calls null is "
-            "unseen rather than ignored, and where the null line lies far above its dotted one, "
-            "the texts of other prompts do move." + layers_missing(evidence, layers)
+            "next token's Fisher form, where the study has it, and along a direction of the length "
+            "of v in the null space of the Fisher form of whole texts, or in its leading subspace "
+            f"(range). Bars are {evidence.confidence} intervals over prompts; dotted lines are the "
+            "prediction ½ e′Ge. N texts have at most N directions, so what their form calls null "
+            "may be unseen rather than ignored: where its line lies far above its dotted one, the "
+            "texts of other prompts do move. Values under 10⁻⁴ stand on the lower edge."
+            + layers_missing(evidence, layers)
         ),
         alt="KL of whole texts against step length on logarithmic axes. " + "; ".join(told) + ".",
         data=rows,
         draw=draw,
     )
-
-
-def _line(axes: Axes, rows: pl.DataFrame, shown: Look, label: str) -> None:
-    x = rows["multiple"].to_numpy()
-    low, middle, high = (positive(rows[c], _LEAST) for c in ("kl_low", "kl", "kl_high"))
-    axes.vlines(x, low, high, color=shown.colour, lw=1, alpha=0.7)
-    axes.plot(x, middle, color=shown.colour, marker=shown.marker, ms=3.6, label=label)
-    axes.plot(x, positive(rows["predicted_kl"], _LEAST), color=shown.colour, ls=":", lw=0.9)
