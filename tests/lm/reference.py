@@ -32,9 +32,14 @@ class AllDouble(TorchFunctionMode):
 
 
 def forward(
-    lm: LanguageModel, tokens: Sequence[int], arm: Arm, vectors: np.ndarray, steer_from: int
+    lm: LanguageModel,
+    tokens: Sequence[int],
+    arm: Arm,
+    vectors: np.ndarray,
+    steered: int | Sequence[int],
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Logits [t, V] and every block's output [t, d], steered at positions ``steer_from`` on."""
+    """Logits [t, V] and every block's output [t, d], steered from a position on, or at several."""
+    at = range(steered, len(tokens)) if isinstance(steered, int) else steered
     outputs: list[torch.Tensor] = []
 
     def hook_of(layer: int) -> Any:
@@ -44,7 +49,7 @@ def forward(
                 if addition.layer == layer:
                     hidden = hidden.clone()
                     step = torch.from_numpy(addition.alpha * vectors[addition.vector])
-                    hidden[:, steer_from:] += step.to(hidden.dtype)
+                    hidden[:, list(at)] += step.to(hidden.dtype)
             outputs.append(hidden[0])
             return hidden if isinstance(output, torch.Tensor) else (hidden, *output[1:])
 

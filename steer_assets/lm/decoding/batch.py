@@ -19,7 +19,8 @@ from steer_assets.lm.decoding.noise import NoiseKey, exponentials
 from steer_assets.lm.decoding.sampling import Drawn, Sampling, greedy, race
 from steer_assets.lm.forward.intervene import Steering, editing
 from steer_assets.lm.forward.prefix import Prefix
-from steer_assets.lm.forward.stepping import Rows, prepare, start_rows, stepping
+from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Reach, Scope
+from steer_assets.lm.forward.stepping import Rows, prepare, prepare_edited, start_rows, stepping
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter
 from steer_assets.parallel_batches import side_by_side
@@ -50,15 +51,13 @@ class Job:
     steering: Steering
     sampling: Sampling
     keys: dict[tuple[int, int], NoiseKey]
+    scope: Scope = LAST_PROMPT_AND_GENERATED
 
 
 @torch.inference_mode()
 def run_together(job: Job, batches: Sequence[Sequence[Row]], meter: Meter) -> dict[Row, Taken]:
     """Tokens of the rows of all batches, which run in parallel over prefixes computed once."""
-    chosen = list(dict.fromkeys(row.prompt for rows in batches for row in rows))
-    # Before any hook is set, because prefixes are unsteered.
-    prefix = prepare(job.lm, [job.prompts[i] for i in chosen])
-    place = {prompt: index for index, prompt in enumerate(chosen)}
+    prefix, place = _prefixes(job, [row for rows in batches for row in rows])
     runs = [partial(_Batch(job, rows, prefix, place).run, meter) for rows in batches]
     found: dict[Row, Taken] = {}
     with stepping(job.lm), editing(job.lm, job.steering.edits()):
@@ -67,11 +66,33 @@ def run_together(job: Job, batches: Sequence[Sequence[Row]], meter: Meter) -> di
     return found
 
 
+def _prefixes(job: Job, rows: Sequence[Row]) -> tuple[Prefix, dict[tuple[int, int], int]]:
+    """Prefixes of the rows, and the place of each (prompt, arm) among them.
+
+    One for each prompt; if arms edit the whole prompt, one for each prompt and arm.
+    """
+    pairs = list(dict.fromkeys((row.prompt, row.arm) for row in rows))
+    if job.scope.whole_prompt:
+        steering = Steering(job.steering.table, job.lm.tensor([arm for _, arm in pairs]))
+        own = [job.prompts[prompt] for prompt, _ in pairs]
+        prefix = prepare_edited(job.lm, own, steering.edits())
+        return prefix, {pair: index for index, pair in enumerate(pairs)}
+    chosen = list(dict.fromkeys(prompt for prompt, _ in pairs))
+    at = {prompt: index for index, prompt in enumerate(chosen)}
+    # Before any hook is set, because prefixes are unsteered.
+    prefix = prepare(job.lm, [job.prompts[i] for i in chosen])
+    return prefix, {(prompt, arm): at[prompt] for prompt, arm in pairs}
+
+
 class _Batch:
     """Rows that are decoded together."""
 
     def __init__(
-        self, job: Job, rows: Sequence[Row], prefix: Prefix, place: dict[int, int]
+        self,
+        job: Job,
+        rows: Sequence[Row],
+        prefix: Prefix,
+        place: dict[tuple[int, int], int],
     ) -> None:
         self._job, self._rows = job, rows
         self._prefix, self._place = prefix, place
@@ -83,11 +104,15 @@ class _Batch:
         state = self._start(limit)
         taken = [Taken() for _ in self._rows]
         live = list(range(len(self._rows)))
+        reach = Reach(job.scope, [job.prompts[row.prompt] for row in self._rows])
+        texts = [own.ids for own in taken]
         tokens = job.lm.tensor([job.prompts[row.prompt][-1] for row in self._rows])
         arm_of_row = job.lm.tensor([row.arm for row in self._rows])
         job.steering.set_rows(arm_of_row)
         for step in range(limit):
-            drawn = self._choose(state.step(tokens), live, step)
+            edited = reach.at(live, texts)
+            on_device = None if edited is None else torch.tensor(edited, device=tokens.device)
+            drawn = self._choose(state.step(tokens, on_device), live, step)
             tokens = drawn.tokens
             kept = self._take(drawn, live, taken, limit - step - 1, meter)
             if not kept:
@@ -129,7 +154,7 @@ class _Batch:
 
     def _start(self, capacity: int) -> Rows:
         lm = self._job.lm
-        prompt_of_row = lm.tensor([self._place[row.prompt] for row in self._rows])
+        prompt_of_row = lm.tensor([self._place[row.prompt, row.arm] for row in self._rows])
         return start_rows(lm, self._prefix, prompt_of_row, capacity)
 
     def _choose(self, logits: Float[Tensor, "rows v"], live: list[int], step: int) -> Drawn:

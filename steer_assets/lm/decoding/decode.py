@@ -1,7 +1,7 @@
 """Decodes many (prompt, arm, sample) rows at once, with common random numbers.
 
-``alpha * v`` is added at the last prompt token and at every generated token. Rows are batched by
-prompt length, and batches run in parallel on the cores.
+``alpha * v`` is added at the positions of a scope, by default at the last prompt token and at every
+generated token. Rows are batched by prompt length, and batches run in parallel on the cores.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from steer_assets.lm.decoding.memory import default_lanes, default_rows
 from steer_assets.lm.decoding.noise import NoiseKey
 from steer_assets.lm.decoding.sampling import Sampling
 from steer_assets.lm.forward.intervene import Arm, ArmTable, Steering
+from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
 
@@ -56,6 +57,7 @@ def generate(
     vectors: Float[np.ndarray, "n d"],
     sampling: Sampling,
     *,
+    scope: Scope = LAST_PROMPT_AND_GENERATED,
     prompt_keys: Sequence[str] | None = None,
     pairs: Sequence[tuple[int, int]] | None = None,
     batch_rows: int | None = None,
@@ -78,7 +80,7 @@ def generate(
         (row.prompt, row.sample): NoiseKey.of(sampling.seed, names[row.prompt], row.sample)
         for row in rows
     }
-    job = Job(lm, prompts, Steering(table), sampling, keys)
+    job = Job(lm, prompts, Steering(table), sampling, keys, scope)
     longest = max(map(len, prompts), default=1)
     size = batch_rows or default_rows(lm, longest, sampling.max_new_tokens)
     meter = Meter(on_progress, len(rows) * sampling.max_new_tokens, "tokens")

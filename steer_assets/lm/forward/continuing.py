@@ -1,15 +1,15 @@
 """Given texts after prompts of one length, run from a steered block upwards.
 
 A text's tokens are known, so that all of its positions run in one pass: the last prompt token and
-all tokens but the last, which are the positions that are steered. Below the lowest steered block a
-position does not depend on the arm; its state there is computed once and resumed under every arm.
-The prompt's own tokens are run once for all texts and arms. Rows are right-padded, which under
-causal attention needs no mask.
+all tokens but the last, of which a scope selects those that are steered. Below the lowest steered
+block a position does not depend on the arm; its state there is computed once and resumed under
+every arm. The prompt's own tokens are run once for all texts and arms, or, if they are steered,
+once for every arm. Rows are right-padded, which under causal attention needs no mask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext, suppress
 from itertools import groupby
 
@@ -18,12 +18,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from steer_assets.lm.forward.edit_window import Window
-from steer_assets.lm.forward.intervene import Edit, Reader, editing
+from steer_assets.lm.forward.edit_window import Window, looking_at
+from steer_assets.lm.forward.intervene import ArmTable, Edit, Reader, Steering, editing
 from steer_assets.lm.forward.packing import packed_weights
 from steer_assets.lm.forward.prefix import Prefix, Tokens, by_length, pad, prefill
 from steer_assets.lm.forward.resuming import resuming, skips_blocks
-from steer_assets.lm.forward.stepping import shares_prefixes
+from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope, edited_positions
+from steer_assets.lm.forward.stepping import prepare_edited, shares_prefixes
 from steer_assets.lm.forward.whole import whole_logits
 from steer_assets.lm.model import LanguageModel
 
@@ -46,12 +47,14 @@ class Continuations:
         prompts: Sequence[Tokens],
         texts: Sequence[Tokens],
         layers: Sequence[int],
+        scope: Scope = LAST_PROMPT_AND_GENERATED,
     ) -> None:
         """Run ``texts`` up to the deepest of ``layers``, the blocks from which rows resume.
 
-        prompts: the prompt of each text; all have the same number of tokens. prefix: keys and
-        values of several prompts, that of each text at its ``places``; None where the model's
-        prefixes cannot be shared. Raises ValueError for prompts of several lengths.
+        prompts: the prompt of each text; all have the same number of tokens. prefix: unsteered keys
+        and values of several prompts, that of each text at its ``places``; None where the model's
+        prefixes cannot be shared, or the prompts' own tokens are to run with the texts. Raises
+        ValueError for prompts of several lengths.
         """
         (length,) = {len(prompt) for prompt in prompts}
         self._lm, self._prefix, self._places = lm, prefix, lm.tensor(list(places))
@@ -62,6 +65,8 @@ class Continuations:
         self._ids = pad(lm, [[*head, *text[:-1]] for head, text in zip(heads, texts, strict=True)])
         self.lengths = [len(text) for text in texts]
         self.targets: Int[Tensor, "texts t"] = pad(lm, texts)
+        self._whole_prompt = scope.whole_prompt
+        self._edited = edited_positions(scope, prompts, texts, self.targets.device)
         self._states = self._lower(sorted(set(layers)))
 
     @torch.no_grad()
@@ -76,28 +81,39 @@ class Continuations:
         edits: dict[int, Edit] = {layer: reader.edit for layer, reader in readers.items()}
         every = torch.arange(len(self._ids), device=self._ids.device)
         with suppress(_Stop), editing(self._lm, edits), editing(self._lm, {layers[-1]: stop}):
-            self._forward(every, None)
+            self._forward(every, None, None)
         return {layer: reader.values() for layer, reader in readers.items()}
 
     def logits(
-        self, text_of_row: Int[Tensor, " rows"], layer: int | None, edits: dict[int, Edit]
+        self,
+        text_of_row: Int[Tensor, " rows"],
+        layer: int | None,
+        edits: dict[int, Edit],
+        steered: tuple[Prefix, Int[Tensor, " rows"]] | None = None,
     ) -> Float[Tensor, "rows t v"]:
         """Logits of every token of each row's text, in the model's dtype.
 
-        layer: the lowest block that ``edits`` change, None where they change none.
+        layer: the lowest block that ``edits`` change, None where they change none. steered: keys
+        and values of steered prompts, that of each row at its place; the unsteered ones by default.
         """
         start = max(self._states, default=None) if layer is None else layer
         hidden = None if start is None else self._states.get(start)
+        resumed = None if hidden is None else (start, hidden)
         with editing(self._lm, edits):
-            return self._forward(text_of_row, None if hidden is None else (start, hidden))
+            return self._forward(text_of_row, resumed, steered)
 
     def _forward(
-        self, text_of_row: Tensor, resumed: tuple[int | None, Tensor] | None
+        self,
+        text_of_row: Tensor,
+        resumed: tuple[int | None, Tensor] | None,
+        steered: tuple[Prefix, Tensor] | None,
     ) -> Float[Tensor, "rows t v"]:
         lm, ids = self._lm, self._ids[text_of_row]
+        edited = None if self._edited is None else self._edited[text_of_row]
         if self._prefix is None:
             at = torch.arange(self._from, ids.shape[1], device=ids.device).expand(len(ids), -1)
-            return whole_logits(lm, ids, Window(positions=at, read=at))
+            where = None if self._whole_prompt else at
+            return whole_logits(lm, ids, Window(positions=where, read=at, edited=edited))
         positions = torch.arange(self._before, self._before + ids.shape[1], device=ids.device)
         state = nullcontext()
         if resumed is not None:
@@ -106,20 +122,20 @@ class Continuations:
             state = resuming(lm, layer, hidden[text_of_row])  # type: ignore[assignment]
         # Packed weights support no differentiation.
         fast = packed_weights(lm) if not torch.is_grad_enabled() else nullcontext()
-        with state, fast:
+        prefix, places = steered or (self._prefix, self._places[text_of_row])
+        with state, fast, looking_at(Window(edited=edited)):
             logits: Tensor = lm.model(
                 input_ids=ids,
                 position_ids=positions[None].expand(len(ids), -1),
-                past_key_values=self._cache(self._places[text_of_row]),
+                past_key_values=self._cache(prefix, places),
                 use_cache=True,
             ).logits
         return logits
 
-    def _cache(self, places: Int[Tensor, " rows"]) -> DynamicCache:
+    def _cache(self, prefix: Prefix, places: Int[Tensor, " rows"]) -> DynamicCache:
         """The prompts' keys and values for every row, in the model's own cache."""
         cache = DynamicCache()
-        prefix = self._prefix
-        if prefix is None or prefix.keys is None or prefix.values is None or not self._before:
+        if prefix.keys is None or prefix.values is None or not self._before:
             return cache
         alone = bool((places == places[0]).all())  # one prompt's are not copied for every row
         chosen = places[:1] if alone else places
@@ -130,6 +146,22 @@ class Continuations:
             own.keys = own.keys.expand(len(places), -1, -1, -1)
             own.values = own.values.expand(len(places), -1, -1, -1)
         return cache
+
+
+class SteeredPrompt:
+    """Keys and values of one prompt under each of several arms that edit its every token."""
+
+    def __init__(
+        self, lm: LanguageModel, prompt: Tokens, table: ArmTable, arms: Collection[int]
+    ) -> None:
+        self._lm = lm
+        self._places = {arm: place for place, arm in enumerate(sorted(arms))}
+        edits = Steering(table, lm.tensor(list(self._places))).edits()
+        self._prefix = prepare_edited(lm, [prompt] * len(arms), edits)
+
+    def of_rows(self, arms: Sequence[int]) -> tuple[Prefix, Int[Tensor, " rows"]]:
+        """The keys and values, and the place of each row's arm among them."""
+        return self._prefix, self._lm.tensor([self._places[arm] for arm in arms])
 
 
 def over_prompts(
@@ -150,13 +182,16 @@ def over_equal_lengths(
     lm: LanguageModel,
     prompts: Sequence[Tokens],
     visit: Callable[[Sequence[int], Prefix | None, Sequence[int]], None],
+    *,
+    share: bool = True,
 ) -> None:
     """Call ``visit(prompts, prefix, places)`` for prompts of one length, whose texts run together.
 
-    Prefixes are run many at a time; None where the model's cannot be shared.
+    Prefixes are run many at a time; None where the model's cannot be shared, or are not to be.
     """
+    share = share and shares_prefixes(lm)
     for batch in by_length(prompts, _PREFIX_TOKENS):
-        prefix = prefill(lm, [prompts[i] for i in batch]) if shares_prefixes(lm) else None
+        prefix = prefill(lm, [prompts[i] for i in batch]) if share else None
         for _, group in groupby(enumerate(batch), key=lambda at: len(prompts[at[1]])):
             places, indices = zip(*group, strict=True)
             visit(indices, prefix, places)

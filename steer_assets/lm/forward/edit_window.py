@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 _current = threading.local()
@@ -25,12 +25,14 @@ _current = threading.local()
 class Window:
     """Positions [rows, p] that edits apply to, and the rows' numbers in the batch; None for all.
 
-    ``read`` [rows, r] are the positions whose logits are needed.
+    ``read`` [rows, r] are the positions whose logits are needed, ``edited`` [rows, p] those at
+    which arms are added; None for all.
     """
 
     positions: Int[Tensor, "rows p"] | None = None
     rows: Int[Tensor, " rows"] | None = None
     read: Int[Tensor, "rows r"] | None = None
+    edited: Bool[Tensor, "rows p"] | None = None
 
     def take(self, hidden: Float[Tensor, "rows t d"]) -> Float[Tensor, "rows p d"]:
         """The part of a residual stream that edits apply to."""
@@ -47,6 +49,12 @@ class Window:
     def of_rows(self, values: Float[Tensor, "batch p d"]) -> Float[Tensor, "rows p d"]:
         """The values of the current rows, from values for the whole batch."""
         return values if self.rows is None else values[self.rows]
+
+    def steered(
+        self, hidden: Float[Tensor, "rows p d"], moved: Float[Tensor, "rows p d"]
+    ) -> Float[Tensor, "rows p d"]:
+        """``moved`` where arms are added, ``hidden`` elsewhere."""
+        return moved if self.edited is None else torch.where(self.edited[:, :, None], moved, hidden)
 
 
 _ALL = Window()

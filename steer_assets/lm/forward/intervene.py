@@ -140,14 +140,14 @@ class Steering:
     """
 
     def __init__(self, table: ArmTable, arm_of_row: Tensor | None = None) -> None:
-        self._table = table
+        self.table = table
         self._own = threading.local()
         if arm_of_row is not None:
             self.set_rows(arm_of_row)
 
     def set_rows(self, arm_of_row: Tensor) -> None:
         """Set the arm of each row of this thread's batch."""
-        self._own.additions = self._table.rows(arm_of_row)
+        self._own.additions = self.table.rows(arm_of_row)
 
     @property
     def additions(self) -> dict[int, Float[Tensor, "rows 1 d"]]:
@@ -160,12 +160,14 @@ class Steering:
 
         def edit_of(layer: int) -> Edit:
             def edit(hidden: Tensor) -> Tensor | None:
-                added = self.additions.get(layer)
-                return None if added is None else hidden + current().of_rows(added)
+                added, window = self.additions.get(layer), current()
+                if added is None:
+                    return None
+                return window.steered(hidden, hidden + window.of_rows(added))
 
             return edit
 
-        return {layer: edit_of(layer) for layer in self._table.by_layer}
+        return {layer: edit_of(layer) for layer in self.table.by_layer}
 
 
 class Reader:

@@ -1,9 +1,9 @@
 """Keys and values of prompt prefixes, computed once and shared by every arm.
 
-Under the steering scope (last prompt token and generated tokens) all prompt positions but the last
-are the same for every arm. Prefixes are right-padded, which under causal attention needs no mask,
-because no token attends to later padding. Tokens common to the start of all prompts (a chat
-template's system turn) are computed once for all of them.
+Unless an arm is added at every prompt token, all prompt positions but the last are the same for
+every arm. Prefixes are right-padded, which under causal attention needs no mask, because no token
+attends to later padding. Tokens common to the start of all prompts (a chat template's system turn)
+are computed once for all of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Prefix:
 
     Where prefixes are shared, ``keys[l]`` and ``values[l]`` are [P, heads, longest, d_head] per
     layer that has keys; row p has ``lengths[p]`` tokens followed by padding. None if no prefix has
-    a token. Otherwise ``groups`` are the model's own states, or only tokens are kept.
+    a token. Otherwise ``groups`` are the model's own states, or only tokens are kept. ``edited``:
+    computed under hooks that edit every token, each prefix being that of one row.
     """
 
     keys: list[Float[Tensor, "p heads t dk"]] | None
@@ -38,6 +39,7 @@ class Prefix:
     lengths: Int[Tensor, " p"]
     heads: Sequence[Tokens] = ()
     groups: tuple[Any, ...] = ()
+    edited: bool = False
 
     @property
     def longest(self) -> int:
@@ -100,19 +102,23 @@ def _forward(lm: LanguageModel, ids: Tensor, start: int, cache: DynamicCache) ->
         )
 
 
-def prefill(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:
-    """Keys and values of all tokens but the last of each prompt, unsteered."""
+def prefill(lm: LanguageModel, prompts: Sequence[Tokens], *, edited: bool = False) -> Prefix:
+    """Keys and values of all tokens but the last of each prompt.
+
+    Unsteered, unless ``edited``: under hooks of the caller that edit the rows one by one.
+    """
     heads = [prompt[:-1] for prompt in prompts]
     lengths = lm.tensor([len(head) for head in heads])
     if not max(map(len, heads)):
-        return Prefix(None, None, lengths, heads)
+        return Prefix(None, None, lengths, heads, edited=edited)
     with torch.no_grad():  # not inference mode, because derivatives are taken over these keys
-        cache = run_padded(lm, heads, share=common_length(heads))
+        cache = run_padded(lm, heads, share=0 if edited else common_length(heads))
     return Prefix(
         [layer.keys for layer in cache.layers],
         [layer.values for layer in cache.layers],
         lengths,
         heads,
+        edited=edited,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from steer_assets.lm.forward.edit_window import Window, looking_at
@@ -70,7 +70,7 @@ class Group:
 
 
 def prefill_states(lm: LanguageModel, heads: Sequence[Tokens]) -> tuple[Group, ...]:
-    """States after each of ``heads``, unsteered."""
+    """States after each of ``heads``; hooks see the number of each as that of its row."""
     by_length: dict[int, list[int]] = {}
     for index, head in enumerate(heads):
         by_length.setdefault(len(head), []).append(index)
@@ -82,7 +82,8 @@ def prefill_states(lm: LanguageModel, heads: Sequence[Tokens]) -> tuple[Group, .
             states = States()
             if length:
                 ids = pad(lm, [heads[i] for i in chosen])
-                _, states = _forward(lm, lm.layout.backbone, ids, states)
+                with looking_at(Window(rows=lm.tensor(chosen))):
+                    _, states = _forward(lm, lm.layout.backbone, ids, states)
             groups.append(Group(lm.tensor(chosen), states))
     return tuple(groups)
 
@@ -112,11 +113,14 @@ class StateRows:
             if len(rows):
                 self._parts.append((rows, group.states.select(place)))
 
-    def step(self, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows v"]:
+    def step(
+        self, tokens: Int[Tensor, " rows"], edited: Bool[Tensor, " rows"] | None = None
+    ) -> Float[Tensor, "rows v"]:
         """Feed one token per row; next-token logits in the model's dtype."""
         found: list[Tensor] = []
         for index, (rows, states) in enumerate(self._parts):
-            with looking_at(Window(rows=rows)):
+            own = None if edited is None else edited[rows, None]
+            with looking_at(Window(rows=rows, edited=own)):
                 out, states = _forward(self._lm, self._lm.model, tokens[rows][:, None], states)
             self._parts[index] = (rows, states)
             found.append(out.logits[:, -1])

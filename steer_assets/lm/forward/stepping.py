@@ -18,12 +18,13 @@ from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from steer_assets.lm.forward import attention
 from steer_assets.lm.forward.attention_windows import narrow_windows
-from steer_assets.lm.forward.edit_window import Window
+from steer_assets.lm.forward.edit_window import Window, looking_at
+from steer_assets.lm.forward.intervene import Edit, editing
 from steer_assets.lm.forward.packing import packed_weights
 from steer_assets.lm.forward.prefix import Prefix, Tokens, prefill
 from steer_assets.lm.forward.rows import RowCache
@@ -38,8 +39,13 @@ _STEPS = 3
 class Rows(Protocol):
     """Rows of a batch at the same step."""
 
-    def step(self, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows v"]:
-        """Feed one token per row; next-token logits in the model's dtype."""
+    def step(
+        self, tokens: Int[Tensor, " rows"], edited: Bool[Tensor, " rows"] | None = None
+    ) -> Float[Tensor, "rows v"]:
+        """Feed one token per row; next-token logits in the model's dtype.
+
+        edited: whether arms are added at the token; None for all rows.
+        """
         ...
 
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
@@ -52,14 +58,26 @@ def prepare(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:
     return _prefix(lm, prompts, way_of(lm))
 
 
-def _prefix(lm: LanguageModel, prompts: Sequence[Tokens], way: str) -> Prefix:
+def prepare_edited(
+    lm: LanguageModel, prompts: Sequence[Tokens], edits: dict[int, Edit]
+) -> Prefix:
+    """Prefixes of rows whose every prompt token is edited; ``prompts``: that of every row."""
+    way = way_of(lm)
+    with editing(lm, edits):
+        return _prefix(lm, prompts, way, edited=True)
+
+
+def _prefix(
+    lm: LanguageModel, prompts: Sequence[Tokens], way: str, *, edited: bool = False
+) -> Prefix:
     if way == SHARED:
-        return prefill(lm, prompts)
+        return prefill(lm, prompts, edited=edited)
     heads = [prompt[:-1] for prompt in prompts]
     # States are written in place, which differentiation does not support.
     states = way == STATES and torch.is_inference_mode_enabled()
     groups = prefill_states(lm, heads) if states else ()
-    return Prefix(None, None, lm.tensor([len(head) for head in heads]), heads, groups)
+    lengths = lm.tensor([len(head) for head in heads])
+    return Prefix(None, None, lengths, heads, groups, edited)
 
 
 @contextmanager
@@ -87,7 +105,7 @@ def _rows(
         return _SharedRows(lm, prefix, prompt_of_row, capacity)
     if prefix.groups:
         return StateRows(lm, prefix.groups, prompt_of_row)
-    return WholeRows(lm, prefix.heads, prompt_of_row)
+    return WholeRows(lm, prefix.heads, prompt_of_row, whole_prompt=prefix.edited)
 
 
 def rows_at_once(lm: LanguageModel, n_rows: int, longest: int) -> int:
@@ -104,10 +122,14 @@ class _SharedRows:
         self._lm = lm
         self._cache = RowCache(lm.n_layers, prefix, prompt_of_row, capacity)
 
-    def step(self, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows v"]:
+    def step(
+        self, tokens: Int[Tensor, " rows"], edited: Bool[Tensor, " rows"] | None = None
+    ) -> Float[Tensor, "rows v"]:
         # Packed weights support no differentiation, backward or forward.
         lm, inference = self._lm, torch.is_inference_mode_enabled()
-        with lm.attention(attention.NAME), packed_weights(lm) if inference else nullcontext():
+        window = Window(edited=None if edited is None else edited[:, None])
+        weights = packed_weights(lm) if inference else nullcontext()
+        with lm.attention(attention.NAME), weights, looking_at(window):
             logits = lm.model(
                 input_ids=tokens[:, None],
                 position_ids=self._cache.positions[:, None],

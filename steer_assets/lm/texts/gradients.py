@@ -2,13 +2,14 @@ r"""Gradient of a text's log-probability by the steering vector, one backward pa
 
 .. math:: s(x) = \nabla_{e}\,\log p(x \mid v + e)\big|_{e=0}
 
-where e is added, as v is, at the output of one block at the last prompt token and at every token of
-the text. It has mean zero over texts of the arm, its second moment E[s s'] is the Fisher form of
-whole texts, and the gradient of an expected score is E[(score - baseline) s] (Williams 1992). Every
-row of a batch has its own e, so that one backward pass gives the gradient of each; texts after
-prompts of one length share a batch. The passes go from that block upwards, forward and backward,
-over the prompts' cached keys and values. The gradient by the logits is that of the sampler's
-distribution, (one-hot - p) / T, at a fixed nucleus.
+where e is added, as v is, at the output of one block at the positions of the scope, by default at
+the last prompt token and at every token of the text. It has mean zero over texts of the arm, its
+second moment E[s s'] is the Fisher form of whole texts, and the gradient of an expected score is
+E[(score - baseline) s] (Williams 1992). Every row of a batch has its own e, so that one backward
+pass gives the gradient of each; texts after prompts of one length share a batch. The passes go from
+that block upwards, forward and backward, over the prompts' cached keys and values, or, if e is
+added at every prompt token, over whole texts with their prompts. The gradient by the logits is that
+of the sampler's distribution, (one-hot - p) / T, at a fixed nucleus.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from steer_assets.lm.forward.continuing import Continuations, over_equal_lengths
 from steer_assets.lm.forward.edit_window import current
 from steer_assets.lm.forward.intervene import Arm, ArmTable, Edit, Steering, check_layers
 from steer_assets.lm.forward.prefix import Prefix
+from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
 
@@ -37,6 +39,7 @@ def text_gradients(
     layer: int,
     sampling: Sampling,
     *,
+    scope: Scope = LAST_PROMPT_AND_GENERATED,
     arm: Arm = (),
     vectors: Float[np.ndarray, "n d"] | None = None,
     batch_tokens: int = 512,
@@ -77,11 +80,13 @@ def text_gradients(
             part = rows[start : start + size]
             own, after = [list(texts[row][1]) for row in part], [texts[row][0] for row in part]
             at = [place[prompt] for prompt in after]
-            run = Continuations(lm, prefix, at, [prompts[p] for p in after], own, [layer])
+            before = [prompts[p] for p in after]
+            run = Continuations(lm, prefix, at, before, own, [layer], scope)
             found[part] = _gradients(run, layer, table, sampling).double().cpu().numpy()
             meter.advance(len(part), sum(map(len, own)))
 
-    over_equal_lengths(lm, [prompts[p] for p in asked], visit)
+    chosen = [prompts[p] for p in asked]
+    over_equal_lengths(lm, chosen, visit, share=not scope.whole_prompt)
     return found
 
 
@@ -93,11 +98,11 @@ def _gradients(
     step: list[Tensor] = []
 
     def edit(hidden: Tensor) -> Tensor:
-        added = steering.additions.get(layer)
+        added, window = steering.additions.get(layer), current()
         if not step:
             step.append(torch.zeros_like(hidden[:, :1]).requires_grad_())
-        moved = hidden if added is None else hidden + current().of_rows(added)
-        return moved + step[0]
+        moved = hidden if added is None else hidden + window.of_rows(added)
+        return window.steered(hidden, moved + step[0])
 
     edits: dict[int, Edit] = steering.edits() | {layer: edit}
     with torch.enable_grad():

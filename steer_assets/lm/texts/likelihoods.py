@@ -1,9 +1,9 @@
 r"""Log-likelihoods of sampled texts under other arms than their own, token by token.
 
-Under an arm ``alpha * v`` is added at the last prompt token and at every token of the text, as when
-it was sampled; the distribution is that of the sampler (temperature, nucleus). Beside the
-log-probability of each token there is the divergence of its whole distribution from that under the
-text's own arm, a sum over the vocabulary:
+Under an arm ``alpha * v`` is added at the positions of the scope, by default at the last prompt
+token and at every token of the text, as when it was sampled; the distribution is that of the
+sampler (temperature, nucleus). Beside the log-probability of each token there is the divergence of
+its whole distribution from that under the text's own arm, a sum over the vocabulary:
 
 .. math:: KL(p_t\|q_t) = \log E_{p_t} e^{\delta} - E_{p_t}\delta,\quad\delta = (z_q - z_p)/T
 
@@ -22,9 +22,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from steer_assets.lm.decoding.sampling import Sampling, log_distribution
-from steer_assets.lm.forward.continuing import Continuations, over_prompts
+from steer_assets.lm.forward.continuing import Continuations, SteeredPrompt, over_prompts
 from steer_assets.lm.forward.intervene import Arm, ArmTable, Steering
 from steer_assets.lm.forward.prefix import Prefix
+from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
 
@@ -64,6 +65,7 @@ def text_likelihoods(
     vectors: Float[np.ndarray, "n d"] | None,
     sampling: Sampling,
     *,
+    scope: Scope = LAST_PROMPT_AND_GENERATED,
     batch_tokens: int = 1024,
     on_progress: OnProgress = None,
 ) -> list[dict[int, Reading]]:
@@ -99,8 +101,11 @@ def text_likelihoods(
             if (layer := lowest[arm]) is not None
         ]
         n, prompt = len(ids), prompts[asked[index]]
-        run = Continuations(lm, prefix, [place] * n, [prompt] * n, ids, layers)
-        read = _Reader(run, table, lowest, sampling, batch_tokens).read(
+        run = Continuations(lm, prefix, [place] * n, [prompt] * n, ids, layers, scope)
+        steered = None
+        if scope.whole_prompt and prefix is not None:
+            steered = SteeredPrompt(lm, prompt, table, {a for arms in wanted.values() for a in arms})
+        read = _Reader(run, table, lowest, sampling, batch_tokens, steered).read(
             [(ids.index(words), arm, others) for (words, arm), others in wanted.items()]
         )
         by_text = dict(zip(wanted, read, strict=True))
@@ -157,7 +162,9 @@ class _Reader:
         lowest: Sequence[int | None],
         sampling: Sampling,
         batch_tokens: int,
+        steered: SteeredPrompt | None,
     ) -> None:
+        self._steered = steered
         self._run, self._table, self._lowest, self._sampling = run, table, lowest, sampling
         self._size = max(1, batch_tokens // max(run.lengths))
 
@@ -189,9 +196,11 @@ class _Reader:
         found: dict[int, Tensor] = {}
         for layer, members in groups.items():
             text_of_row = torch.tensor([batch[row][1] for row in members], device=device)
-            arm_of_row = torch.tensor([batch[row][2] for row in members], device=device)
+            own = [batch[row][2] for row in members]
+            arm_of_row = torch.tensor(own, device=device)
             edits = Steering(self._table, arm_of_row).edits() if layer is not None else {}
-            logits = self._run.logits(text_of_row, layer, edits)
+            over = None if self._steered is None else self._steered.of_rows(own)
+            logits = self._run.logits(text_of_row, layer, edits, over)
             found |= dict(zip(members, logits, strict=True))
         return [found[row] for row in range(len(batch))]
 
