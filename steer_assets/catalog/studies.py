@@ -72,6 +72,16 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
+    def _scope_has_doses(self) -> "Study":
+        scope = self.generation.scope
+        if self.automatic and not scope.moves_next_token:
+            raise ValueError(
+                f"generation.scope {scope.name} needs layers.steer and alphas by hand: auto finds "
+                "doses by the next token after the prompt, which this scope does not move"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _protocols_run(self) -> "Study":
         names = [protocol.name for protocol in self.protocols]
         if len(set(names)) != len(names):

@@ -6,7 +6,7 @@ import polars as pl
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.checks.harness import Finding, check
 from steer_assets.geometry.vector_ids import NONE_ID
-from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.design import prompt_selection, scopes
 from steer_assets.pipeline.stage import StageRun
 
 #: Families with the norm of the base vector.
@@ -113,6 +113,8 @@ def steering_adds_what_it_says(stored: StageRun) -> Finding:
 def distances_are_distances(stored: StageRun) -> Finding:
     """KL is at least 0, Jensen-Shannon at most ln 2, agreements are shares, no dose missing."""
     rows = stored.rows("logit_distances")
+    if (why := scopes.next_token_unmoved(stored.study)) and rows.is_empty():
+        return Finding(True, f"nothing to measure: {why}")
     bounds = {
         "l2": (0.0, np.inf),
         "kl": (-1e-6, np.inf),

@@ -45,6 +45,8 @@ class Encoder:
     def __init__(self, tokenizer: Any, date: datetime.date = DEFAULT_DATE) -> None:
         self.tokenizer = tokenizer
         self.date = date
+        #: Token ids that end the thinking section of the model's texts; none if it writes none.
+        self.section_end: tuple[int, ...] = ()
         # The last prompt token must belong to the prompt, not be an end-of-text token added by the
         # tokenizer.
         self._n_appended = appended(tokenizer)

@@ -1,7 +1,8 @@
 """Checks before the first stage whether a model supports a study.
 
 The number type is checked against the self-test of the snapshot; the context length against the
-prompts and new tokens, by the model's tokenizer and chat template, without loading weights.
+prompts and new tokens, and the scope against the texts' sections, by the model's tokenizer and chat
+template, without loading weights.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import polars as pl
 
 from steer_assets.catalog import catalog
 from steer_assets.catalog.studies import Study
-from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.design import prompt_selection, scopes
 from steer_assets.resources import scorer_heads, scorers
 from steer_assets.storage.files.hashing import hash_json
 from steer_assets.storage.files.parquet import read_part
@@ -80,9 +81,14 @@ def _context_refusal(
 
     folder = layout.model(key["model"])
     room = context.positions_of(folder)
-    if room is None:
+    scoped = study.generation.scope.name == "after_thinking"
+    if room is None and not scoped:
         return None
     encoder = context.encoder_of(folder, study.prompts.date)
+    if missing := scopes.section_missing(key["model"], encoder, study):
+        return missing
+    if room is None:
+        return None
     most = max(_needs(encoder, study, prompts, key["trait"]), key=lambda need: need.total)
     if most.total <= room:
         return None

@@ -100,6 +100,24 @@ MALFORMED = {
         "greater than or equal to 0",
     ),
     "half a sample": ("samples: 2", "samples: 2.5", "generation.samples", "valid integer"),
+    "a scope that is none": (
+        "max_new_tokens: 6",
+        "max_new_tokens: 6\n  scope: everywhere",
+        "generation.scope.name",
+        "'last_prompt_and_generated'",
+    ),
+    "a scope without its k": (
+        "max_new_tokens: 6",
+        "max_new_tokens: 6\n  scope: first_k",
+        "generation.scope",
+        "first_k needs k, the number of tokens",
+    ),
+    "a k that nothing counts": (
+        "max_new_tokens: 6",
+        "max_new_tokens: 6\n  scope: {name: generated, k: 3}",
+        "generation.scope",
+        "generated has no k",
+    ),
     "a dose of nothing": (
         "alphas: [0.5, 2.0]",
         "alphas: [0.0, 2.0]",
@@ -125,6 +143,9 @@ NAMED = {
     "a family forgotten": "  families:",
     "a subspace of more than there is": "  families:",
     "arms that are not built": "study:",
+    "a scope that is none": "  scope:",
+    "a scope without its k": "  scope:",
+    "a k that nothing counts": "  scope:",
 }
 
 
@@ -204,6 +225,11 @@ def test_what_calibration_found_takes_the_place_of_auto(user):
         ("statistics:", "calibration: {texts: 30}\nstatistics:", "may not exceed"),
         ("statistics:", "calibration: {kl: 1}\nstatistics:", "Extra inputs"),
         ("scoring:", "  multi_layer: {}\nscoring:", "auto may find one block"),
+        (
+            "scoring:",
+            "  scope: generated\nscoring:",
+            "next token after the prompt, which this scope",
+        ),
     ],
 )
 def test_what_cannot_be_left_to_calibration_is_refused(user, old, new, said):

@@ -10,7 +10,8 @@ import torch
 
 from steer_assets.lm.errors import InterventionError, PrecisionError
 from steer_assets.lm.forward.intervene import Addition
-from steer_assets.lm.measurements.derivatives import Point, _Unembedding, prompt_forms
+from steer_assets.lm.measurements.derivatives import prompt_forms
+from steer_assets.lm.measurements.unembedding import Unembedding
 from tests.sizes import in_full
 
 from . import reference
@@ -189,8 +190,6 @@ def test_the_fisher_form_is_exact_however_peaked_the_distribution(gap, dtype):
     weight = torch.from_numpy(3.0 + rng.normal(size=(vocabulary, size))).to(dtype)
     logits = torch.from_numpy(np.append(gap, rng.normal(scale=0.3, size=vocabulary - 1)))
     lm = SimpleNamespace(layout=SimpleNamespace(head=SimpleNamespace(weight=weight)))
-    eye = torch.eye(size, dtype=torch.float64)
-    point = Point({0: eye}, logits, torch.ones(vocabulary, dtype=torch.float64))
-    found = _Unembedding(lm).pull_back(0, point).fisher[0]
+    found = Unembedding(lm).forms(logits, torch.ones(vocabulary, dtype=torch.float64))[1].numpy()
     expected = _exact_fisher(weight.double().numpy(), logits.numpy())
     assert _relative(found, expected) < (1e-6 if dtype == torch.float32 else 1e-14)

@@ -9,10 +9,14 @@ import pytest
 
 from steer_assets.lm.decoding.decode import Sampling, generate
 from steer_assets.lm.decoding.noise import NoiseKey, exponentials
+from steer_assets.lm.errors import InterventionError
 from steer_assets.lm.forward.intervene import Addition
 from steer_assets.lm.forward.scope import Reach, Scope
 from steer_assets.lm.forward.stepping import SHARED, STATES, WHOLE
-from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.measurements.derivatives import prompt_forms
+from steer_assets.lm.measurements.logits import next_token_logits
+from steer_assets.lm.measurements.prepared import PreparedPrompts
+from steer_assets.lm.measurements.pushforward import fisher_along
 from steer_assets.lm.texts.gradients import text_gradients
 from steer_assets.lm.texts.likelihoods import SampledText, text_likelihoods
 from tests.sizes import in_full
@@ -20,7 +24,7 @@ from tests.sizes import in_full
 from . import reference
 from .conftest import HIDDEN, build, cached_build
 
-SAMPLING = Sampling(max_new_tokens=5, seed=3)
+SAMPLING = Sampling(max_new_tokens=4, seed=3)
 #: One block, two blocks, unsteered.
 ARMS = [(), (Addition(1, 0, 0.3),), (Addition(1, 0, 0.2), Addition(3, 2, 0.2))]
 END = 40, 41
@@ -64,21 +68,12 @@ def _sample(lm, prompt, arm, vectors, where) -> tuple[list[int], list[float]]:
     log_p: list[float] = []
     key = NoiseKey.of(SAMPLING.seed, " ".join(map(str, prompt)), 0)
     for step in range(SAMPLING.max_new_tokens):
-        p = reference.sampled_from(
-            _forward(lm, prompt, ids, arm, vectors, where)[-1], SAMPLING
-        )
+        p = reference.sampled_from(_forward(lm, prompt, ids, arm, vectors, where)[-1], SAMPLING)
         ids.append(int((exponentials([key], step, len(p))[0] / p).argmin()))
         log_p.append(float(np.log(p[ids[-1]])))
         if ids[-1] in lm.stop_ids:
             break
     return ids, log_p
-
-
-@pytest.fixture(params=[SHARED, STATES, WHOLE])
-def every_way(request) -> LanguageModel:
-    lm = build("llama")
-    lm._way = request.param
-    return lm
 
 
 def _prompts(prompts, scope: Scope) -> list[list[int]]:
@@ -92,10 +87,25 @@ def _ending(lm, prompts, where) -> tuple[int, int]:
     return ids[1], ids[2]
 
 
-@pytest.mark.parametrize("name", SCOPES)
-def test_texts_are_those_of_plain_hooks(every_way, prompts, vectors, name, monkeypatch):
+_ALL, _AFTER = "all_prompt_and_generated", "after_thinking"
+#: Every way of running rows; the default scope is that of all other tests.
+_QUICK = {(SHARED, _ALL), (SHARED, "generated"), (SHARED, "first_k"), (SHARED, _AFTER)}
+_QUICK |= {(STATES, _ALL), (WHOLE, _ALL), (WHOLE, _AFTER)}
+
+
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [
+        (way, name) if (way, name) in _QUICK else in_full(way, name)
+        for way in (SHARED, STATES, WHOLE)
+        for name in SCOPES
+    ],
+)
+def test_texts_are_those_of_plain_hooks(way, name, prompts, vectors, monkeypatch):
     """Token by token over whole sequences; the same probability at sampling and read afterwards."""
-    _compare(every_way, prompts, vectors, name, monkeypatch)
+    lm = build("llama")
+    lm._way = way
+    _compare(lm, prompts, vectors, name, monkeypatch)
 
 
 @pytest.mark.parametrize("name", SCOPES)
@@ -115,7 +125,7 @@ def _compare(lm, prompts, vectors, name, monkeypatch) -> None:
     made = generate(lm, own, ARMS, vectors, SAMPLING, scope=scope)
     texts = [SampledText(t.prompt, t.arm, tuple(t.token_ids), (0, 1, 2)) for t in made]
     read = text_likelihoods(lm, own, texts, ARMS, vectors, SAMPLING, scope=scope, batch_tokens=20)
-    for text, readings in zip(made, read, strict=True):
+    for text, readings in list(zip(made, read, strict=True))[::2]:
         prompt = own[text.prompt]
         at = closed if text.prompt == 3 else where
         ids, log_p = _sample(lm, prompt, ARMS[text.arm], vectors, at)
@@ -151,7 +161,7 @@ def test_scopes_differ(llama, prompts, vectors):
 
 
 @pytest.mark.parametrize("name", SCOPES)
-@pytest.mark.parametrize("way", [SHARED, WHOLE])
+@pytest.mark.parametrize("way", [SHARED, in_full(WHOLE)])
 def test_gradients_are_central_differences_of_plain_hooks(prompts, vectors, name, way):
     scope, where = SCOPES[name]
     lm = build("llama", double=True)
@@ -177,6 +187,67 @@ def _log_probability(lm, prompt, ids, arm, vectors, where) -> float:
     logits = _forward(lm, prompt, ids, arm, vectors, where)[len(prompt) - 1 : -1]
     p = [reference.sampled_from(row, SAMPLING)[i] for row, i in zip(logits, ids, strict=True)]
     return float(np.log(p).sum())
+
+
+@pytest.mark.parametrize("way", [SHARED, in_full(STATES), WHOLE])
+def test_the_next_token_is_that_of_a_hook_on_the_whole_prompt(prompts, vectors, way):
+    """Of several arms at once, and in a search over doses."""
+    lm = build("llama")
+    lm._way = way
+    mixed = [*prompts[:3], [7]]
+    whole = Scope(whole_prompt=True)
+    found = dict(next_token_logits(lm, mixed, ARMS, vectors, scope=whole))
+    expected = np.array(
+        [[reference.forward(lm, p, arm, vectors, 0)[0][-1].numpy() for arm in ARMS] for p in mixed]
+    )
+    np.testing.assert_allclose(np.stack([found[i] for i in range(4)]), expected, atol=1e-4)
+    prepared = PreparedPrompts(lm, mixed, [1], scope=whole)
+    for prompt, _, logits in prepared.steered([ARMS[1]], vectors):
+        np.testing.assert_allclose(logits, expected[prompt, 1], atol=1e-4)
+    np.testing.assert_allclose(prepared.unsteered, expected[:, 0], atol=1e-4)
+
+
+def test_its_fisher_form_is_the_curvature_of_the_divergence(prompts, vectors):
+    """Of steps at every prompt token around an arm; in full, and along directions."""
+    lm = build("llama", double=True)
+    whole, arm = Scope(whole_prompt=True), (Addition(1, 0, 0.1),)
+    steps, chosen = vectors[1:3], prompts[:3]
+    with reference.AllDouble():
+        forms = list(prompt_forms(lm, chosen, [1, 2], scope=whole, arm=arm, vectors=vectors))
+        offset = 0.1 * vectors[0]
+        along = dict(fisher_along(lm, chosen, 1, steps, scope=whole, offset=offset, batch_rows=3))
+        for at, prompt in enumerate(chosen):
+            for layer in (1, 2):
+                for row, e in enumerate(steps):
+                    curvature = _curvature(lm, prompt, layer, arm, vectors, e)
+                    assert e @ forms[at].fisher[layer] @ e == pytest.approx(curvature, rel=1e-4)
+                    if layer == 1:
+                        assert along[at][row] == pytest.approx(curvature, rel=1e-4)
+
+
+def _curvature(lm, prompt, layer, arm, vectors, e) -> float:
+    """Second difference of KL(p || p moved by h e), whose gradient at 0 is zero."""
+    h, moved = 1e-3, np.concatenate([vectors, e[None]])
+    logits = [
+        reference.forward(lm, prompt, (*arm, Addition(layer, 5, x)), moved, 0)[0][-1].numpy()
+        for x in (0.0, h, -h)
+    ]
+    p, up, down = (z - np.logaddexp.reduce(z) for z in logits)
+    return float(np.exp(p) @ (2 * p - up - down)) / h**2
+
+
+@pytest.mark.parametrize("name", ["generated", "first_k", "after_thinking"])
+def test_a_next_token_that_does_not_move_is_refused(llama, prompts, vectors, name):
+    scope = SCOPES[name][0]
+    said = "next token after the prompt is that of the unsteered model"
+    for ask in (
+        lambda: next(next_token_logits(llama, prompts, ARMS, vectors, scope=scope)),
+        lambda: PreparedPrompts(llama, prompts, [1], scope=scope),
+        lambda: next(fisher_along(llama, prompts, 1, vectors, scope=scope)),
+        lambda: next(prompt_forms(llama, prompts, [1], scope=scope)),
+    ):
+        with pytest.raises(InterventionError, match=said):
+            ask()
 
 
 def test_the_default_scope_gives_what_no_scope_gives(llama, prompts, vectors):

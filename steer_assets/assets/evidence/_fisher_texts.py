@@ -11,7 +11,7 @@ from steer_assets.assets.evidence._read_texts import sampling_of
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.geometry.vector_ids import base_id
-from steer_assets.pipeline.design import prompt_selection, random_streams
+from steer_assets.pipeline.design import prompt_selection, random_streams, scopes
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.stage import StageRun
 
@@ -84,6 +84,7 @@ def gradients_at(run: StageRun, point: Point) -> Gradients:
         found,
         point.layer,
         sampling_of(run),
+        scope=scopes.scope_of(run, model),
         arm=(Addition(point.layer, 0, 1.0),) if point.added.any() else (),
         vectors=point.added[None],
         on_progress=run.progress(f"block {point.layer} {point.at}"),
@@ -104,8 +105,9 @@ def _more(
     settings = run.study.generation
     samples = -(-missing // len(ids))
     chosen = range(-(-missing // samples))
+    model = run.language_model()
     made = decode.generate(
-        run.language_model(),
+        model,
         ids,
         [(Addition(point.layer, 0, 1.0),) if point.added.any() else ()],
         point.added[None],
@@ -116,6 +118,7 @@ def _more(
             top_p=settings.top_p,
             seed=random_streams.integer(run.study, "text fisher", run.model, run.trait),
         ),
+        scope=scopes.scope_of(run, model),
         prompt_keys=names,
         pairs=[(prompt, 0) for prompt in chosen],
         on_progress=run.progress(f"sampling at block {point.layer} {point.at}"),

@@ -12,7 +12,7 @@ import polars as pl
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.geometry.vector_ids import EXTERNAL, base_id
-from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.design import prompt_selection, scopes
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.stage import StageRun
 
@@ -122,6 +122,7 @@ def read(run: StageRun, texts: pl.DataFrame, compared: Compared) -> dict[Arm, li
         additions,
         values,
         sampling_of(run),
+        scope=scopes.scope_of(run, model),
         on_progress=run.progress(f"block {compared.layer}"),
     )
     found: dict[Arm, list[ReadText]] = {arm: [] for arm in partners}

@@ -16,7 +16,7 @@ from steer_assets.assets.evidence._read_texts import (
 )
 from steer_assets.assets.evidence._text_steps import directions
 from steer_assets.assets.vectors.vector_families import read_table
-from steer_assets.pipeline.design import prompt_selection, random_streams
+from steer_assets.pipeline.design import prompt_selection, random_streams, scopes
 from steer_assets.pipeline.stage import StageRun
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def _measured(run: StageRun, found: Gradients, own: pl.DataFrame, moved: np.ndar
         [(Addition(point.layer, row, 1.0),) for row in range(len(moved) + 1)],
         np.stack([point.added, *(point.added + step for step in moved)]),
         sampling_of(run),
+        scope=scopes.scope_of(run, model),
         on_progress=run.progress(f"block {point.layer} along steps"),
     )
     sums = np.zeros((len(names), len(moved)))

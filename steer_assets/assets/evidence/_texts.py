@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from steer_assets.pipeline.design import prompt_selection, random_streams
+from steer_assets.pipeline.design import prompt_selection, random_streams, scopes
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.resuming import Pieces
 from steer_assets.pipeline.stage import StageRun
@@ -132,8 +132,9 @@ class Texts:
 
         run, settings = self._run, self._run.study.generation
         keys = self._prompts["prompt_id"].to_list()
+        model = run.language_model()
         return decode.generate(
-            run.language_model(),
+            model,
             self._ids,
             self._additions,
             self._values,
@@ -144,6 +145,7 @@ class Texts:
                 top_p=settings.top_p,
                 seed=random_streams.integer(run.study, "generations", run.model, run.trait),
             ),
+            scope=scopes.scope_of(run, model),
             prompt_keys=[
                 f"{self._protocol}/{arm.vector_id}@{arm.alpha:g}/{keys[prompt]}"
                 if self._independent

@@ -85,10 +85,11 @@ def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
 def generations(run: StageRun) -> Produced:
     """Sampled texts of every arm and protocol, without their prompts.
 
-    alpha * vector is added at the last prompt token and at every generated token; arms called
-    `multi_layer` add their vectors at all steered blocks, in equal shares of the dose. All arms use
-    the same prompts and common random numbers at each position, except under
-    `independent_sampling`. `<protocol>-minus-<switch>` names a protocol with one switch off.
+    alpha * vector is added at the positions of `generation.scope`, usually the last prompt token
+    and every generated token; arms called `multi_layer` add their vectors at all steered blocks, in
+    equal shares of the dose. All arms use the same prompts and common random numbers at each
+    position, except under `independent_sampling`. `<protocol>-minus-<switch>` names a protocol with
+    one switch off.
 
     In a study with several looks the texts of the controlled protocol are scored after each, and a
     family that is decided, or hopeless, gets no more of them: `look_decisions`. A text is the same

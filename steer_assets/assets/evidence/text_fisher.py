@@ -132,7 +132,7 @@ def text_fisher(run: StageRun) -> Produced:
     """Fisher form E[s s'] of whole texts, its predictions, and the gradient of the trait score.
 
     s is the gradient of a text's log-probability by the steering vector at the block, which acts at
-    the last prompt token and at every token of the text. Spectrum, ranks and null spaces are those
+    the positions of `generation.scope`. Spectrum, ranks and null spaces are those
     of the kind `text`, with the floor and the edge of noise that the number of texts gives. Half
     e'Ge is the KL divergence of whole texts to second order in a step e, stored beside the measured
     one. E[(score - baseline) s] is the gradient of the expected score: to first order, a direction

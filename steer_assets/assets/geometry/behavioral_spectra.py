@@ -11,7 +11,7 @@ import polars as pl
 from steer_assets.assets.geometry._null_space_rows import null_space_rows
 from steer_assets.assets.geometry._stability_rows import Row, dimension_rows
 from steer_assets.assets.geometry.activation_caches import pair_activations, read_activations
-from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.design import prompt_selection, scopes
 from steer_assets.pipeline.resuming import Pieces
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.files.hdf5 import read_array, write_arrays
@@ -34,9 +34,13 @@ def _forms(run: StageRun) -> Forms:
     """Jacobian Gram and Fisher pullback per prompt: unsteered, and steered at steered layers."""
     from steer_assets.geometry.directions import base
     from steer_assets.lm.forward.intervene import Addition
+    from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED
     from steer_assets.lm.measurements import derivatives
 
     model = run.derivative_model()
+    # The next token is that after the last prompt token, whatever the scope adds later on.
+    unmoved = scopes.next_token_unmoved(run.study)
+    scope = LAST_PROMPT_AND_GENERATED if unmoved else scopes.scope_of(run, model)
     tests = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
     chosen = prompt_selection.spread_over_environments(tests, run.study.behaviour.prompts)
     ids = prompt_selection.encoded(model, chosen)
@@ -52,6 +56,7 @@ def _forms(run: StageRun) -> Forms:
             model,
             [ids[i] for i in missing],
             layers,
+            scope=scope,
             arm=arm,
             vectors=vectors,
             on_progress=pieces.piece(len(missing)),
@@ -83,6 +88,7 @@ def _forms(run: StageRun) -> Forms:
     needs=("model_snapshot", "prompt_sets", "activation_caches"),
     after=("steering_calibration",),
     settings=("numerics", "layers", "prompts.test", "behaviour"),
+    sources=scopes.sources,
 )
 def behavioral_spectra(run: StageRun) -> Produced:
     """Exact Jacobian Gram J'J and Fisher pullback J'(diag p - pp')J, averaged over prompts.
@@ -93,7 +99,8 @@ def behavioral_spectra(run: StageRun) -> Produced:
     over few prompts also has a forced null fraction: its floor follows from the ranks of the
     prompts' own forms (Ky Fan), and `effective_dimension` has rank and floor of the average as a
     function of the number of prompts. HDF5 datasets `form/<kind>/<point>/<layer>` are [d, d]; the
-    steered point has v added at the layer.
+    steered point has v added at the layer. Under `all_prompt_and_generated` J is by a step at every
+    prompt token, as arms are added; under every other scope by one at the last.
     """
     from steer_assets.geometry.null_spaces import floors, heldout, saturation
     from steer_assets.geometry.null_spaces.spectra import form_spectrum

@@ -13,7 +13,7 @@ import numpy as np
 
 from steer_assets.assets.protocols._measured import Measured
 from steer_assets.geometry.vector_ids import base_id
-from steer_assets.pipeline.design import prompt_selection, protocol_sites, random_streams
+from steer_assets.pipeline.design import prompt_selection, protocol_sites, random_streams, scopes
 from steer_assets.pipeline.design.protocol_settings import Setting
 from steer_assets.pipeline.design.protocol_sites import MATCHED, UNMATCHED, Site, site_of
 from steer_assets.pipeline.design.site_vectors import NotMadeError, read_site
@@ -41,7 +41,7 @@ class Distances:
     reach: float
 
 
-#: By (site, whether v + v_perp is rescaled to the length of v); the reason where there is no v.
+#: By (site, whether v + v_perp is rescaled to the length of v); the reason where there are none.
 Divergences = dict[tuple[Site, bool], Distances | str]
 
 
@@ -57,6 +57,9 @@ def control_steps(steps: np.ndarray, replaced: np.ndarray) -> tuple[np.ndarray, 
 def divergences(run: StageRun, layer: int) -> Divergences:
     """Distances of next-token distributions from that of v at every site, at least in float32."""
     found: Divergences = {}
+    if why := scopes.next_token_unmoved(run.study):
+        every = protocol_sites.sites(run.study)
+        return {(site, matched): why for site in every for matched in (False, True)}
     for site in protocol_sites.sites(run.study):
         try:
             own = _at_site(run, layer, site)
@@ -116,7 +119,9 @@ def _measured(
     ids = prompt_selection.encoded(model, prompts, chat_template=not site.raw)
     report = run.progress(f"logits {site.name}")
     kl, l2 = np.empty((2, len(ids), len(arms)))
-    for prompt, logits in next_token_logits(model, ids, arms, vectors, on_progress=report):
+    scope = scopes.scope_of(run, model)
+    found = next_token_logits(model, ids, arms, vectors, scope=scope, on_progress=report)
+    for prompt, logits in found:
         columns = distances(logits, logits[1])
         kl[prompt], l2[prompt] = columns["kl"], columns["l2"]
     return kl, l2

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from steer_assets.assets.protocols import _jacobians, _logits
 from steer_assets.assets.protocols._measured import Measured
 from steer_assets.catalog.protocols import Protocol
-from steer_assets.pipeline.design import protocol_sites
+from steer_assets.pipeline.design import protocol_sites, scopes
 from steer_assets.pipeline.design.protocol_settings import Setting, settings
 from steer_assets.pipeline.design.protocol_sites import Site, site_of
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
@@ -86,6 +86,7 @@ def _rows(run: StageRun, layers: list[int]) -> Iterator[dict[str, object]]:
         "protocol_texts",
         "statistics",
     ),
+    sources=scopes.sources,
 )
 def protocol_measures(run: StageRun) -> Produced:
     """Numbers of the protocols that need no texts: logit distances and sizes of null spaces.
@@ -94,10 +95,10 @@ def protocol_measures(run: StageRun) -> Produced:
     `distance_reduction`: how much closer the logits of v + v_perp are to those of v than the logits
     of a control, which is v_perp in place of v, or a step of equal length along the same direction.
     Null fractions of the Jacobian, by finite differences in float16 or exact, and of the
-    covariance. `by_itself` is the value that the method gives any model, null where no bound is
-    known. Logits and exact derivatives are in float32 or higher, independent of the study's
-    precision. A number that does not exist for this model or number of prompts is null, and
-    `reason` says why.
+    covariance, at the last prompt token whatever the scope of arms. `by_itself` is the value that
+    the method gives any model, null where no bound is known. Logits and exact derivatives are in
+    float32 or higher, independent of the study's precision. A number that does not exist for this
+    model, scope or number of prompts is null, and `reason` says why.
     """
     layers = protocol_sites.layers(run.study, run.model_facts()["n_layers"])
     rows = list(_rows(run, layers))

@@ -17,7 +17,7 @@ import polars as pl
 from steer_assets.assets.geometry.activation_caches import read_activations
 from steer_assets.assets.vectors._next_tokens import Step, measure
 from steer_assets.geometry.vector_ids import NONE_ID, base_id
-from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.design import prompt_selection, scopes
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.schema import own_columns
 
@@ -99,6 +99,7 @@ def _frames(
         layer,
         curves.directions,
         steps,
+        scope=scopes.scope_of(run, model),
         origin=curves.origin,
         on_progress=run.progress(f"doses at block {layer} from {curves.reference_id}"),
     ):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from steer_assets.lm.forward.scope import Scope
     from steer_assets.lm.model import LanguageModel
     from steer_assets.lm.progress import OnProgress
 
@@ -47,13 +48,15 @@ def measure(
     directions: np.ndarray,
     steps: Sequence[Step],
     *,
+    scope: Scope,
     origin: np.ndarray | None = None,
     on_progress: OnProgress = None,
 ) -> Iterator[Measured]:
     """Distance of every step's next-token distribution at each prompt, in input order.
 
     directions: [k, d] in units of the residual stream at the output of block `layer`; steps start
-    from the unsteered model, or from it with `origin` [d] added. `predicted_kl` is half e'Ge with
+    from the unsteered model, or from it with `origin` [d] added, at the last prompt token or, by
+    the scope, at every one. `predicted_kl` is half e'Ge with
     the prompt's own Fisher form G at the starting point. Equal states are run once, so equal
     vectors give equal rows to the last digit.
     """
@@ -73,8 +76,8 @@ def measure(
     ]
     scales = np.array([step.scale for step in steps])
     along = np.array([which[step.direction] for step in steps], dtype=np.intp)
-    energies = fisher_along(model, prompts, layer, table, offset=origin)
-    logits = next_token_logits(model, prompts, arms, states, on_progress=on_progress)
+    energies = fisher_along(model, prompts, layer, table, scope=scope, offset=origin)
+    logits = next_token_logits(model, prompts, arms, states, scope=scope, on_progress=on_progress)
     for (prompt, energy), (_, found) in zip(energies, logits, strict=True):
         moved = distances(found, found[state_of[0]])
         columns = {name: values[state_of[1:]] for name, values in moved.items()}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from steer_assets.pipeline.design import prompt_selection, random_streams
+from steer_assets.pipeline.design import prompt_selection, random_streams, scopes
 from steer_assets.pipeline.design.judge import make_judge
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.resources import scorers
@@ -99,7 +99,7 @@ class Sweep:
 
         model = self.run.derivative_model()  # steps of half precision are no divergence
         ids = prompt_selection.encoded(model, self.prompts)
-        return PreparedPrompts(model, ids, self.layers)
+        return PreparedPrompts(model, ids, self.layers, scope=scopes.scope_of(self.run, model))
 
     def texts(self, points: Sequence[Point], n_prompts: int) -> Texts:
         """Scores and fluency of one text per point and prompt, of the first prompts."""
@@ -142,6 +142,7 @@ class Sweep:
             [(), *(self._arm(point) for point in points)],
             self.vectors,
             sampling,
+            scope=scopes.scope_of(run, model),
             prompt_keys=prompts["prompt_id"].to_list(),
             batch_rows=run.study.generation.batch_rows,
             on_progress=run.progress("texts"),

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from steer_assets.assets.vectors._sweep import Direction, Point, Sweep, Texts, no_scorer
-from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.design import prompt_selection, scopes
 from steer_assets.pipeline.stage import StageRun
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _QUANTILE = 0.95
 
 
 class NoCalibrationError(ValueError):
-    """Verdicts leave too few prompts over, or no scorer scores texts of the trait."""
+    """The scope moves no next token, verdicts leave too few prompts, or nothing scores texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def prompt_rows(run: StageRun) -> pl.DataFrame:
 
 def refused(run: StageRun) -> str:
     """Why there can be no calibration, in a sentence; empty where there can."""
-    return _too_few(run) or no_scorer(run)
+    return scopes.next_token_unmoved(run.study) or _too_few(run) or no_scorer(run)
 
 
 def _too_few(run: StageRun) -> str:

@@ -12,11 +12,13 @@ from steer_assets.assets.vectors import _dose_response
 from steer_assets.assets.vectors._next_tokens import Step, measure
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.geometry.vector_ids import NONE_ID, base_id
-from steer_assets.pipeline.design import prompt_selection
+from steer_assets.pipeline.design import prompt_selection, scopes
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
+from steer_assets.storage.schema import frame_of
 
 #: Family whose vectors replace v; distances are normalised by its step lengths.
 _CONTROL = "random"
+_TABLES = ("logit_distances", "dose_response", "equivalence_radius")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ def _frames(
         layer,
         arms.steps,
         steps,
+        scope=scopes.scope_of(run, model),
         origin=arms.origin,
         on_progress=run.progress(f"block {layer} against {arms.reference_id}"),
     ):
@@ -110,6 +113,7 @@ def _layer_rows(
         "dose",
         "behaviour.steered_alpha",
     ),
+    sources=scopes.sources,
 )
 def logit_distances(run: StageRun) -> Produced:
     """Distance of each vector's next-token distribution, measured and predicted by the Fisher form.
@@ -121,8 +125,14 @@ def logit_distances(run: StageRun) -> Produced:
     random vectors per unit of length, at the same prompt, reference and dose. `dose_response`
     follows small steps along every vector and v + c v_perp along null, range and random directions;
     `equivalence_radius` gives the length up to which a step stays within a tolerance, as predicted
-    and as measured.
+    and as measured. Vectors are added at the last prompt token, under `all_prompt_and_generated` at
+    every one; under scopes without the last prompt token no next token moves and there are no rows.
     """
+    if why := scopes.next_token_unmoved(run.study):
+        run.log.info(f"no distances of next tokens: {why}")
+        return Produced(
+            rows=[Rows(table, frame_of(table, [])) for table in _TABLES], metadata={"note": why}
+        )
     vectors, values = read_table(run)
     tests = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
     prompts = prompt_selection.spread_over_environments(tests, run.study.logits.prompts)

@@ -9,8 +9,11 @@ from steer_assets.assets.geometry.activation_caches import pair_activations, rea
 from steer_assets.assets.vectors import _working_point
 from steer_assets.assets.vectors._sweep import Direction
 from steer_assets.catalog.layers import resolve_layers
+from steer_assets.catalog.studies import Study
+from steer_assets.pipeline.design import scopes
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.resources import scorers
+from steer_assets.storage.layout import PartitionKey
 from steer_assets.storage.schema import frame_of
 
 
@@ -41,6 +44,10 @@ def _stored(run: StageRun, layer: int) -> Direction:
     return direction(*pair_activations(prompts, activations, "contrast"))
 
 
+def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
+    return {**scorers.sources(key, study), **scopes.sources(key, study)}
+
+
 @stage(
     dimensions=("model", "trait"),
     group="vectors",
@@ -61,7 +68,7 @@ def _stored(run: StageRun, layer: int) -> Direction:
         "fluency.repetition",
         "statistics.significance",
     ),
-    sources=scorers.sources,
+    sources=_sources,
 )
 def steering_calibration(run: StageRun) -> Produced:
     """What v does at each block and dose, and where it is added: chosen here, or given by hand.

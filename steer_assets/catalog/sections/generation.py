@@ -1,9 +1,15 @@
 """The section `generation` of a study: arms, looks, and the sampling of steered texts."""
 
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from steer_assets.catalog.sections.study_sections import (
     Alphas,
@@ -42,6 +48,65 @@ class MultiLayer(Section):
     seeds: Count = 1
 
 
+ScopeName = Literal[
+    "last_prompt_and_generated",
+    "all_prompt_and_generated",
+    "generated",
+    "first_k",
+    "last_prompt_and_first_k",
+    "after_thinking",
+]
+
+
+class Scope(Section):
+    """Where arms are added: a name, or a name and `k`.
+
+    last_prompt_and_generated: at the last prompt token and every generated token.
+    all_prompt_and_generated: at every prompt token too. generated: at generated tokens alone.
+    first_k: at the first k of them; last_prompt_and_first_k: at the last prompt token too.
+    after_thinking: from the token that ends the text's thinking section on.
+    """
+
+    name: ScopeName = "last_prompt_and_generated"
+    k: Count | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _k_is_used(self) -> "Scope":
+        counted = self.name in ("first_k", "last_prompt_and_first_k")
+        if counted and self.k is None:
+            raise ValueError(
+                f"{self.name} needs k, the number of tokens: {{name: {self.name}, k: 8}}"
+            )
+        if not counted and self.k is not None:
+            raise ValueError(f"{self.name} has no k")
+        return self
+
+    @property
+    def moves_next_token(self) -> bool:
+        """Whether the next token after every prompt is moved."""
+        return self.name.startswith(("last_prompt", "all_prompt"))
+
+    @property
+    def words(self) -> str:
+        """Where arms are added, as an end of a sentence."""
+        first = (
+            "the first generated token" if self.k == 1 else f"the first {self.k} generated tokens"
+        )
+        return {
+            "last_prompt_and_generated": "there and at every generated token",
+            "all_prompt_and_generated": "at every prompt token and every generated token",
+            "generated": "at every generated token",
+            "first_k": f"at {first}",
+            "last_prompt_and_first_k": f"there and at {first}",
+            "after_thinking": "from the token that ends the thinking section on",
+        }[self.name]
+
+
 def _rise_to_one(shares: tuple[float, ...]) -> tuple[float, ...]:
     rising = all(a < b for a, b in pairwise(shares))
     if not rising or shares[0] <= 0 or shares[-1] != 1:
@@ -60,7 +125,8 @@ class Generation(Section):
     """Sampling of steered texts. The unsteered arm is always included.
 
     looks: shares of the test prompts after which texts are scored, and comparisons with v that are
-    decided or hopeless get no more of them; under the controlled protocol.
+    decided or hopeless get no more of them; under the controlled protocol. scope: where arms are
+    added, the same for all of them, because an arm is compared with v at the same scope.
     """
 
     samples: Count
@@ -71,6 +137,15 @@ class Generation(Section):
     batch_rows: Count | None = None
     arms: Annotated[tuple[Arms, ...], Field(min_length=1)]
     multi_layer: MultiLayer | None = None
+    scope: Scope = Scope()
+
+    @model_serializer(mode="wrap")
+    def _without_default_scope(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What was made before there was this setting is as it would be made now.
+        found: dict[str, Any] = handler(self)
+        if self.scope == Scope():
+            del found["scope"]
+        return found
 
     @model_validator(mode="after")
     def _looks_exist(self) -> "Generation":

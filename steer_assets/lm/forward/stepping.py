@@ -58,9 +58,7 @@ def prepare(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:
     return _prefix(lm, prompts, way_of(lm))
 
 
-def prepare_edited(
-    lm: LanguageModel, prompts: Sequence[Tokens], edits: dict[int, Edit]
-) -> Prefix:
+def prepare_edited(lm: LanguageModel, prompts: Sequence[Tokens], edits: dict[int, Edit]) -> Prefix:
     """Prefixes of rows whose every prompt token is edited; ``prompts``: that of every row."""
     way = way_of(lm)
     with editing(lm, edits):
@@ -108,9 +106,14 @@ def _rows(
     return WholeRows(lm, prefix.heads, prompt_of_row, whole_prompt=prefix.edited)
 
 
-def rows_at_once(lm: LanguageModel, n_rows: int, longest: int) -> int:
-    """At most ``n_rows``; fewer if every row runs its whole sequence of ``longest`` tokens."""
-    if way_of(lm) == SHARED:
+def rows_at_once(
+    lm: LanguageModel, n_rows: int, longest: int, *, whole_prompt: bool = False
+) -> int:
+    """At most ``n_rows``; fewer if every row runs its whole sequence of ``longest`` tokens.
+
+    whole_prompt: whether it does so because arms edit the whole prompt.
+    """
+    if way_of(lm) == SHARED and not whole_prompt:
         return n_rows
     return max(1, min(n_rows, TOKENS_AT_ONCE // longest))
 

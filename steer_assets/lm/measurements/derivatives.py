@@ -26,6 +26,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from steer_assets.lm.errors import PrecisionError
+from steer_assets.lm.forward.edit_window import Window
 from steer_assets.lm.forward.intervene import (
     Arm,
     ArmTable,
@@ -37,11 +38,12 @@ from steer_assets.lm.forward.intervene import (
 )
 from steer_assets.lm.forward.prefix import Prefix
 from steer_assets.lm.forward.resuming import resuming, skips_blocks
+from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope, require_next_token
 from steer_assets.lm.forward.stepping import prepare, shares_prefixes, start_rows
+from steer_assets.lm.forward.whole import whole_logits
+from steer_assets.lm.measurements.unembedding import Unembedding
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
-
-_VOCAB_CHUNK = 8192
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def prompt_forms(
     prompts: Sequence[Sequence[int]],
     layers: Sequence[int],
     *,
+    scope: Scope = LAST_PROMPT_AND_GENERATED,
     arm: Arm = (),
     vectors: Float[np.ndarray, "n d"] | None = None,
     row_chunk: int | None = None,
@@ -66,7 +69,9 @@ def prompt_forms(
     """Jacobian Gram and Fisher pullback of each prompt at ``layers``, steered by ``arm``.
 
     ``row_chunk`` bounds the number of backward rows (memory). At a steered layer the derivative is
-    by the state after the addition. Raises PrecisionError for a model in less than float32.
+    by the state after the addition. Under a scope of the whole prompt it is by a vector that is
+    added, as the arm is, at every prompt token. Raises PrecisionError for a model in less than
+    float32, InterventionError for a scope under which the next token is not moved.
     """
     if lm.torch_dtype.itemsize < 4:
         raise PrecisionError(
@@ -77,10 +82,10 @@ def prompt_forms(
     table = ArmTable(lm, [arm], vectors)
     wanted = sorted(set(layers))
     meter = Meter(on_progress, len(prompts), "prompts")
-    forms = _Unembedding(lm)
+    unembedding = Unembedding(lm)
     for index, prompt in enumerate(prompts):
-        point = differentiate(lm, prompt, wanted, table, row_chunk)
-        yield forms.pull_back(index, point)
+        point = differentiate(lm, prompt, wanted, table, row_chunk, scope)
+        yield _pulled_back(index, point, unembedding)
         meter.advance(1, len(prompt))
 
 
@@ -99,16 +104,37 @@ def differentiate(
     layers: Sequence[int],
     table: ArmTable | None = None,
     row_chunk: int | None = None,
+    scope: Scope = LAST_PROMPT_AND_GENERATED,
 ) -> Point:
     """D, logits and slope of one prompt; ``table`` holds one arm, ``layers`` ascend."""
+    require_next_token(scope)
     table = table or ArmTable(lm, [()], None)
+    head = _HeadProbe()
+    run = _over_whole_prompt if scope.whole_prompt else _at_last_token
+    logits, sources = run(lm, prompt, layers, table, head)
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(logits.sum(), head.scores)
+    final = head.hidden.reshape(-1)
+    if row_chunk is None and (scope.whole_prompt or not shares_prefixes(lm)):
+        row_chunk = max(8, len(final) // len(prompt))  # every row contains the whole prompt
+    found = _jacobian(final, [sources[layer] for layer in layers], row_chunk)
+    return Point(dict(zip(layers, found, strict=True)), logits.detach(), slope.reshape(-1))
+
+
+def _at_last_token(
+    lm: LanguageModel,
+    prompt: Sequence[int],
+    layers: Sequence[int],
+    table: ArmTable,
+    head: _HeadProbe,
+) -> tuple[Tensor, dict[int, Tensor]]:
+    """Logits [V], and the states at the last token that they are differentiated by."""
     prefix, last = prepare(lm, [prompt]), lm.tensor([prompt[-1]])
     steering = Steering(table, lm.tensor([0]))
     # An addition below the lowest layer changes its state, which must then be computed.
     skips = skips_blocks(lm) and layers[0] <= min(table.by_layer, default=lm.n_layers)
     lowest = _state_at(lm, prefix, last, layers[0]) if skips else None
     states: dict[int, Tensor] = {}
-    head = _HeadProbe()
 
     def edit_of(layer: int) -> Edit:
         def edit(hidden: Tensor) -> Tensor:
@@ -124,13 +150,33 @@ def differentiate(
     edits = steering.edits() | {layer: edit_of(layer) for layer in layers}
     resumed = nullcontext() if lowest is None else resuming(lm, layers[0], lowest)
     with torch.enable_grad(), head.watching(lm), editing(lm, edits), resumed:
-        logits = start_rows(lm, prefix, lm.tensor([0]), 1).step(last)[0]
-        (slope,) = torch.autograd.grad(logits.sum(), head.scores)
-    final = head.hidden.reshape(-1)
-    if row_chunk is None and not shares_prefixes(lm):  # every row contains the whole prompt
-        row_chunk = max(8, len(final) // len(prompt))
-    found = _jacobian(final, [states[layer] for layer in layers], row_chunk)
-    return Point(dict(zip(layers, found, strict=True)), logits.detach(), slope.reshape(-1))
+        return start_rows(lm, prefix, lm.tensor([0]), 1).step(last)[0], states
+
+
+def _over_whole_prompt(
+    lm: LanguageModel,
+    prompt: Sequence[int],
+    layers: Sequence[int],
+    table: ArmTable,
+    head: _HeadProbe,
+) -> tuple[Tensor, dict[int, Tensor]]:
+    """Logits [V], and the steps, each added at every token, that they are differentiated by."""
+    steering = Steering(table, lm.tensor([0]))
+    steps: dict[int, Tensor] = {}
+
+    def edit_of(layer: int) -> Edit:
+        def edit(hidden: Tensor) -> Tensor:
+            if layer in steering.additions:
+                hidden = hidden + steering.additions[layer]
+            steps[layer] = torch.zeros_like(hidden[:, :1]).requires_grad_()
+            return hidden + steps[layer]
+
+        return edit
+
+    edits = steering.edits() | {layer: edit_of(layer) for layer in layers}
+    window = Window(read=lm.tensor([[len(prompt) - 1]]))
+    with torch.enable_grad(), head.watching(lm), editing(lm, edits):
+        return whole_logits(lm, lm.tensor([list(prompt)]), window)[0, -1], steps
 
 
 def _state_at(lm: LanguageModel, prefix: Prefix, last: Tensor, layer: int) -> Tensor:
@@ -187,61 +233,15 @@ def _backward(
     ]
 
 
-class _Unembedding:
-    """Second moments of the unembedding's rows, accumulated in float64."""
-
-    def __init__(self, lm: LanguageModel) -> None:
-        self._weight = lm.layout.head.weight.detach()
-        self._plain: Tensor | None = None
-
-    def pull_back(self, index: int, point: Point) -> PromptForms:
-        """Both forms of one prompt at all its layers."""
-        logits, slope = point.logits.double(), point.slope.double()
-        p = torch.softmax(logits, dim=0)
-        fisher = self._centred(slope, p)
-        gram = self._gram(slope)
-        jacobians = {layer: d.double() for layer, d in point.jacobians.items()}
-        return PromptForms(
-            index,
-            {layer: _form(d, gram) for layer, d in jacobians.items()},
-            {layer: _form(d, fisher) for layer, d in jacobians.items()},
-        )
-
-    def _gram(self, slope: Float[Tensor, " v"]) -> Float[Tensor, "d d"]:
-        # with soft-capping the slope differs between prompts
-        if not bool((slope == slope[0]).all()):
-            return self._moment(slope * slope)
-        if self._plain is None:
-            self._plain = self._moment(torch.ones_like(slope))
-        return self._plain * slope[0] ** 2
-
-    def _centred(self, slope: Float[Tensor, " v"], p: Float[Tensor, " v"]) -> Float[Tensor, "d d"]:
-        """sum_i p_i (a_i - m)(a_i - m)': rows centred in float64, products in the model's dtype.
-
-        Rows are first taken relative to the likeliest token's. Its difference is then exactly zero,
-        and its distance from the mean as small as the other tokens' share, to full precision.
-        """
-        top = int(p.argmax())
-        origin = self._weight[top].double() * slope[top]
-        chunks = list(zip(*(x.split(_VOCAB_CHUNK) for x in (self._weight, slope, p)), strict=True))
-        mean = sum((w.double() * g[:, None] - origin).T @ q for w, g, q in chunks)
-        total = torch.zeros((len(origin), len(origin)), dtype=torch.float64, device=p.device)
-        for w, g, q in chunks:
-            centred = w.double() * g[:, None] - origin - mean
-            scaled = (centred * q.sqrt()[:, None]).to(w.dtype)
-            total += scaled.T @ scaled
-        return total
-
-    def _moment(self, weights: Float[Tensor, " v"]) -> Float[Tensor, "d d"]:
-        """W' diag(weights) W: products in the model's dtype, sums over chunks in float64."""
-        root = weights.sqrt().to(self._weight.dtype)
-        size = self._weight.shape[1]
-        total = torch.zeros((size, size), dtype=torch.float64, device=root.device)
-        for start in range(0, len(root), _VOCAB_CHUNK):
-            part = slice(start, start + _VOCAB_CHUNK)
-            scaled = self._weight[part] * root[part, None]
-            total += scaled.T @ scaled
-        return total
+def _pulled_back(index: int, point: Point, unembedding: Unembedding) -> PromptForms:
+    """Both forms of one prompt at all its layers."""
+    gram, fisher = unembedding.forms(point.logits, point.slope)
+    jacobians = {layer: d.double() for layer, d in point.jacobians.items()}
+    return PromptForms(
+        index,
+        {layer: _form(d, gram) for layer, d in jacobians.items()},
+        {layer: _form(d, fisher) for layer, d in jacobians.items()},
+    )
 
 
 def _form(d: Float[Tensor, "e d"], m: Float[Tensor, "e e"]) -> Float[np.ndarray, "d d"]:

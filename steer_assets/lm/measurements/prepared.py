@@ -2,7 +2,8 @@
 
 A call of `next_token_logits` runs every prompt anew, which for a few arms takes longer than the
 arms. Here the prefixes, and the residual stream of the last token at the blocks to be steered, are
-kept between calls.
+kept between calls. If arms edit every prompt token, the prompts run anew with every arm all the
+same.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 from steer_assets.lm.errors import InterventionError
 from steer_assets.lm.forward.intervene import Arm, ArmTable, check_layers
 from steer_assets.lm.forward.prefix import Prefix, by_length
+from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope, require_next_token
 from steer_assets.lm.forward.stepping import prepare, rows_at_once
 from steer_assets.lm.measurements.logits import chunks, steered, unsteered
 from steer_assets.lm.model import LanguageModel
@@ -43,17 +45,21 @@ class PreparedPrompts:
         prompts: Sequence[Sequence[int]],
         layers: Sequence[int],
         *,
+        scope: Scope = LAST_PROMPT_AND_GENERATED,
         batch_tokens: int = 4096,
         batch_rows: int = 256,
     ) -> None:
         """Run ``prompts``, to be steered at ``layers``.
 
-        Raises PromptError and InterventionError for prompts and layers that are not the model's.
+        Raises PromptError and InterventionError for prompts and layers that are not the model's,
+        and for a scope under which the next token is not moved.
         """
+        require_next_token(scope)
         lm.check_prompts(prompts)
         check_layers(lm, layers)
-        self._lm = lm
-        self._most = rows_at_once(lm, batch_rows, max(map(len, prompts)))
+        self._lm, self._scope = lm, scope
+        whole, longest = scope.whole_prompt, max(map(len, prompts))
+        self._most = rows_at_once(lm, batch_rows, longest, whole_prompt=whole)
         self._batches: list[_Batch] = []
         self.unsteered: Float[np.ndarray, "n v"] = np.empty(
             (len(prompts), lm.vocab_size), np.float32
@@ -92,8 +98,9 @@ class PreparedPrompts:
         self, batch: _Batch, layer: int, members: list[int], table: ArmTable
     ) -> Iterator[tuple[int, int, Float[np.ndarray, " v"]]]:
         for rows in chunks(len(batch.places), members, self._most):
+            hidden = batch.hidden[layer]
             found = steered(
-                self._lm, batch.prefix, batch.last, layer, batch.hidden[layer], table, rows
+                self._lm, batch.prefix, batch.last, layer, hidden, table, rows, self._scope
             )
             pairs = [(batch.places[p], arm) for p in rows.prompts for arm in rows.arms]
             for (prompt, arm), logits in zip(pairs, found.float().cpu().numpy(), strict=True):

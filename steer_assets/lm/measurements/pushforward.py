@@ -8,7 +8,8 @@ the next-token logits, and with p = softmax(z)
 the variance of t under p, which is twice the second-order KL(p || p_e) (Amari & Nagaoka 2000,
 section 3.5). t is computed in one forward pass by forward-mode differentiation with dual numbers:
 all steps are rows of one batch over a shared prefix, resumed at the block. A few steps cost a few
-rows, where the form itself costs one backward row per dimension.
+rows, where the form itself costs one backward row per dimension. If steps are taken at every prompt
+token, their rows contain the whole prompt.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from steer_assets.lm.errors import InterventionError, PrecisionError
+from steer_assets.lm.forward.edit_window import Window
 from steer_assets.lm.forward.intervene import Addition, ArmTable, Reader, check_layers, editing
-from steer_assets.lm.forward.prefix import Prefix
+from steer_assets.lm.forward.prefix import Prefix, pad
 from steer_assets.lm.forward.resuming import resuming
+from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope, require_next_token
 from steer_assets.lm.forward.stepping import prepare, rows_at_once, start_rows
+from steer_assets.lm.forward.whole import whole_logits
 from steer_assets.lm.measurements.derivatives import differentiate
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
@@ -38,6 +42,7 @@ def fisher_along(
     layer: int,
     steps: Float[np.ndarray, "m d"],
     *,
+    scope: Scope = LAST_PROMPT_AND_GENERATED,
     offset: Float[np.ndarray, " d"] | None = None,
     batch_rows: int = 64,
     on_progress: OnProgress = None,
@@ -46,9 +51,12 @@ def fisher_along(
 
     steps: in units of the residual stream at the output of block ``layer``; offset: the vector
     added there before differentiating (alpha v for the steered point). G is the prompt's own Fisher
-    pullback, nats per squared unit of length. Raises PrecisionError for a model in less than
-    float32, InterventionError for a layer, hidden size or values that do not fit the model.
+    pullback, nats per squared unit of length. Under a scope of the whole prompt, steps and offset
+    are added at its every token. Raises PrecisionError for a model in less than float32,
+    InterventionError for a layer, hidden size or values that do not fit the model, and for a scope
+    under which the next token is not moved.
     """
+    require_next_token(scope)
     if lm.torch_dtype.itemsize < 4:
         raise PrecisionError(
             f"derivatives need float32 or better, the model is in {lm.dtype}: load it in float32"
@@ -61,14 +69,16 @@ def fisher_along(
     lengths = rows.double().norm(dim=1)
     units = (rows.double() / lengths.clamp_min(torch.finfo(torch.float64).tiny)[:, None]).to(rows)
     meter = Meter(on_progress, len(prompts), "prompts")
-    batch_rows = rows_at_once(lm, batch_rows, max(map(len, prompts), default=1))
+    longest = max(map(len, prompts), default=1)
+    batch_rows = rows_at_once(lm, batch_rows, longest, whole_prompt=scope.whole_prompt)
     per_batch = max(1, batch_rows // max(1, len(rows)))
     for start in range(0, len(prompts), per_batch):
         chosen = prompts[start : start + per_batch]
         try:
-            energies_of = _forward_mode(lm, chosen, layer, units, moved, batch_rows)
+            run = _over_whole_prompts if scope.whole_prompt else _forward_mode
+            energies_of = run(lm, chosen, layer, units, moved, batch_rows)
         except NotImplementedError:  # an operation has no forward derivative
-            energies_of = _backward_mode(lm, chosen, layer, units, offset)
+            energies_of = _backward_mode(lm, chosen, layer, units, offset, scope)
         found = (energies_of * lengths**2).cpu().numpy()
         for offset_in_batch, energies in enumerate(found):
             yield start + offset_in_batch, energies
@@ -96,13 +106,14 @@ def _backward_mode(
     layer: int,
     units: Float[Tensor, "m d"],
     offset: Float[np.ndarray, " d"] | None,
+    scope: Scope,
 ) -> Float[Tensor, "p m"]:
     """The same from the full Jacobian, for models whose operations do not support dual numbers."""
     vectors = None if offset is None else np.asarray(offset, dtype=np.float64)[None]
     table = ArmTable(lm, [() if offset is None else (Addition(layer, 0, 1.0),)], vectors)
     found: list[Tensor] = []
     for prompt in prompts:
-        point = differentiate(lm, prompt, [layer], table)
+        point = differentiate(lm, prompt, [layer], table, scope=scope)
         moves = (units.double() @ point.jacobians[layer].double().T).to(units)
         t = (moves @ lm.layout.head.weight.T).double() * point.slope.double()
         p = torch.softmax(point.logits.double(), dim=-1)
@@ -148,9 +159,45 @@ def _variances(
         state = forward_mode.make_dual(points[prompt_of_row], units.repeat(len(last), 1)[:, None])
         with resuming(lm, layer, state):
             logits = start_rows(lm, prefix, prompt_of_row, 1).step(last[prompt_of_row])
-        primal, tangent = forward_mode.unpack_dual(logits)
-        p = torch.softmax(primal.double(), dim=-1)
-        t = tangent.double()
-        mean = (p * t).sum(dim=-1, keepdim=True)
-        variances: Tensor = (p * (t - mean) ** 2).sum(dim=-1)
-    return variances.reshape(len(last), len(units))
+        return _variance(logits).reshape(len(last), len(units))
+
+
+def _over_whole_prompts(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    layer: int,
+    units: Float[Tensor, "m d"],
+    moved: Float[Tensor, " d"] | None,
+    batch_rows: int,
+) -> Float[Tensor, "p m"]:
+    """The same for steps at every token of each prompt."""
+    parts = [_of_chunk(lm, prompts, layer, chunk, moved) for chunk in units.split(batch_rows)]
+    return torch.cat(parts, dim=1)
+
+
+def _of_chunk(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    layer: int,
+    units: Float[Tensor, "m d"],
+    moved: Float[Tensor, " d"] | None,
+) -> Float[Tensor, "p m"]:
+    rows = [prompt for prompt in prompts for _ in units]
+    last = lm.tensor([[len(prompt) - 1] for prompt in rows])
+    start = torch.zeros_like(units[:1]) if moved is None else moved[None]
+    with forward_mode.dual_level(), sdpa_kernel(SDPBackend.MATH):
+        many = units.repeat(len(prompts), 1)
+        step = forward_mode.make_dual(start.expand_as(many).clone(), many)[:, None]
+        with editing(lm, {layer: lambda hidden: hidden + step}):
+            logits = whole_logits(lm, pad(lm, rows), Window(read=last))[:, -1]
+        return _variance(logits).reshape(len(prompts), len(units))
+
+
+def _variance(logits: Float[Tensor, "rows v"]) -> Float[Tensor, " rows"]:
+    """Variance of the tangent of ``logits``, a dual number, under p."""
+    primal, tangent = forward_mode.unpack_dual(logits)
+    p = torch.softmax(primal.double(), dim=-1)
+    t = tangent.double()
+    mean = (p * t).sum(dim=-1, keepdim=True)
+    found: Tensor = (p * (t - mean) ** 2).sum(dim=-1)
+    return found

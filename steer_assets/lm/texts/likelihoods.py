@@ -104,7 +104,9 @@ def text_likelihoods(
         run = Continuations(lm, prefix, [place] * n, [prompt] * n, ids, layers, scope)
         steered = None
         if scope.whole_prompt and prefix is not None:
-            steered = SteeredPrompt(lm, prompt, table, {a for arms in wanted.values() for a in arms})
+            steered = SteeredPrompt(
+                lm, prompt, table, {a for arms in wanted.values() for a in arms}
+            )
         read = _Reader(run, table, lowest, sampling, batch_tokens, steered).read(
             [(ids.index(words), arm, others) for (words, arm), others in wanted.items()]
         )

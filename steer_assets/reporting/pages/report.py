@@ -7,6 +7,7 @@ import polars as pl
 from markupsafe import Markup
 
 from steer_assets.catalog.scorer_entries import NO_SCORER
+from steer_assets.catalog.sections.generation import Scope
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.reporting.figures.charts.axes import listed
 from steer_assets.reporting.figures.charts.protocols import findings, survival, switch_rows
@@ -107,8 +108,8 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
         ("Question", "Is v the direction that moves the trait, or one of many that act the same?"),
         ("Model", _model(evidence)),
         ("Trait", f"{evidence.trait_title}: {evidence.poles[0]} against {evidence.poles[1]}"),
-        ("v", f"mean difference of {pairs} contrast pairs at the "
-         "last prompt token, added there and at every generated token"),
+        ("v", f"mean difference of {pairs} contrast pairs at the last prompt token, added "
+         f"{Scope.model_validate(generation.get('scope', {})).words}"),
         ("v⊥", "random direction at right angles to v, as long as v"),
         ("Layers", _layers(evidence)),
         ("Doses α", ", ".join(f"{a:g}" for a in alphas)),
