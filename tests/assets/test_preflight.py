@@ -89,6 +89,14 @@ def test_a_context_too_short_by_one_is_refused_with_both_numbers(world: World, r
     assert preflight.refusal(world.layout, KEY, _study()) is None
 
 
+def test_a_scope_after_a_section_that_is_not_written_is_refused(world: World, room: int) -> None:
+    _set_room(world, room)
+    generation = _study().generation.model_dump() | {"scope": "after_thinking"}
+    refused = preflight.refusal(world.layout, KEY, _study(generation=generation))
+    assert refused is not None
+    assert f"{MODEL} writes no thinking section" in refused
+
+
 def test_a_prompt_that_is_only_read_counts_by_itself(world: World, room: int) -> None:
     path = world.layout.part("prompt_sets", {"trait": TRAIT})
     stored, before = path.read_bytes(), read_part(path)
