@@ -72,6 +72,15 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
+    def _both_traits_are_steered_alike(self) -> "Study":
+        if self.generation.two_traits and self.automatic:
+            raise ValueError(
+                "generation.two_traits needs layers.steer and alphas by hand: auto may find other "
+                "blocks for the other trait"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _scope_has_doses(self) -> "Study":
         scope = self.generation.scope
         if self.automatic and not scope.moves_next_token:

@@ -3,6 +3,7 @@
 import polars as pl
 
 from steer_assets.checks.harness import Finding, check
+from steer_assets.geometry.vector_ids import ALONE
 from steer_assets.pipeline.stage import StageRun
 
 
@@ -18,9 +19,8 @@ def headlines_rest_on_families(stored: StageRun) -> Finding:
         .group_by(keys)
         .agg(pl.col("verdict").alias("of_seeds"), pl.len().alias("stored"))
     )
-    beside = families.filter(~pl.col("family").str.starts_with("external.")).join(
-        seeds, on=keys, how="left"
-    )
+    alone = pl.col("family").str.split(".").list.first().is_in(ALONE)
+    beside = families.filter(~alone).join(seeds, on=keys, how="left")
     for row in beside.iter_rows(named=True):
         found = set(row["of_seeds"] or [])
         name = f"{row['family']} at block {row['layer']} ({row['environment']})"

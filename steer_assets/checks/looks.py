@@ -7,7 +7,7 @@ import polars as pl
 from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.checks.harness import Finding, check
 from steer_assets.geometry.vector_ids import NONE_ID
-from steer_assets.pipeline.design import looks, multi_layer, prompt_selection
+from steer_assets.pipeline.design import looks, multi_layer, prompt_selection, two_traits
 from steer_assets.pipeline.design.arms import Arm, arms_by_environment, last_looks
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.stats.sequential.stopping import HOPELESS
@@ -22,11 +22,15 @@ def planned_pairs(stored: StageRun) -> set[tuple[str, Arm, int]]:
     vectors = stored.rows("steering_vectors").filter(pl.col("family") != NONE_ID)
     steer = stored.steer_layers()
     n_layers = stored.model_facts()["n_layers"]
-    arms = arms_by_environment(study, vectors, steer, n_layers)
+    # Others' vectors may have come after the texts were made.
+    have = set(stored.rows("generations")["vector_id"])
+    pairs = [p for p in two_traits.declared(study, stored.trait, steer) if p.vector_id in have]
+    arms = arms_by_environment(study, vectors, steer, n_layers, pairs)
     last = last_looks(study, vectors, steer, n_layers)
     prompts = prompt_selection.generation_tests(stored.rows("prompt_sets"), study)
     every = list(dict.fromkeys(arm for own in arms.values() for arm in own))
-    known = looks.families(multi_layer.with_multi_layer(vectors, study, steer), every)
+    named = multi_layer.with_multi_layer(vectors, study, steer)
+    known = looks.families(two_traits.with_two_traits(named, study, stored.trait, steer), every)
     decided = stored.rows("look_decisions").filter(pl.col("decision") != "open")
     stopped = {tuple(row[:4]): row[4] for row in decided.select(*_KEY, "look").iter_rows()}
     at_look = {
@@ -35,11 +39,11 @@ def planned_pairs(stored: StageRun) -> set[tuple[str, Arm, int]]:
         )
         for look in range(1, len(study.generation.looks) + 1)
     }
-    named = prompts.select("prompt_id", "environment").iter_rows()
+    where = prompts.select("prompt_id", "environment").iter_rows()
     return {
         (prompt, arm, look)
         for (prompt, environment), look in zip(
-            named, looks.look_of_prompts(prompts, study), strict=True
+            where, looks.look_of_prompts(prompts, study), strict=True
         )
         for arm in arms.get(environment, [])
         if arm in at_look[look]

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 BASE = "base"
 EXTERNAL = "external"
 OTHER_TRAIT = "other_trait"
+TWO_TRAITS = "two_traits"
 ALL_SEEDS = "all_seeds"
 #: Replaces an id where no vector is added.
 NONE_ID = "none"
+#: Families whose members are no seeds of each other: each is tested as a family by itself.
+ALONE = (EXTERNAL, TWO_TRAITS)
 #: Families whose members have user-defined names, which may look like a seed.
-_NAMED = (EXTERNAL, OTHER_TRAIT)
+_NAMED = (EXTERNAL, OTHER_TRAIT, TWO_TRAITS)
 _ID = re.compile(r"L(?P<layer>\d+)\.(?P<family>[^.]+)(?:\.(?P<rest>.+))?", re.DOTALL)
 _SEED = re.compile(r"s(\d+)", re.ASCII)
 
@@ -59,6 +62,11 @@ class VectorId:
         """Whether this vector is one of those that an id with `ALL_SEEDS` covers."""
         same = (self.layer, self.family, self.which) == (seeds.layer, seeds.family, seeds.which)
         return same and seeds.seed == ALL_SEEDS and isinstance(self.seed, int)
+
+
+def family_of(vector_id: str, family: str) -> str:
+    """The family that a vector is tested in; its own, such as `external.mine`, if it is alone."""
+    return vector_id.split(".", 1)[1] if family in ALONE else family
 
 
 def base_id(layer: int) -> str:

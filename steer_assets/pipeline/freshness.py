@@ -8,6 +8,7 @@ from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.studies import Study
 from steer_assets.pipeline import chat_date, working_point
+from steer_assets.pipeline.design import two_traits
 from steer_assets.pipeline.stage import Stage, registered
 from steer_assets.storage.files.parquet import DamagedFileError
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
@@ -65,6 +66,7 @@ def expected_inputs(
         *stage.outside_inputs(key, study),
         *chat_date.inputs(layout, stage, key, study),
         *working_point.inputs(layout, stage, key, study),
+        *two_traits.inputs(layout, stage.name, key, study),
     ]
     for upstream, upstream_key, record in input_records(layout, stage, key):
         version = record.data_version if record else MISSING

@@ -28,12 +28,20 @@ def generation_id(protocol: str, arm: Arm, prompt_id: str, sample: int) -> str:
     return f"{protocol}/{arm.vector_id}@{arm.alpha:g}/{prompt_id}/{sample}"
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Together:
+    """Vectors that an arm adds together, each at the arm's dose divided by `share`."""
+
+    parts: Sequence[str]
+    share: int = 1
+
+
 class Texts:
     """Texts of prompts under the arms of their environment, of one protocol.
 
     vectors: ids, blocks at which they are added, and values [n, d]. Arms use common random numbers
     at each position, unless `independent` is set. several: by vector id, the vectors that an arm
-    adds together, each at an equal share of the dose.
+    adds together.
     """
 
     def __init__(
@@ -47,7 +55,7 @@ class Texts:
         samples: int,
         chat_template: bool = True,
         independent: bool = False,
-        several: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        several: Mapping[str, Together] = MappingProxyType({}),
     ) -> None:
         self._run, self._protocol, self._prompts = run, protocol, prompts
         self._samples, self._independent = samples, independent
@@ -161,18 +169,19 @@ class Texts:
 def _additions(
     arms: Sequence[Arm],
     vectors: tuple[Sequence[str], Sequence[int], np.ndarray],
-    several: Mapping[str, Sequence[str]],
+    several: Mapping[str, Together],
 ) -> list[tuple[Addition, ...]]:
     """What each arm adds, by row of the vectors."""
     from steer_assets.lm.forward.intervene import Addition
 
     ids, layers, _ = vectors
     rows = {vector_id: row for row, vector_id in enumerate(ids)}
-    return [
-        tuple(Addition(layers[rows[part]], rows[part], arm.alpha / len(parts)) for part in parts)
-        for arm in arms
-        for parts in [() if arm == UNSTEERED else several.get(arm.vector_id, (arm.vector_id,))]
-    ]
+    found = []
+    for arm in arms:
+        own = several.get(arm.vector_id, Together(() if arm == UNSTEERED else (arm.vector_id,)))
+        dose = arm.alpha / own.share
+        found.append(tuple(Addition(layers[rows[p]], rows[p], dose) for p in own.parts))
+    return found
 
 
 def _first_alike(additions: Sequence[Additions], values: np.ndarray) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from steer_assets.catalog.studies import Study
-from steer_assets.geometry.vector_ids import ALL_SEEDS, VectorId
+from steer_assets.geometry.vector_ids import ALL_SEEDS, VectorId, family_of
 from steer_assets.pipeline.design import paired_scores, random_streams
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.design.comparisons import (
@@ -141,13 +141,13 @@ def is_signed_mean(row: Row) -> bool:
 def _groups(
     by_look: ScoresByLook, tests: list[Row], study: Study, purpose: tuple[str, ...]
 ) -> Iterator[Group]:
-    """Families among the comparisons with v; each user-supplied vector is a family of one."""
+    """Families among the comparisons with v; some vectors are families of one (`ALONE`)."""
     together: dict[tuple[Any, ...], list[int]] = {}
     for at, row in enumerate(tests):
         if row["comparison"] == "against_base" and not is_signed_mean(row):
-            alone = row["vector_id"].split(".", 1)[1] if row["family"] == "external" else ""
             names = ("null_space", "layer", "alpha", "environment", "margin_kind", "reference_id")
-            key = (alone or row["family"], *(row[name] for name in names))
+            family = family_of(row["vector_id"], row["family"])
+            key = (family, *(row[name] for name in names))
             together.setdefault(key, []).append(at)
     for key, places in together.items():
         family, null_space, layer, alpha, environment, kind, reference = key

@@ -7,6 +7,7 @@ import polars as pl
 from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.catalog.scorer_entries import NO_SCORER
 from steer_assets.catalog.studies import Study
+from steer_assets.geometry.vector_ids import ALONE, TWO_TRAITS
 from steer_assets.pipeline.design.comparisons import POOLED
 from steer_assets.pipeline.design.gates import HEADLINE_FAMILY, headline_alpha
 
@@ -40,7 +41,7 @@ def families_guarded(families: pl.DataFrame, tests: pl.DataFrame) -> pl.DataFram
 
 def _seeds_of(family: dict[str, Any], tests: pl.DataFrame) -> pl.DataFrame:
     same = [pl.col(n) == family[n] for n in ("layer", "alpha", "environment", "margin_kind")]
-    if family["family"].startswith("external."):
+    if family["family"].partition(".")[0] in ALONE:
         same.append(pl.col("vector_id").str.ends_with(f".{family['family']}"))
     else:
         same += [pl.col(n) == family[n] for n in ("family", "null_space")]
@@ -48,11 +49,12 @@ def _seeds_of(family: dict[str, Any], tests: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counts(tests: pl.DataFrame) -> dict[str, int]:
-    """Numbers of pooled verdicts of single vectors against v, by margin (standard deviations)."""
+    """Numbers of pooled verdicts of vectors in place of v, by margin (standard deviations)."""
     counted = tests.filter(
         _AT_HEADLINE
         & (pl.col("comparison") == "against_base")
         & pl.col("reference_id").str.ends_with(".base")
+        & (pl.col("family") != TWO_TRAITS)
     )["verdict"].to_list()
     return {f"n_{name}": counted.count(name) for name in VERDICTS}
 

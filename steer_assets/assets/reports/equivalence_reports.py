@@ -7,6 +7,7 @@ from steer_assets.assets.reports import _effect_details
 from steer_assets.assets.reports._fluency_guard import broken_arms, guarded
 from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.pipeline.design.multi_layer import with_multi_layer
+from steer_assets.pipeline.design.two_traits import with_two_traits
 from steer_assets.pipeline.report_evidence import INPUTS, read_tables
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.files.atomic import write_text
@@ -35,7 +36,9 @@ def tests_and_rows(
     )
     from steer_assets.assets.reports._verdict_rows import with_verdicts
 
-    vectors = with_multi_layer(run.rows("steering_vectors"), run.study, run.steer_layers())
+    steer = run.steer_layers()
+    vectors = with_multi_layer(run.rows("steering_vectors"), run.study, steer)
+    vectors = with_two_traits(vectors, run.study, run.trait, steer)
     trust = dict(read_validation(run).select("scorer", "auroc_low").iter_rows())
     texts = run.rows("generations").filter(pl.col("protocol") == CONTROLLED)
     broken = broken_arms(run.rows("fluency").join(texts, on="generation_id"), run.study.fluency)

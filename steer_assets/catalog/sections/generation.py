@@ -20,6 +20,9 @@ from steer_assets.catalog.sections.study_sections import (
     Section,
 )
 from steer_assets.catalog.traits import ENVIRONMENTS, Environment
+from steer_assets.storage.slugs import validate_slug
+
+Slug = Annotated[str, AfterValidator(lambda name: validate_slug(name, "trait"))]
 
 
 class Arms(Section):
@@ -46,6 +49,19 @@ class MultiLayer(Section):
     alphas: Alphas = (1.0,)
     environments: Annotated[tuple[Environment, ...], Field(min_length=1)] = ENVIRONMENTS
     seeds: Count = 1
+
+
+class TwoTraits(Section):
+    """Arms that add v and another trait's v together, at every steered block.
+
+    traits: the others; a partition's own trait is passed over, so that the traits of a study may
+    all be named. times: the other vector's dose as a multiple of that of v.
+    """
+
+    traits: Annotated[tuple[Slug, ...], Field(min_length=1)]
+    alphas: Alphas = (1.0,)
+    times: Annotated[float, Field(gt=0, le=100)] = 1.0
+    environments: Annotated[tuple[Environment, ...], Field(min_length=1)] = ENVIRONMENTS
 
 
 ScopeName = Literal[
@@ -137,15 +153,38 @@ class Generation(Section):
     batch_rows: Count | None = None
     arms: Annotated[tuple[Arms, ...], Field(min_length=1)]
     multi_layer: MultiLayer | None = None
+    two_traits: TwoTraits | None = None
     scope: Scope = Scope()
 
     @model_serializer(mode="wrap")
-    def _without_default_scope(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # What was made before there was this setting is as it would be made now.
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What was made before there were these settings is as it would be made now.
         found: dict[str, Any] = handler(self)
         if self.scope == Scope():
             del found["scope"]
+        if self.two_traits is None:
+            del found["two_traits"]
         return found
+
+    @model_validator(mode="after")
+    def _v_is_there_alone(self) -> "Generation":
+        if self.two_traits is None:
+            return self
+        plain = {
+            (environment, alpha)
+            for arms in self.arms
+            if "base" in arms.families and arms.layers is None
+            for environment in arms.environments
+            for alpha in arms.alphas
+        }
+        for environment in self.two_traits.environments:
+            for alpha in self.two_traits.alphas:
+                if (environment, alpha) not in plain:
+                    raise ValueError(
+                        f"two_traits at alpha {alpha:g} in {environment} is compared with v alone, "
+                        "which no arms add there at every block"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _looks_exist(self) -> "Generation":

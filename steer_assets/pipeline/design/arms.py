@@ -1,5 +1,6 @@
 """Arms of a study: which vector, at which dose, on which prompts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -8,7 +9,8 @@ from steer_assets.catalog.layers import resolve_layers
 from steer_assets.catalog.sections.generation import Arms
 from steer_assets.catalog.studies import Study
 from steer_assets.geometry.vector_ids import NONE_ID
-from steer_assets.pipeline.design import multi_layer
+from steer_assets.pipeline.design import multi_layer, two_traits
+from steer_assets.pipeline.design.two_traits import TwoTraits
 
 #: The unsteered arm: no vector is added.
 
@@ -52,9 +54,16 @@ def last_looks(
 
 
 def arms_by_environment(
-    study: Study, vectors: pl.DataFrame, steer: list[int], n_layers: int
+    study: Study,
+    vectors: pl.DataFrame,
+    steer: list[int],
+    n_layers: int,
+    pairs: Iterable[TwoTraits] = (),
 ) -> dict[str, list[Arm]]:
-    """Arms of each environment, the unsteered one first, then in the order of the vectors."""
+    """Arms of each environment, the unsteered one first, then in the order of the vectors.
+
+    pairs: v with another trait's vector, of those that the study asks for.
+    """
     chosen: dict[str, dict[Arm, None]] = {}
     for block in study.generation.arms:
         ids = vectors.filter(_wanted(block, steer, n_layers))["vector_id"]
@@ -65,4 +74,7 @@ def arms_by_environment(
     for environment, alpha in multi_layer.doses(study):
         arms = chosen.setdefault(environment, {UNSTEERED: None})
         arms.update(dict.fromkeys(Arm(several.vector_id, alpha) for several in together))
+    for environment, alpha in two_traits.doses(study):
+        arms = chosen.setdefault(environment, {UNSTEERED: None})
+        arms.update(dict.fromkeys(Arm(pair.vector_id, alpha) for pair in pairs))
     return {environment: list(arms) for environment, arms in chosen.items()}

@@ -2,9 +2,9 @@
 
 Prompts are the units: all samples of a prompt are averaged within it. Every arm is compared with
 the unsteered one (`efficacy`), and every other arm with v at the same dose and layer
-(`against_base`); v + v_perp at several blocks is compared with v at those blocks. Arms that differ
-only in the seed of v_perp form a family; their signed mean is also compared, but no verdict depends
-on it.
+(`against_base`); v + v_perp at several blocks is compared with v at those blocks, and v with
+another trait's vector with v alone, which is their interference. Arms that differ only in the seed
+of v_perp form a family; their signed mean is also compared, but no verdict depends on it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from steer_assets.catalog.traits import ENVIRONMENTS
-from steer_assets.geometry.vector_ids import ALL_SEEDS, BASE, EXTERNAL, VectorId
+from steer_assets.geometry.vector_ids import ALL_SEEDS, ALONE, BASE, VectorId
 from steer_assets.pipeline.design import multi_layer
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 
@@ -45,8 +45,8 @@ def subjects(vectors: pl.DataFrame, present: set[Arm]) -> list[Subject]:
             found.append(Subject(arm.vector_id, *identity, arm.alpha, (arm,)))
     together: dict[tuple[str, str, int, float], list[Subject]] = {}
     for one in found:
-        if one.family == EXTERNAL:
-            continue  # user-supplied vectors are not seeds of one family
+        if one.family in ALONE:
+            continue  # these are not seeds of one family
         key = (one.family, one.null_space, one.layer, one.alpha)
         together.setdefault(key, []).append(one)
     for (family, null_space, layer, alpha), same in together.items():

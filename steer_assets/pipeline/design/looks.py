@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from steer_assets.catalog.studies import Study
-from steer_assets.geometry.vector_ids import EXTERNAL
+from steer_assets.geometry.vector_ids import family_of
 from steer_assets.pipeline.design import prompt_selection, random_streams
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.design.comparisons import references, subjects
@@ -27,7 +27,8 @@ from steer_assets.pipeline.design.comparisons import references, subjects
 class Family:
     """Seeds of one family at one dose, with the arm of v that they are compared with.
 
-    A vector that the user brought is a family by itself, `external.NAME`.
+    A vector that the user brought is a family by itself, `external.NAME`; so is v with the vector
+    of another trait, `two_traits.TRAIT`.
     """
 
     family: str
@@ -80,9 +81,7 @@ def families(vectors: pl.DataFrame, arms: Iterable[Arm]) -> list[Family]:
     for subject in subjects(vectors, present):
         if len(subject.arms) > 1:
             continue
-        name = subject.family
-        if name == EXTERNAL:
-            name = subject.vector_id.split(".", 1)[1]
+        name = family_of(subject.vector_id, subject.family)
         for reference in references(subject, present):
             if reference != UNSTEERED:
                 key = (name, subject.null_space, subject.layer, subject.alpha, reference)

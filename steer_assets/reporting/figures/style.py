@@ -172,6 +172,7 @@ FAMILIES = {
     "other_trait": Look("other trait", PURPLE, "P", ":"),
     "multi_layer": Look("v at several blocks", BLUE, "p", "-."),
     "multi_layer_plus_orthogonal": Look("v + v⊥ at several blocks", VERMILLION, "p", ":"),
+    "two_traits": Look("v with another trait", SKY, "P", "-."),
     "external": Look("brought by user", INK, "*"),
 }
 # Series without a fixed meaning, such as layers.
