@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steer_assets.assets.evidence._texts import Texts
+from steer_assets.assets.evidence._texts import Texts, Together
 from steer_assets.assets.reports._arm_tests import compare_arms
 from steer_assets.assets.reports._verdict_rows import with_verdicts
 from steer_assets.catalog import catalog
@@ -56,7 +56,7 @@ def test_texts_are_those_of_both_blocks_at_half_the_dose(tiny: Tiny) -> None:
     everywhere = dict.fromkeys(prompts["environment"].unique(), arms)
     texts = Texts(
         run, "controlled", prompts, everywhere, (["a", "b"], [1, 2], values),
-        samples=2, several={"both": ("a", "b")},
+        samples=2, several={"both": Together(("a", "b"), 2)},
     )  # fmt: skip
     rows = texts.of(texts.pairs)
     run.shards.clear()

@@ -13,7 +13,11 @@ from steer_assets.storage.schema import columns, conform
 MODEL = "toy"
 TRAITS = ("formality", "sentiment")
 LAYER = 15
-VECTORS = {f"L{LAYER}.base": "base", f"L{LAYER}.v_plus": "base_plus_orthogonal"}
+VECTORS = {
+    f"L{LAYER}.base": "base",
+    f"L{LAYER}.v_plus": "base_plus_orthogonal",
+    f"L{LAYER}.two_traits.politeness": "two_traits",
+}
 
 
 def _filler(dtype: pl.DataType) -> Any:
@@ -205,7 +209,7 @@ def _geometry(layout: Layout, key: PartitionKey) -> None:
 
 def _doses(layout: Layout, key: PartitionKey) -> None:
     """Steps that the second-order law predicts, and ranks that have nearly settled."""
-    base, along = VECTORS
+    base, along, *_ = VECTORS
     steps = [
         {
             "layer": LAYER,

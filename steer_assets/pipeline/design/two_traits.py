@@ -101,6 +101,8 @@ def other_vector(layout: Layout, model: str, sha256: str, one: TwoTraits) -> np.
         stored, about = read_described(path)
     except FileNotFoundError:
         raise NoOtherVectorError(f"{wanted} is not stored; `{make}` materialises it") from None
+    except DamagedFileError as error:
+        raise NoOtherVectorError(f"{wanted} cannot be read; `{make}` makes it again") from error
     if about.get("model_sha256") != sha256:
         raise NoOtherVectorError(f"{wanted} was made from other weights; `{make}` makes it again")
     if base_id(one.layer) not in stored:
