@@ -120,8 +120,8 @@ def test_the_other_vector_is_an_input_of_the_texts(world: Tiny) -> None:
     write_record(
         world.layout, asset_key="vector_families", key=LABELS, data_version="v1",
         inputs=[InputVersion("code", "all", "1")],
-        files=[describe_file(world.layout, world.layout.relative(path))], study="s", code_version="1", run_id="r",
-        mlflow_run_id="",
+        files=[describe_file(world.layout, world.layout.relative(path))], study="s",
+        code_version="1", run_id="r", mlflow_run_id="",
     )  # fmt: skip
     assert versions("generations") == ["v1"]
     assert versions("text_divergences") == []

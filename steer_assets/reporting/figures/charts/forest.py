@@ -116,11 +116,20 @@ def forest(evidence: Evidence) -> Figure | Absent:
             "crosses the line at zero is not evidence of equality. "
             "What steers several blocks at once has the same dose in all, in equal shares; v + v⊥ "
             "there is compared with v there. Vectors that generated no text are not here: the "
-            "next-token figures cover them." + layers_missing(evidence, layers)
+            "next-token figures cover them." + _both(rows) + layers_missing(evidence, layers)
         ),
         alt=f"Forest plot of {rows.height} vectors against v: {', '.join(tally)}.",
         data=rows,
         draw=draw,
+    )
+
+
+def _both(rows: pl.DataFrame) -> str:
+    if "two_traits" not in set(rows["family"]):
+        return ""
+    return (
+        " v with another trait is v and that trait's own vector together: its difference from v is "
+        "the interference of the two, and equivalence means that v does what it does alone."
     )
 
 
