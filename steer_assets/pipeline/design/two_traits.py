@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -88,13 +89,17 @@ def with_two_traits(
     return pl.concat([vectors, pl.DataFrame(rows, schema=vectors.schema, orient="row")])
 
 
+def _file(layout: Layout, key: PartitionKey) -> Path:
+    return layout.pair_file("vectors", key["model"], key["trait"], ".safetensors")
+
+
 def other_vector(layout: Layout, model: str, sha256: str, one: TwoTraits) -> np.ndarray:
     """`times` v of the other trait [d], of the model with these weights.
 
     Raises:
         NoOtherVectorError: it is not stored, was made from other weights, or not at this block.
     """
-    path = layout.pair_file("vectors", model, one.trait, ".safetensors")
+    path = _file(layout, {"model": model, "trait": one.trait})
     wanted = f"v of {one.trait} at block {one.layer}"
     make = f"steer run --model {model} --trait {one.trait}"
     try:
@@ -126,5 +131,6 @@ def inputs(
             record = read_record(layout, _VECTORS, other)
         except DamagedFileError:
             record = None
-        version = record.data_version if record else "missing"
+        there = record is not None and _file(layout, other).exists()
+        version = record.data_version if record and there else "missing"
         yield InputVersion(_VECTORS, partition_name(other), version)
