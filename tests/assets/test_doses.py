@@ -8,6 +8,7 @@ from safetensors.numpy import load_file
 from steer_assets.assets.vectors._dose_response import radii
 from steer_assets.assets.vectors._next_tokens import Step, measure
 from steer_assets.lm.forward.intervene import Addition
+from steer_assets.lm.forward.scope import Scope
 from steer_assets.lm.measurements.derivatives import prompt_forms
 from steer_assets.pipeline import external_vectors
 from tests.assets.conftest import HIDDEN, LAYER, MODEL, TRAIT, Tiny, ask
@@ -123,7 +124,9 @@ def test_equal_states_are_run_once_and_the_origin_is_at_zero(tiny: Tiny) -> None
     steps = [Step(0, 1.0), Step(1, 1.0), Step(2, 0.0), Step(0, 0.5)]
     prompts = tiny.models.lm.encode(["one two three", "four five"])
     for origin in (None, v):
-        for found in measure(tiny.models.lm, prompts, LAYER, directions, steps, origin=origin):
+        for found in measure(
+            tiny.models.lm, prompts, LAYER, directions, steps, scope=Scope(), origin=origin
+        ):
             kl, predicted = found.columns["kl"], found.columns["predicted_kl"]
             assert kl[0] == kl[1] > 0
             assert predicted[0] == predicted[1] == pytest.approx(4 * predicted[3])
