@@ -27,6 +27,7 @@ from steer_assets.storage.lineage import InputVersion
 from steer_assets.storage.shards import Shards
 
 if TYPE_CHECKING:
+    from steer_assets.lm.engines import Opening
     from steer_assets.lm.model import LanguageModel
 
 #: Versions of sources outside the graph, by name.
@@ -126,13 +127,33 @@ class StageRun:
             dtype=dtype or numerics.dtype,
         )
 
-    def derivative_model(self) -> LanguageModel:
-        """The model for derivatives and their predictions, in float32 or higher.
+    @property
+    def derivative_dtype(self) -> str:
+        """Number type of derivatives and their predictions: float32 or higher.
 
         A study's precision may be lower, where differences would be mostly rounding error.
         """
         dtype = self.study.numerics.dtype
-        return self.language_model("float32" if dtype in _HALF_PRECISION else dtype)
+        return "float32" if dtype in _HALF_PRECISION else dtype
+
+    def derivative_model(self) -> LanguageModel:
+        """The model for derivatives and their predictions."""
+        return self.language_model(self.derivative_dtype)
+
+    def opening(self, *, derivatives: bool, threads: int) -> Opening:
+        """How an engine opens the model that `language_model` or `derivative_model` loads."""
+        from steer_assets.lm.engines import Opening
+
+        facts = self.model_facts()
+        numerics = self.study.numerics
+        return Opening(
+            folder=self.layout.model(self.model),
+            sha256=(facts["sha256"], facts["tokenizer_sha256"]),
+            date=self.study.prompts.date,
+            device=numerics.device,
+            dtype=self.derivative_dtype if derivatives else numerics.dtype,
+            threads=threads,
+        )
 
 
 def no_sources(key: PartitionKey, study: Study) -> dict[str, str]:

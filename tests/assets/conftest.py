@@ -87,6 +87,7 @@ def tiny_study() -> Study:
     value = yaml.safe_load((REPOSITORY / "tests" / "studies" / "smoke.yaml").read_text())
     value["layers"] = {"steer": [LAYER], "geometry": ["L/4", LAYER]}
     value["behaviour"] = {"prompts": 4}
+    value["generation"]["arms"][-1]["layers"] = [LAYER]
     del value["generation"]["multi_layer"]  # of one block there are not several
     value["protocol_texts"]["layers"] = [LAYER]
     value["dose"] = {"prompts": 3, "relative_steps": [1e-4, 0.01, 0.1, 1.0]}

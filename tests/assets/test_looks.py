@@ -173,11 +173,11 @@ def test_a_killed_run_goes_on_with_the_same_decisions(
     _plant(monkeypatch, ALIKE | {"orthogonal": 2.9})
     whole = world.make("generations").rows
     run, calls = world.run("generations"), []
-    generate = Texts._generated
+    asked_for = Texts._asked_for
 
     def counted(self: Texts, *args: object) -> object:
         calls.append(args)
-        return generate(self, *args)  # type: ignore[arg-type]
+        return asked_for(self, *args)  # type: ignore[arg-type]
 
     class Killed(Exception):
         pass
@@ -185,7 +185,7 @@ def test_a_killed_run_goes_on_with_the_same_decisions(
     def killed(_decisions: object, look: int, *_others: object) -> str:
         raise Killed(look)
 
-    monkeypatch.setattr(Texts, "_generated", counted)
+    monkeypatch.setattr(Texts, "_asked_for", counted)
     with monkeypatch.context() as patch:
         patch.setattr(_look_decisions.Decisions, "after", killed)
         with pytest.raises(Killed):

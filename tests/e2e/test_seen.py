@@ -39,7 +39,7 @@ def test_the_ui_is_told_columns_counts_and_where_to_read_on(world: World) -> Non
             if stage.group == "reports":
                 assert str(told["report in mlflow"].value).endswith(".html")
         spectra = found.get_latest_materialization_event(dg.AssetKey("svd_spectra"))
-        assert "rank covariance at 15" in spectra.asset_materialization.metadata
+        assert "rank covariance at 22" in spectra.asset_materialization.metadata
 
 
 def test_figures_are_drawn_again_in_seconds(
@@ -64,8 +64,8 @@ def test_figures_are_drawn_again_in_seconds(
 def test_the_results_open_in_a_notebook(world: World) -> None:
     results = steer_assets.open_warehouse(world.layout.root)
     assert results.table("v_alpha_curve", trait="sentiment").height > 0
-    v = results.vectors(MODEL, "sentiment")["L15.base"]
-    lazy = results.activations(MODEL, "sentiment")[15]
+    v = results.vectors(MODEL, "sentiment")["L22.base"]
+    lazy = results.activations(MODEL, "sentiment")[22]
     assert lazy.shape[1] == len(v) == 576
     assert results.figure("forest", MODEL, "sentiment").data.height > 0
 

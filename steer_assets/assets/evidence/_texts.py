@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -13,8 +13,8 @@ import polars as pl
 from steer_assets.pipeline.design import prompt_selection, random_streams, scopes
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.resuming import Pieces
+from steer_assets.pipeline.spreading import spread
 from steer_assets.pipeline.stage import StageRun
-from steer_assets.resources.progress import Measured
 from steer_assets.storage.files.hashing import hash_json
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class Texts:
 
     def _in_pieces(self, pairs: list[tuple[int, int]], step: str) -> list[decode.Generation]:
         """Texts of all pairs, batch by batch; completed batches survive a killed run."""
+        from steer_assets.lm.decoding import decode
         from steer_assets.lm.decoding.decode import Generation
         from steer_assets.lm.decoding.memory import default_rows
 
@@ -119,51 +120,49 @@ class Texts:
         ordered = sorted(set(pairs), key=lambda pair: (len(self._ids[pair[0]]), pair))
         pieces = Pieces(run.progress(step), len(ordered) * self._samples, "generations")
         texts: list[Generation] = []
+        calls: dict[str, dict[str, Any]] = {}
         for start in range(0, len(ordered), per_piece):
             piece = ordered[start : start + per_piece]
-            name, n = f"{self._protocol}-{hash_json(piece)[:16]}", len(piece) * self._samples
+            name = f"{self._protocol}-{hash_json(piece)[:16]}"
             stored = run.shards.records(name)
-            if stored is not None:
-                pieces.finished(n)
+            if stored is None:
+                calls[name] = self._asked_for(piece, size)
+            else:
+                pieces.finished(len(piece) * self._samples)
                 texts += [Generation(**record) for record in stored]
-                continue
-            made = self._generated(piece, size, pieces.piece(n))
+        sizes = {name: len(call["pairs"]) * self._samples for name, call in calls.items()}
+        for name, made in spread(run, decode.generate, calls, pieces, sizes):
             run.shards.put_records(name, [dataclasses.asdict(text) for text in made])
             texts += made
         return texts
 
-    def _generated(
-        self, piece: list[tuple[int, int]], size: int, report: Callable[[Measured], None]
-    ) -> list[decode.Generation]:
-        """Texts of (prompt, arm) pairs in batches of `size` rows."""
+    def _asked_for(self, piece: list[tuple[int, int]], size: int) -> dict[str, Any]:
+        """Arguments of `generate` for (prompt, arm) pairs in batches of `size` rows."""
         from steer_assets.lm.decoding import decode
 
         run, settings = self._run, self._run.study.generation
         keys = self._prompts["prompt_id"].to_list()
-        model = run.language_model()
-        return decode.generate(
-            model,
-            self._ids,
-            self._additions,
-            self._values,
-            decode.Sampling(
+        return {
+            "prompts": self._ids,
+            "arms": self._additions,
+            "vectors": self._values,
+            "sampling": decode.Sampling(
                 max_new_tokens=settings.max_new_tokens,
                 n_samples=self._samples,
                 temperature=settings.temperature,
                 top_p=settings.top_p,
                 seed=random_streams.integer(run.study, "generations", run.model, run.trait),
             ),
-            scope=scopes.scope_of(run, model),
-            prompt_keys=[
+            "scope": scopes.scope_of(run, run.language_model()),
+            "prompt_keys": [
                 f"{self._protocol}/{arm.vector_id}@{arm.alpha:g}/{keys[prompt]}"
                 if self._independent
                 else keys[prompt]
                 for prompt, arm in self._asked
             ],
-            pairs=piece,
-            batch_rows=size,
-            on_progress=report,
-        )
+            "pairs": piece,
+            "batch_rows": size,
+        }
 
 
 def _additions(

@@ -1,0 +1,57 @@
+"""Engines as actors of the Ray cluster that the run belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+
+from steer_assets.parallel_processes import MAX_LOSSES, LostWorkersError, Piece
+
+
+class _Engine:
+    """Runs pieces one after another; a model that a piece opens stays for the next."""
+
+    def run(self, piece: Piece) -> Any:
+        return piece()
+
+
+class RayEngines:
+    """`n` actors of `cpus` cores and `gpus` GPUs each, placed by Ray on any host of the cluster.
+
+    They start with the first piece and end with the run's job.
+    """
+
+    def __init__(self, n: int, *, cpus: int, gpus: int) -> None:
+        ray.init(ignore_reinit_error=True, log_to_driver=False)  # address: that of the run's job
+        self._make = ray.remote(_Engine).options(num_cpus=cpus, num_gpus=gpus)
+        self._idle = [self._make.remote() for _ in range(n)]
+
+    def run(self, pieces: Sequence[Piece]) -> Iterator[tuple[int, Any]]:
+        """As `Processes.run`; the piece of an engine that died is given to another."""
+        left = list(range(len(pieces)))[::-1]
+        running: dict[Any, tuple[int, Any]] = {}
+        losses = 0
+        while left or running:
+            while left and self._idle:
+                number, engine = left.pop(), self._idle.pop()
+                running[engine.run.remote(pieces[number])] = (number, engine)
+            done = ray.wait(list(running), num_returns=1)[0][0]
+            number, engine = running.pop(done)
+            try:
+                found = ray.get(done)
+            except (RayActorError, OutOfMemoryError) as error:
+                losses += 1
+                self._idle.append(self._make.remote())
+                if losses >= MAX_LOSSES:
+                    raise LostWorkersError(error) from error
+                left.append(number)
+                continue
+            except RayTaskError as error:
+                self._idle.append(engine)
+                raise error.cause from None
+            losses = 0
+            self._idle.append(engine)
+            yield number, found
