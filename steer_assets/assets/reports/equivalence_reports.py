@@ -6,6 +6,7 @@ from steer_assets.assets.evidence.scorer_validation import read_validation
 from steer_assets.assets.reports import _effect_details
 from steer_assets.assets.reports._fluency_guard import broken_arms, guarded
 from steer_assets.catalog.protocols import CONTROLLED
+from steer_assets.pipeline.design import thinking
 from steer_assets.pipeline.design.multi_layer import with_multi_layer
 from steer_assets.pipeline.report_evidence import INPUTS, read_tables
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
@@ -64,8 +65,9 @@ def tests_and_rows(
             row = report_row(tests, families, fisher, layer, run.study)
             reports.append({**identity, **row, "report_path": report_path})
     if scored.is_empty():
+        why = thinking.unread(thinking.with_read(run, texts))
         reports = [
-            unscored_row(_fisher_row(run, spaces, layer), layer, run.trait)
+            unscored_row(_fisher_row(run, spaces, layer), layer, run.trait, why)
             | {"report_path": report_path}
             for layer in run.steer_layers()
         ]
