@@ -12,7 +12,8 @@ OPENING, CLOSING = "<think>", "</think>"
 TEMPLATE = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}"
     "{% if add_generation_prompt %}<assistant><think>\n"
-    "{% if enable_thinking is defined and not enable_thinking %}\n</think>\n\n{% endif %}{% endif %}"
+    "{% if enable_thinking is defined and not enable_thinking %}\n</think>\n\n{% endif %}"
+    "{% endif %}"
 )
 #: Logit of the closing token on average, among others of about 1.4 around 0.
 _LOGIT = 8.0

@@ -87,7 +87,7 @@ def test_sections_of_thinking_are_left_out_of_scores(tmp_path: Path, name: str) 
     """A reasoning model of plain blocks, one of experts and a hybrid, each to a verdict."""
     source = write_reasoning(tmp_path / "source", _config(name))
     world = make_world(tmp_path / "world", source=source, scorer=write_scorer(tmp_path / "scorer"))
-    longer = STUDY_TEXT.replace("max_new_tokens: 5", "max_new_tokens: 12")
+    longer = STUDY_TEXT.replace("max_new_tokens: 5", "max_new_tokens: 6")
     (world.layout.root / "catalog" / "studies" / f"{STUDY}.yaml").write_text(longer)
     key = {"model": MODEL, "trait": TRAIT}
     with living_in(world), few_figures(), one_thread():

@@ -103,7 +103,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
     dimensions=("model", "trait"),
     group="reports",
     kinds={"scipy", "html", "duckdb"},
-    code_version="11",
+    code_version="12",
     needs=(
         "model_snapshot",
         "prompt_sets",
