@@ -15,12 +15,13 @@ TEMPLATE = (
     "{% if enable_thinking is defined and not enable_thinking %}\n</think>\n\n{% endif %}"
     "{% endif %}"
 )
-#: Logit of the closing token on average, among others of about 1.4 around 0.
-_LOGIT = 8.0
 
 
-def write_reasoning(folder: Path, config: Any, *, seed: int = 3) -> Path:
-    """A model folder of a configuration class's instance, with untied output weights."""
+def write_reasoning(folder: Path, config: Any, *, logit: float = 8.0, seed: int = 3) -> Path:
+    """A model folder of a configuration class's instance, with untied output weights.
+
+    logit: of the closing token on average.
+    """
     import torch
     import transformers as tf
 
@@ -34,7 +35,7 @@ def write_reasoning(folder: Path, config: Any, *, seed: int = 3) -> Path:
     with torch.no_grad():
         # As good as a bias: the weights that give all states nearly one logit.
         model.lm_head.weight[own.convert_tokens_to_ids(CLOSING)] = (
-            _LOGIT * torch.linalg.lstsq(states, torch.ones(len(states), 1)).solution[:, 0]
+            logit * torch.linalg.lstsq(states, torch.ones(len(states), 1)).solution[:, 0]
         )
     model.save_pretrained(folder)
     own.save_pretrained(folder)

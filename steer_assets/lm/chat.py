@@ -16,7 +16,7 @@ from typing import Any
 
 from transformers.utils import chat_template_utils
 
-from steer_assets.lm.thinking import Markup, Thinking, begun, find
+from steer_assets.lm.thinking import Markup, Thinking, begun, closing_ids, find
 from steer_assets.lm.tokenizers import appended
 
 #: The date given to templates by default.
@@ -106,8 +106,11 @@ class Encoder:
     def _closed(self) -> list[int]:
         """An end of the section, as templates write it where the model is not to think."""
         assert self.markup is not None
-        text = f"\n{self.markup.closing}\n\n"
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        before, after = (
+            list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+            for text in ("\n", "\n\n")
+        )
+        return [*before, *closing_ids(self.tokenizer, self.markup), *after]
 
     def _render(
         self, messages: Sequence[Mapping[str, str]], thinking: Thinking, *, tokenize: bool = False

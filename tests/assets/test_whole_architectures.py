@@ -82,10 +82,14 @@ def test_a_model_gets_its_verdict_or_one_sentence(
     assert (name == "lfm2") == ("zero" in " ".join(reasons["reason"]))
 
 
-@pytest.mark.parametrize("name", ["llama", "qwen3_moe", "qwen3_next"])
-def test_sections_of_thinking_are_left_out_of_scores(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "logit"), [("llama", 8.0), ("qwen3_moe", 8.0), ("qwen3_next", 5.5)]
+)
+def test_sections_of_thinking_are_left_out_of_scores(
+    tmp_path: Path, name: str, logit: float
+) -> None:
     """A reasoning model of plain blocks, one of experts and a hybrid, each to a verdict."""
-    source = write_reasoning(tmp_path / "source", _config(name))
+    source = write_reasoning(tmp_path / "source", _config(name), logit=logit)
     world = make_world(tmp_path / "world", source=source, scorer=write_scorer(tmp_path / "scorer"))
     longer = STUDY_TEXT.replace("max_new_tokens: 5", "max_new_tokens: 6")
     (world.layout.root / "catalog" / "studies" / f"{STUDY}.yaml").write_text(longer)
