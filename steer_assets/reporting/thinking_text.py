@@ -31,8 +31,10 @@ def fact(evidence: Evidence) -> str:
 def unscored(evidence: Evidence) -> list[str]:
     """A sentence on texts that lack the part that is scored; none where all have it."""
     rows = evidence.table("thinking_sections")
+    if rows.is_empty():
+        return []
     scored = evidence.study["thinking"]["scored"]
-    if rows.is_empty() or scored == "whole":
+    if scored == "whole":
         return []
     answers = scored == "after_thinking"
     lacks = pl.col("answer").is_null() if answers else pl.col("section") == "none"
