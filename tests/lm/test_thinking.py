@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from steer_assets.lm import thinking
-from steer_assets.lm.chat import Encoder
+from steer_assets.lm.chat import DEFAULT_DATE, Encoder
+from steer_assets.lm.context import encoder_of
+from steer_assets.lm.loading.loader import Source, facts, load, snapshot
 from steer_assets.lm.prompts import Prompt, encode_prompts, inside_thinking
 from steer_assets.lm.thinking import KNOWN, Markup, Thinking
 from tests.lm.test_prompts import PLAIN
@@ -128,7 +130,11 @@ def test_a_judge_is_asked_for_its_answer_without_thinking() -> None:
     assert plain.encode_questions(["Why?"]) == plain.encode(["Why?"])
 
 
-def test_declared_markup_goes_with_the_snapshot(tmp_path: Path) -> None:
-    assert thinking.declared(tmp_path) is None
-    thinking.write(tmp_path, Markup("<a>", "</a>"))
-    assert thinking.declared(tmp_path) == Markup("<a>", "</a>")
+def test_declared_markup_goes_with_the_snapshot(tmp_path: Path, folder: Path) -> None:
+    own, source = Markup("<a>", "</a>"), Source("folder", str(folder))
+    snapshot(source, tmp_path / "plain")
+    assert load(tmp_path / "plain", device="cpu").markup is None
+    plain = facts(tmp_path / "plain")
+    assert snapshot(source, tmp_path / "declared", markup=own).facts == plain
+    assert load(tmp_path / "declared", device="cpu").markup == own
+    assert encoder_of(tmp_path / "declared", DEFAULT_DATE).markup == own
