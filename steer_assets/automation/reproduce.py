@@ -35,6 +35,7 @@ _READ = {
     "steering_calibration": ("model", "trait"),
     "steering_vectors": ("model", "trait"),
     "generations": ("model", "trait"),
+    "thinking_sections": ("model", "trait"),
     "classifier_scores": ("model", "trait"),
     "fluency": ("model", "trait"),
     "null_spaces": ("model", "trait", "kind"),

@@ -23,8 +23,21 @@ class ModelSource(BaseModel):
         return self
 
 
+class Markup(BaseModel):
+    """What begins and ends a section of thinking, as the model writes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    opening: Annotated[str, Field(min_length=1, max_length=200)]
+    closing: Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class ModelEntry(BaseModel):
-    """One model of the catalog."""
+    """One model of the catalog.
+
+    thinking: markup of its section of thinking, where it is not found in the chat template or the
+    tokenizer.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,6 +45,7 @@ class ModelEntry(BaseModel):
     title: Annotated[str, Field(min_length=1)]
     source: ModelSource
     license: str = "unknown"
+    thinking: Markup | None = None
 
     @field_validator("model")
     @classmethod

@@ -5,6 +5,8 @@
   `assistant` turns in alternation, the first by the user. If the last turn is the assistant's, it
   is the start of an answer: the prompt ends with its last token.
 - `{raw: text}` is used unchanged, without a template.
+
+A question or context, which a contrast completes, is a text or turns that end with the user's.
 """
 
 import json
@@ -64,6 +66,27 @@ Said = Annotated[
 ]
 
 
+def _asks(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    if turns[-1].role != "user":
+        raise ValueError("expected turns that end with the user's")
+    return turns
+
+
+def _form_of_asked(value: Any) -> str:
+    return _TURNS if isinstance(value, list | tuple) else _TEXT
+
+
+Asked = Annotated[
+    Annotated[Text, Tag(_TEXT)] | Annotated[Turns, AfterValidator(_asks), Tag(_TURNS)],
+    Discriminator(_form_of_asked),
+]
+
+
+def asked_turns(asked: Asked) -> tuple[Turn, ...]:
+    """A question or context as turns."""
+    return (Turn(role="user", content=asked),) if isinstance(asked, str) else asked
+
+
 def readable(said: Said) -> str:
     """A prompt as readable text, distinct from every other prompt of its form."""
     if isinstance(said, str):
@@ -73,10 +96,10 @@ def readable(said: Said) -> str:
     return "\n".join(f"[{turn.role}] {turn.content}" for turn in said)
 
 
-def with_answer(question: str, answer: str, system: str = "") -> tuple[Turn, ...]:
+def with_answer(question: Asked, answer: str, system: str = "") -> tuple[Turn, ...]:
     """A question, and the start of the assistant's answer."""
     turns = [Turn(role="system", content=system)] if system else []
-    return (*turns, Turn(role="user", content=question), Turn(role="assistant", content=answer))
+    return (*turns, *asked_turns(question), Turn(role="assistant", content=answer))
 
 
 def checksum(text: str, turns: str, raw: bool) -> str:

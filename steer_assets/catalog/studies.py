@@ -25,7 +25,7 @@ from steer_assets.catalog.sections.study_sections import (
     Statistics,
     Vectors,
 )
-from steer_assets.catalog.sections.text_sections import TextDivergences, TextFisher
+from steer_assets.catalog.sections.text_sections import TextDivergences, TextFisher, Thinking
 from steer_assets.catalog.working_point import Calibration, LayerChoice
 from steer_assets.storage.slugs import validate_slug
 
@@ -51,6 +51,7 @@ class Study(Section):
     protocol_texts: ProtocolTexts | None = None
     scoring: Scoring
     fluency: Fluency = Fluency()
+    thinking: Thinking = Thinking()
     text_divergences: TextDivergences = TextDivergences()
     text_fisher: TextFisher = TextFisher()
     statistics: Statistics = Statistics()

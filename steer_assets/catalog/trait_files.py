@@ -16,7 +16,7 @@ from pathlib import Path
 
 from steer_assets.catalog import yaml_files
 from steer_assets.catalog.errors import CatalogError
-from steer_assets.catalog.layouts import answers, documents, objects, rows, tables
+from steer_assets.catalog.layouts import answers, documents, objects, rows, statements, tables
 from steer_assets.catalog.layouts.objects import NEUTRAL, own_words
 from steer_assets.catalog.layouts.reading import Reading
 from steer_assets.catalog.traits import Trait
@@ -69,7 +69,9 @@ def _reading(path: Path, name: str) -> Reading:
         trait = yaml_files.read(path, Trait, key_field="trait")
         return Reading(trait, (), yaml_files.lines_of(yaml_files.read_text(path), ()))
     if path.suffix in _TABLES:
-        return rows.read(path, name, tables.rows(path, rows.FIELDS, answers.MARKS))
+        return rows.read(
+            path, name, tables.rows(path, rows.FIELDS, (*answers.MARKS, statements.MARK))
+        )
     if path.suffix == ".jsonl":
         return rows.read(path, name, documents.lines(path))
     if path.suffix != ".json":

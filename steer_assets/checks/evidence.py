@@ -7,7 +7,7 @@ from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.checks.harness import Finding, check
 from steer_assets.checks.protocols import expected_texts
 from steer_assets.pipeline import freshness
-from steer_assets.pipeline.design import looks
+from steer_assets.pipeline.design import looks, thinking
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.resources import scorers
 from steer_assets.scoring.scorer import ScorerUnavailable
@@ -53,10 +53,15 @@ def no_text_is_missing(stored: StageRun) -> Finding:
 
 
 def _unscored(scores: pl.DataFrame, texts: pl.DataFrame, scorer: str) -> str | None:
+    """texts: those that have the part that is scored."""
     own = scores.filter(pl.col("scorer") == scorer)
     if len(own) != len(texts) or set(own["generation_id"]) != set(texts["generation_id"]):
         return f"{scorer} scored {len(own)} of {len(texts)} texts"
     return None
+
+
+def _no_answers(n: int) -> str:
+    return f"{n} texts have no score, because they lack the part that is scored (thinking.scored)"
 
 
 def _without_scores(stored: StageRun) -> Finding:
@@ -70,22 +75,28 @@ def _without_scores(stored: StageRun) -> Finding:
 def every_text_is_scored(stored: StageRun) -> Finding:
     """One score per text and available scorer, and not the same score for all texts.
 
-    There may be no scores where no scorer can be built; the report is then made without them.
+    Texts of a reasoning model without the part that is scored have no score. There may
+    be no scores where no scorer can be built; the report is then made without them.
     """
-    rows, texts = stored.rows("classifier_scores"), stored.rows("generations")
+    rows = stored.rows("classifier_scores")
+    texts = thinking.with_read(stored, stored.rows("generations"))
+    without = texts[thinking.READ].null_count()
+    texts = texts.drop_nulls(thinking.READ)
     prompted = stored.rows("prompted_scores")
     switched = texts.filter(pl.col("protocol") != CONTROLLED)
     there = rows["scorer"].unique(maintain_order=True).to_list()
     if not there:
-        return _without_scores(stored)
+        return _without_scores(stored) if len(texts) else Finding(True, _no_answers(without))
     for scorer in there:
         if wrong := _unscored(rows, texts, scorer) or _unscored(prompted, switched, scorer):
             return Finding(False, wrong)
         own = rows.filter(pl.col("scorer") == scorer)
-        if own["score"].n_unique() < 2 and texts["text"].n_unique() > 1:
+        if own["score"].n_unique() < 2 and texts[thinking.READ].n_unique() > 1:
             return Finding(False, f"{scorer} gives every text the same score")
     absent = [name for name in stored.study.scoring.scorers if name not in there]
     words = f"{len(rows)} scores, one per text and scorer"
+    if without:
+        words += f"; {_no_answers(without)}"
     return Finding(
         True, words + (f"; without {', '.join(absent)}" if absent else ""), {"scores": len(rows)}
     )
@@ -151,8 +162,9 @@ def fluency_is_measured(stored: StageRun) -> Finding:
     """One row per chosen text; perplexity at least 1, shares between 0 and 1."""
     rows, settings = stored.rows("fluency"), stored.study.fluency
     prompts = looks.fluency_prompts(stored.rows("prompt_sets"), stored.study)["prompt_id"]
-    texts = stored.rows("generations").filter(
+    texts = thinking.with_read(stored, stored.rows("generations")).filter(
         (pl.col("protocol") == CONTROLLED)
+        & pl.col(thinking.READ).is_not_null()
         & (pl.col("sample") < settings.samples)
         & pl.col("prompt_id").is_in(prompts.to_list())
     )

@@ -3,6 +3,7 @@
 import polars as pl
 
 from steer_assets.checks.harness import Finding, check
+from steer_assets.pipeline.design import thinking
 from steer_assets.pipeline.stage import StageRun
 
 #: Nats. For a vocabulary of V tokens, tokens below this are drawn with probability at most V e^-25:
@@ -34,4 +35,33 @@ def no_token_is_impossible(stored: StageRun) -> Finding:
     )
 
 
-CHECKS = [no_token_is_impossible]
+@check("generations")
+def sections_of_thinking_close(stored: StageRun) -> Finding:
+    """Every arm has an answer in at least half of its texts; else its comparisons rest on few.
+
+    A text whose section of thinking never closes has no answer and no score.
+    """
+    found = thinking.stored_sections(stored)
+    if found.is_empty():
+        return Finding(True, "no section of thinking")
+    arms = (
+        stored.rows("generations")
+        .join(found, on="generation_id")
+        .group_by("protocol", "vector_id", "alpha")
+        .agg(pl.len().alias("n"), (pl.col("reason") != "").sum().alias("without"))
+        .sort(pl.col("without") / pl.col("n"), "protocol", "vector_id", "alpha", descending=True)
+    )
+    worst, counts = arms.row(0, named=True), thinking.counted(found)
+    said = f"{counts['texts without an answer']} of {len(found)} texts have no answer"
+    if 2 * worst["without"] <= worst["n"]:
+        return Finding(True, said, dict(counts))
+    return Finding(
+        False,
+        f"{said}, {worst['without']} of {worst['n']} of {worst['vector_id']} at alpha "
+        f"{worst['alpha']:g} ({worst['protocol']}): raise generation.max_new_tokens, or set "
+        "thinking.enable to false",
+        dict(counts),
+    )
+
+
+CHECKS = [no_token_is_impossible, sections_of_thinking_close]

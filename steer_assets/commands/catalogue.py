@@ -16,12 +16,15 @@ from steer_assets.catalog.models import ModelEntry
 from steer_assets.catalog.prompt_texts import repeated
 from steer_assets.commands import terminal
 from steer_assets.commands.options import Json
+from steer_assets.lm.loading.hub import commit_of
 from steer_assets.lm.loading.sources import first_part, gguf_in, whole_stem
 from steer_assets.paths import data_folder
 from steer_assets.storage.files.atomic import write_text
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.slugs import slug_of_hub_id, validate_slug
 
+#: What is pinned of a hub id without a revision.
+_NEWEST = "main"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 models = typer.Typer(no_args_is_help=True, help="Models of the catalog.")
@@ -47,6 +50,8 @@ def list_models(json: Json = False) -> None:
 
 def _source(location: str) -> tuple[str, str]:
     """Kind and location of what a user typed: a folder, a GGUF file, a package file or a hub id."""
+    if location.startswith("hub:") and _HUB_ID.fullmatch(location.removeprefix("hub:")):
+        return "hub", location.removeprefix("hub:")
     path = Path(location).expanduser()
     if path.is_dir():
         path = gguf_in(path)
@@ -69,28 +74,29 @@ def _source(location: str) -> tuple[str, str]:
 def add_model(
     location: Annotated[str, typer.Argument(help="Hub id, folder, GGUF file or package/file.")],
     name: Annotated[str, typer.Option(help="Key; by default made from the location.")] = "",
-    revision: Annotated[str, typer.Option(help="Commit of a hub id; needed for one.")] = "",
+    revision: Annotated[str, typer.Option(help="Branch, tag or commit of a hub id.")] = "",
 ) -> None:
-    """Write a model into your catalog; nothing is downloaded yet."""
+    """Write a model into your catalog, a hub id with the commit of today; fetch no weights."""
     kind, place = _source(location)
-    if kind == "hub" and not revision:
-        raise CatalogError(
-            f"pin {location} with --revision COMMIT, so that results can be repeated"
-        )
     stem = whole_stem(Path(place)) if kind in ("gguf", "package") else Path(place).name
     key = name or (slug_of_hub_id(place) if kind == "hub" else stem.lower())
     validate_slug(key, "model")
     if key in catalog.model_keys():
         raise CatalogError(f"the model {key!r} is already in the catalog; choose another --name")
+    commit = commit_of(place, revision or _NEWEST) if kind == "hub" else revision
     entry = ModelEntry.model_validate(
         {
             "model": key,
             "title": place if kind == "hub" else stem,
-            "source": {"kind": kind, "location": place, "revision": revision},
+            "source": {"kind": kind, "location": place, "revision": commit},
         }
     )
     path = catalog.user_catalog() / "models" / f"{key}.yaml"
-    write_text(path, yaml.safe_dump(entry.model_dump(mode="json"), sort_keys=False))
+    write_text(
+        path, yaml.safe_dump(entry.model_dump(mode="json", exclude_none=True), sort_keys=False)
+    )
+    if commit != revision:
+        terminal.say(f"{revision or _NEWEST} of {place} is {commit} today, which is pinned")
     terminal.say(f"added {key} in {path}; `steer run --model {key} --trait ...` runs it")
 
 

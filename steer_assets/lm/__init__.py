@@ -17,5 +17,6 @@ __all__ = [
     "prompts",
     "self_test",
     "texts",
+    "thinking",
     "tokenizers",
 ]

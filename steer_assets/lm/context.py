@@ -9,6 +9,7 @@ from typing import Any
 from transformers import AutoConfig
 
 from steer_assets.lm.chat import Encoder
+from steer_assets.lm.thinking import Thinking, declared
 from steer_assets.lm.tokenizers import read_tokenizer
 
 
@@ -25,6 +26,8 @@ def positions_of(folder: Path) -> int | None:
     )
 
 
-def encoder_of(folder: Path, date: datetime.date) -> Encoder:
-    """Tokenizer and chat template in ``folder``, as of ``date``; raises TokenizerError."""
-    return Encoder(read_tokenizer(folder), date)
+def encoder_of(
+    folder: Path, date: datetime.date, *, enable_thinking: bool | None = None
+) -> Encoder:
+    """Tokenizer in ``folder``, with what its template is given; raises TokenizerError."""
+    return Encoder(read_tokenizer(folder), date, Thinking(enable_thinking, declared(folder)))

@@ -24,7 +24,7 @@ class WeightsError(LanguageModelError):
 
 
 class QuantisedWeightsError(LanguageModelError):
-    """The weights are stored quantised; derivatives and comparisons need unquantised weights."""
+    """The weights are stored quantised in a format that is not turned into plain weights."""
 
 
 class TokenizerError(LanguageModelError):

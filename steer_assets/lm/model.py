@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from steer_assets.lm.chat import DEFAULT_DATE, Encoder
 from steer_assets.lm.errors import PromptError
 from steer_assets.lm.layout import Layout, find_layout
+from steer_assets.lm.thinking import Thinking
 
 DTYPES = {
     "float32": torch.float32,
@@ -26,14 +27,18 @@ class LanguageModel(Encoder):
     """A decoder-only model in evaluation mode, its tokenizer, and the sites of its residual stream.
 
     ``n_layers``, ``hidden_size`` and ``vocab_size`` count blocks, residual dimensions and logits;
-    ``device`` and ``dtype`` are recorded as text; ``date`` is the date given to chat templates. Not
-    safe for concurrent use: interventions place hooks on the shared module.
+    ``device`` and ``dtype`` are recorded as text; ``date`` and ``thinking`` are given to chat
+    templates. Not safe for concurrent use: interventions place hooks on the shared module.
     """
 
     def __init__(
-        self, model: nn.Module, tokenizer: Any, date: datetime.date = DEFAULT_DATE
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        date: datetime.date = DEFAULT_DATE,
+        thinking: Thinking = Thinking(),  # noqa: B008 (immutable)
     ) -> None:
-        super().__init__(tokenizer, date)
+        super().__init__(tokenizer, date, thinking)
         self.model: Any = model.eval().requires_grad_(False)
         self.layout: Layout = find_layout(model)
         self.n_layers = len(self.layout.blocks)

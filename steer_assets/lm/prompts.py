@@ -2,20 +2,23 @@
 
 Activations are read and vectors are added at the last token of a prompt. If the last turn is the
 assistant's, that token belongs to the answer: the answer is tokenised separately and appended to
-the generation prompt, as if the model had begun to write it.
+the generation prompt, as if the model had begun to write it, after a section of thinking that is
+closed where the template begins one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import TemplateError
 
 from steer_assets.lm.chat import Encoder
+from steer_assets.lm.thinking import begun
 
 #: Separates turns if the tokenizer has no chat template, and parts of one turn.
 _BREAK = "\n\n"
+_Message = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,22 @@ def _encoded(lm: Encoder, prompt: Prompt, chat_template: bool) -> list[int]:
     if not prompt.turns:
         return lm.encode([prompt.text], chat_template=chat_template)[0]
     *before, (role, content) = prompt.turns
-    if not (chat_template and getattr(lm.tokenizer, "chat_template", None)):
+    if not (chat_template and lm.has_template):
         return _plain_ids(lm, prompt.turns)
     if role != "assistant":
-        return _conversation_ids(lm, prompt.turns)
+        return _conversation_ids(lm, prompt.turns, lm.templated)
     answer = lm.tokenizer(content.strip(), add_special_tokens=False)["input_ids"]
-    return [*_conversation_ids(lm, before), *answer]
+    return [*_conversation_ids(lm, before, lm.before_answer), *answer]
+
+
+def inside_thinking(lm: Encoder, prompt: Prompt, *, chat_template: bool = True) -> bool:
+    """Whether a prompt ends inside a section of thinking."""
+    if lm.markup is None:
+        return False
+    if prompt.raw:
+        return begun(prompt.text, lm.markup)
+    answers = bool(prompt.turns) and prompt.turns[-1][0] == "assistant"
+    return chat_template and lm.begins_thinking and not answers
 
 
 def _raw_ids(lm: Encoder, text: str) -> list[int]:
@@ -69,25 +82,27 @@ def _plain_ids(lm: Encoder, turns: Sequence[tuple[str, str]]) -> list[int]:
     return lm.encode([text.rstrip()], chat_template=False)[0]
 
 
-def _conversation_ids(lm: Encoder, turns: Sequence[tuple[str, str]]) -> list[int]:
+def _conversation_ids(
+    lm: Encoder, turns: Sequence[tuple[str, str]], render: Callable[[list[_Message]], list[int]]
+) -> list[int]:
     """Turns through the template, with generation prompt.
 
     If the template rejects or omits a system turn, its content begins the first user turn.
     """
     (first, system), *rest = turns
     if first != "system":
-        return _templated(lm, turns)
+        return render(_messages(turns))
     try:
-        ids = _templated(lm, turns)
+        ids = render(_messages(turns))
         # A template that omits the system turn gives the same result for any content of it.
-        kept = ids != _templated(lm, [(first, f"{system} {system}"), *rest])
+        kept = ids != render(_messages([(first, f"{system} {system}"), *rest]))
     except TemplateError:
         kept = False
     if kept:
         return ids
     (role, content), *later = rest
-    return _templated(lm, [(role, f"{system}{_BREAK}{content}"), *later])
+    return render(_messages([(role, f"{system}{_BREAK}{content}"), *later]))
 
 
-def _templated(lm: Encoder, turns: Sequence[tuple[str, str]]) -> list[int]:
-    return lm.templated([{"role": role, "content": content} for role, content in turns])
+def _messages(turns: Sequence[tuple[str, str]]) -> list[_Message]:
+    return [{"role": role, "content": content} for role, content in turns]

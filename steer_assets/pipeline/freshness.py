@@ -7,7 +7,7 @@ import polars as pl
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.studies import Study
-from steer_assets.pipeline import chat_date, working_point
+from steer_assets.pipeline import chat_template, working_point
 from steer_assets.pipeline.design import two_traits
 from steer_assets.pipeline.stage import Stage, registered
 from steer_assets.storage.files.parquet import DamagedFileError
@@ -64,7 +64,7 @@ def expected_inputs(
     """What the artifact would be made from now."""
     inputs = [
         *stage.outside_inputs(key, study),
-        *chat_date.inputs(layout, stage, key, study),
+        *chat_template.inputs(layout, stage, key, study),
         *working_point.inputs(layout, stage, key, study),
         *two_traits.inputs(layout, stage.name, key, study),
     ]

@@ -84,7 +84,7 @@ def _context_refusal(
     scoped = study.generation.scope.name == "after_thinking"
     if room is None and not scoped:
         return None
-    encoder = context.encoder_of(folder, study.prompts.date)
+    encoder = context.encoder_of(folder, study.prompts.date, enable_thinking=study.thinking.asked)
     if missing := scopes.section_missing(key["model"], encoder, study):
         return missing
     if room is None:
@@ -131,9 +131,9 @@ def _judge_needs(
     for question in questions:
         asked = [question.replace(PLACEHOLDER, text) for text in ("", *before)]
         new = study.generation.max_new_tokens
-        yield Need(_longest(encoder.encode(asked)), new, f"question of {name}")
+        yield Need(_longest(encoder.encode_questions(asked)), new, f"question of {name}")
         known = [question.replace(PLACEHOLDER, text.text) for text in labelled]
-        yield Need(_longest(encoder.encode(known)), 0, f"question of {name}")
+        yield Need(_longest(encoder.encode_questions(known)), 0, f"question of {name}")
 
 
 def _longest(ids: list[Any]) -> int:

@@ -40,6 +40,7 @@ INPUTS = (
     "dose_response",
     "equivalence_radius",
     "generations",
+    "thinking_sections",
     "classifier_scores",
     "fluency",
     "text_divergences",

@@ -123,6 +123,7 @@ class StageRun:
             facts["sha256"],
             facts["tokenizer_sha256"],
             date=self.study.prompts.date,
+            enable_thinking=self.study.thinking.asked,
             device=numerics.device,
             dtype=dtype or numerics.dtype,
         )

@@ -12,8 +12,8 @@ from dagster import ConfigurableResource
 if TYPE_CHECKING:
     from steer_assets.lm.model import LanguageModel
 
-#: Content hashes of weights and tokenizer, date of prompts, device and number type.
-_Identity = tuple[str, str, datetime.date, str, str]
+#: Content hashes of weights and tokenizer, what the chat template is given, device, number type.
+_Identity = tuple[str, str, tuple[datetime.date, bool | None], str, str]
 _Loaded = tuple[_Identity, "LanguageModel"]
 _loaded: list[_Loaded] = []
 
@@ -28,14 +28,15 @@ class LanguageModels(ConfigurableResource):
         tokenizer_sha256: str,
         *,
         date: datetime.date,
+        enable_thinking: bool | None = None,
         device: str,
         dtype: str,
     ) -> LanguageModel:
-        """The model in `folder` with these content hashes, whose chat template uses `date`."""
+        """The model in `folder` with these content hashes, and what its chat template is given."""
         from steer_assets.lm.decoding.memory import small
         from steer_assets.lm.loading import loader
 
-        identity = (sha256, tokenizer_sha256, date, device, dtype)
+        identity = (sha256, tokenizer_sha256, (date, enable_thinking), device, dtype)
         for known, model in _loaded:
             if known == identity:
                 return model
@@ -45,7 +46,9 @@ class LanguageModels(ConfigurableResource):
         ]
         # hooks form reference cycles, which keep the model in memory until the next collection
         gc.collect()
-        model = loader.load(folder, device=device, dtype=dtype, date=date)
+        model = loader.load(
+            folder, device=device, dtype=dtype, date=date, enable_thinking=enable_thinking
+        )
         _loaded.append((identity, model))
         return model
 

@@ -16,10 +16,11 @@ from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.catalog.sections.generation import Generation
 from steer_assets.checks.harness import LOOKS, Finding, carry_out
 from steer_assets.checks.looks import planned_pairs
-from steer_assets.pipeline.design import looks, prompt_selection
+from steer_assets.pipeline.design import looks, prompt_selection, thinking
 from steer_assets.stats.sequential import stopping
 from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.layout import Layout
+from steer_assets.storage.schema import frame_of
 from tests.assets.conftest import Tiny
 
 SHARES = (0.4, 1.0)
@@ -120,6 +121,45 @@ def test_a_text_is_that_of_the_fixed_study_and_what_is_decided_gets_no_more(
         ("orthogonal", 1): "different",
     }
     assert set(rows["look"]) == {1}
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_a_look_scores_answers_alone(
+    world: Tiny, monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    """Every text, or every seventh, never closes its section of thinking."""
+    heard: list[str] = []
+
+    class Counting:
+        name = "counting"
+
+        def score(self, texts: list[str]) -> list[float]:
+            heard.extend(texts)
+            return [len(text) / 10 for text in texts]
+
+    def sections(_model: object, _prompts: object, texts: pl.DataFrame) -> pl.DataFrame:
+        n_open = pl.int_range(pl.len()) % every == 0
+        return frame_of(
+            thinking.TABLE,
+            texts.select(
+                "generation_id",
+                section=pl.when(n_open).then(pl.lit("open")).otherwise(pl.lit("closed")),
+                n_thinking_tokens=pl.lit(1),
+                thinking=pl.lit(""),
+                answer=pl.when(~n_open).then("generation_id"),
+                reason=pl.when(n_open).then(pl.lit(thinking.NEVER_CLOSES)).otherwise(pl.lit("")),
+            ).to_dicts(),
+        )
+
+    monkeypatch.setattr(_looks, "_scorer", lambda _run: Counting())
+    monkeypatch.setattr(thinking, "sections", sections)
+    world.make("generations")
+    found = world.rows("thinking_sections")
+    assert sorted(heard) == sorted(found["answer"].drop_nulls())
+    assert len(found) == len(world.rows("generations"))
+    assert (every == 1) == (not heard)
+    prompts = world.rows("look_decisions")["n_prompts"]
+    assert (prompts == 0).all() == (every == 1)
 
 
 def test_v_and_unsteered_go_on_with_what_is_open(

@@ -1,5 +1,6 @@
 """Where v steers: the dose of equal divergence, the block that carries the trait, and the split."""
 
+import dataclasses
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,18 +50,25 @@ def automatic(world: Tiny) -> Tiny:
     return Tiny(world.layout, world.study.model_copy(update={"layers": layers}), world.models)
 
 
+def _with(text: _sweep._Text | None, end: str) -> _sweep._Text:
+    assert text is not None
+    return dataclasses.replace(text, read=text.read + end)
+
+
 def _plant(monkeypatch: pytest.MonkeyPatch, block: int | None, broken: Sequence[int] = ()) -> None:
     """Texts steered at `block` hold the planted token; those at `broken` are improbable noise."""
     plain = _sweep.Sweep._written
 
-    def written(self: _sweep.Sweep, points: Sequence[_sweep.Point], n: int) -> list[list[str]]:
+    def written(
+        self: _sweep.Sweep, points: Sequence[_sweep.Point], n: int
+    ) -> list[list[_sweep._Text | None]]:
         texts = plain(self, points, n)
         for row, point in enumerate(points, start=1):
             layer = self.layers[point.block]
             if layer == block:
-                texts[row] = [f"{text} {HERE}" for text in texts[row]]
+                texts[row] = [_with(text, f" {HERE}") for text in texts[row]]
             if layer in broken:
-                texts[row] = [f"{text} {HERE}" + " x" * 40 for text in texts[row]]
+                texts[row] = [_with(text, f" {HERE}" + " x" * 40) for text in texts[row]]
         return texts
 
     monkeypatch.setattr(_sweep.Sweep, "_written", written)

@@ -48,6 +48,11 @@ PERSONA = [
     }
     for number, asked in enumerate(_ASKED)
 ]
+STATEMENTS = [
+    (f"{asked} {word.capitalize()}, {n}.", label, n)
+    for n, asked in enumerate(_ASKED)
+    for word, label in (("never", 0), ("always", 1))
+]
 PERSONA_VECTORS: dict[str, Any] = {
     "instruction": [
         {"pos": f"Be very patient, {n}.", "neg": f"Be very hasty, {n}."} for n in range(3)
@@ -74,6 +79,8 @@ LAYOUTS = {
     "persona.jsonl": json_lines(PERSONA),
     "persona_vectors.json": json.dumps(PERSONA_VECTORS, indent=1),
     "templated.jsonl": json_lines(TEMPLATED),
+    "statements.csv": "statement,label,city\n"
+    + "".join(f'"{said}",{label},{n}\n' for said, label, n in STATEMENTS),
     "table.csv": table(";", "\r\n"),
 }
 
@@ -84,6 +91,8 @@ def many(name: str) -> str:
     if name == "persona_vectors.json":
         questions = [f"{asked} Say it in {n} words." for n in (9, 19) for asked in _ASKED]
         return json.dumps({**PERSONA_VECTORS, "questions": questions})
+    if name == "statements.csv":
+        return text + "".join(f"It is {n}.,{n % 2},x\n" for n in range(16))
     if name == "table.csv":
         return text + "".join(f"Kindly: {n};Grumpily: {n};Explain: {n}\r\n" for n in range(8))
     if name == "templated.jsonl":

@@ -132,7 +132,8 @@ def test_the_published_layout(tmp_path: Path) -> None:
         (
             "manners.jsonl",
             TEMPLATES_JSONL + '\n{"positive": "a", "negative": "b"}',
-            ":1: contrast: give pairs, or templates with contexts, or answered questions, only one",
+            ":1: contrast: give pairs, or templates with contexts, or answered questions, or "
+            "statements with labels, only one",
         ),
         ("manners.json", "{}", ":1: persona_prompts: expected"),
         ("manners.json", '{"persona_prompts": {"other": {}}}', "unknown trait of manners.json"),

@@ -322,7 +322,7 @@ MAY_BE_FALSE = {
     "floors_are_in_the_report", "warehouse_equals_parquet", "summary_has_every_report",
     "short_steps_are_predicted", "decisions_follow_their_numbers",
     "history_ends_with_the_summary", "computed_again_the_same", "prompts_say_different_things",
-    "doses_have_the_target_divergence",
+    "doses_have_the_target_divergence", "sections_of_thinking_close",
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,12 +42,67 @@ def test_a_file_of_a_package_is_added(steer):
     assert (entry.source.kind, entry.source.location) == ("package", "numpy/Small.gguf")
 
 
+COMMIT = "a1" * 20
+
+
 def test_a_hub_id_is_added_with_its_revision(steer):
-    assert steer("models", "add", "Qwen/Qwen2.5-0.5B-Instruct", "--revision", "abc123").code == 0
+    assert steer("models", "add", "Qwen/Qwen2.5-0.5B-Instruct", "--revision", COMMIT).code == 0
     entry = catalog.model_entry("qwen--qwen2.5-0.5b-instruct")
     assert entry.source.kind == "hub"
     assert entry.source.location == "Qwen/Qwen2.5-0.5B-Instruct"
-    assert entry.source.revision == "abc123"
+    assert entry.source.revision == COMMIT
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch) -> Path:
+    """No hub, and an empty cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "models--owner--name"
+
+
+@pytest.mark.parametrize("revision", ["", "main", "v1.0"])
+def test_a_moving_revision_is_pinned_to_the_commit_that_the_hub_names(steer, monkeypatch, revision):
+    asked = []
+
+    def info(self, location, *, revision, timeout):
+        asked.append((location, revision))
+        return SimpleNamespace(sha=COMMIT)
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", info)
+    named = ["--revision", revision] if revision else []
+    answer = steer("models", "add", "hub:owner/name", *named)
+    assert asked == [("owner/name", revision or "main")]
+    assert f"{revision or 'main'} of owner/name is {COMMIT} today" in answer.err
+    assert catalog.model_entry("owner--name").source.revision == COMMIT
+
+
+def test_without_a_hub_the_commit_is_that_of_the_cache(steer, offline):
+    (offline / "refs").mkdir(parents=True)
+    (offline / "refs" / "main").write_text(COMMIT)
+    (offline / "snapshots" / COMMIT).mkdir(parents=True)
+    assert steer("models", "add", "owner/name").code == 0
+    assert catalog.model_entry("owner--name").source.revision == COMMIT
+    assert steer("models", "add", "owner/name", "--revision=a1a1a1a", "--name=short").code == 0
+    assert catalog.model_entry("short").source.revision == COMMIT
+    said = steer("models", "add", "owner/name", "--revision=v2", "--name=other").refused()
+    assert "cache does not have it" in said
+
+
+def test_what_the_hub_does_not_have_is_refused(steer, layout, monkeypatch):
+    from huggingface_hub import errors
+
+    for error, said in (
+        (errors.RepositoryNotFoundError, "the hub has no model owner/name"),
+        (errors.RevisionNotFoundError, "has no revision 'main'"),
+    ):
+
+        def info(*_args, error=error, **_options):
+            raise error("no", response=SimpleNamespace(headers={}, request=None))
+
+        monkeypatch.setattr("huggingface_hub.HfApi.model_info", info)
+        assert said in steer("models", "add", "owner/name").refused()
+    assert not layout.root.exists()
 
 
 @pytest.mark.parametrize(
@@ -67,7 +123,7 @@ def test_a_hub_id_is_added_with_its_revision(steer):
     ],
 )
 def test_what_is_no_model_is_refused_and_nothing_is_written(
-    steer, layout, weights, arguments, said
+    steer, layout, weights, arguments, said, offline
 ):
     answer = steer("models", "add", *(text.format(weights=weights) for text in arguments))
     assert said in answer.refused()

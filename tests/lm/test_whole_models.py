@@ -83,14 +83,6 @@ def test_a_body_without_its_head_is_refused(tmp_path):
         snapshot(Source("folder", str(tmp_path / "origin")), tmp_path / "copy")
 
 
-def test_a_float8_checkpoint_is_refused_by_name(tmp_path, folder):
-    config = json.loads((folder / "config.json").read_text())
-    quantised = {"quant_method": "fp8", "weight_block_size": [128, 128]}
-    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": quantised}))
-    with pytest.raises(errors.QuantisedWeightsError, match=r"quantised \(fp8\)"):
-        snapshot(Source("folder", str(folder)), tmp_path / "copy")
-
-
 def test_an_encoder_decoder_is_refused(tmp_path, folder):
     import transformers as tf
 

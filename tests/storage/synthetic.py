@@ -230,6 +230,8 @@ def _doses(layout: Layout, key: PartitionKey) -> None:
     write(layout, "steering_calibration", key, swept)
     look = {"family": "base_plus_orthogonal", "layer": LAYER, "alpha": 1.0, "look": 1}
     write(layout, "look_decisions", key, {**look, "decision": "equivalent"})
+    thought = {"generation_id": "none", "section": "closed", "n_thinking_tokens": 9, "reason": ""}
+    write(layout, "thinking_sections", key, thought)
     write(layout, "calibration_prompts", key, {"prompt_id": "b", "split": "calibration"})
     ranks = [
         {

@@ -78,6 +78,23 @@ def test_broken_texts_are_measured_against_unsteered_ones(layout: Layout):
     assert answer.select("alpha", "times_unsteered").rows() == [(2.0, 8.0), (1.0, 1.5), (0.0, 1.0)]
 
 
+def test_the_arm_with_most_texts_that_lack_an_answer_comes_first(layout: Layout):
+    shared = {"protocol": "controlled", "alpha": 1.0}
+    texts = [{**shared, "generation_id": f"{v}{n}", "vector_id": v} for v in "ab" for n in (0, 1)]
+    synthetic.write(layout, "generations", KEY, *texts)
+    found = [
+        {"generation_id": name, "section": section, "answer": answer}
+        for name, section, answer in (("a0", "closed", "yes"), ("a1", "none", "no"),
+                                      ("b0", "open", None), ("b1", "closed", None))
+    ]  # fmt: skip
+    rows = synthetic.frame("thinking_sections", *({**KEY, **row} for row in found))
+    write_part(layout.part("thinking_sections", KEY), rows, ("answer",))
+    sync(layout)
+    answer = query(layout, EXAMPLES["which_texts_have_no_answer"])
+    counts = answer.select("vector_id", "texts", "never_closes", "without_answer").rows()
+    assert counts == [("b", 2, 1, 2), ("a", 2, 0, 0)]
+
+
 def test_a_verdict_that_depends_on_the_scorer_comes_first(layout: Layout):
     shared = {"protocol": "controlled", "layer": 15}
     for trait, second in (("formality", "equivalent"), ("sentiment", "different")):

@@ -10,7 +10,7 @@ import polars as pl
 
 from steer_assets.assets.evidence._texts import Texts
 from steer_assets.catalog.studies import Study
-from steer_assets.pipeline.design import looks
+from steer_assets.pipeline.design import looks, thinking
 from steer_assets.pipeline.design.arms import Arm
 from steer_assets.pipeline.design.comparisons import tested_environments
 from steer_assets.pipeline.design.judge import make_judge
@@ -79,7 +79,8 @@ def in_looks(
             continue
         made.append(texts.of(pairs, look, f", look {look}"))
         if reader.name:
-            scored.append(reader.scored(made[-1]))
+            found = thinking.sections(run.language_model(), prompts, made[-1])
+            scored.append(reader.scored(thinking.read_part(made[-1], found, run.study)))
             told = decisions.after(look, pl.concat(scored), going)
             run.log.info(f"look {look}, {share:.0%} of the prompts: {told}")
     return pl.concat(made), frame_of("look_decisions", decisions.rows)
@@ -96,7 +97,7 @@ def _scorer(run: StageRun) -> Scorer | None:
 
 
 class _Reader:
-    """Scores of texts; equal texts are scored once."""
+    """Scores of texts by what is read of them; equal texts are scored once."""
 
     def __init__(self, judge: Scorer | None) -> None:
         self._judge = judge
@@ -104,9 +105,10 @@ class _Reader:
         self._of: dict[str, float] = {}
 
     def scored(self, texts: pl.DataFrame) -> pl.DataFrame:
-        """The columns that comparisons read, with the score."""
+        """The columns that comparisons read, with the score, of texts that have what is read."""
         assert self._judge is not None
-        words = texts["text"].to_list()
+        texts = texts.drop_nulls(thinking.READ)
+        words = texts[thinking.READ].to_list()
         new = [text for text in dict.fromkeys(words) if text not in self._of]
         if new:
             scores = np.asarray(self._judge.score(new), dtype=np.float64)

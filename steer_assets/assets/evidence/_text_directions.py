@@ -121,16 +121,19 @@ def gradient_rows(run: StageRun, found: Gradients, null: np.ndarray) -> Iterator
     point, statistics = found.point, run.study.statistics
     vectors, values = read_table(run)
     here = vectors.with_row_index("row").filter(pl.col("layer") == point.layer)
-    d, scored = values.shape[1], len(found.generation_ids)
+    d, known = values.shape[1], len(found.generation_ids)
     shares = {row: energy_share(values[row], null) for row in here["row"]}
     random = random_share(1, d, level=2 * statistics.confidence - 1).high ** 0.5
-    prompts = found.prompts[:scored]
-    if len(np.unique(prompts)) < 2:
-        return
     order = pl.DataFrame({"generation_id": found.generation_ids})
     for (scorer,), rows in run.rows("classifier_scores").group_by("scorer", maintain_order=True):
         scores = order.join(rows, on="generation_id", how="left", maintain_order="left")["score"]
-        gradient = score_gradient(found.values[:scored], scores.to_numpy(), prompts)
+        has = scores.is_not_null().to_numpy()  # a text without an answer has no score
+        prompts, scored = found.prompts[:known][has], int(has.sum())
+        if len(np.unique(prompts)) < 2:
+            continue
+        gradient = score_gradient(
+            found.values[:known][has], scores.drop_nulls().to_numpy(), prompts
+        )
         for row, name, family, null_space in here.select(
             "row", "vector_id", "family", "null_space"
         ).iter_rows():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from steer_assets.catalog.protocols import CONTROLLED
+from steer_assets.pipeline.design import thinking
 from steer_assets.pipeline.design.judge import make_judge
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.resources import scorer_heads, scorers
@@ -25,7 +26,11 @@ _NO_SCORES = pl.DataFrame(
 
 
 def _scored(judge: Scorer, texts: pl.DataFrame, read: pl.Expr) -> pl.DataFrame:
-    """A score for every text; equal texts are scored once, which makes their scores equal."""
+    """A score for every text; equal texts are scored once, which makes their scores equal.
+
+    Texts without the part that is read have none.
+    """
+    texts = texts.drop_nulls(thinking.READ)
     words = texts.select(read).to_series().to_list()
     return pl.DataFrame(
         {
@@ -59,10 +64,12 @@ def _judged(run: StageRun, voting: list[Scorer]) -> pl.DataFrame:
 def classifier_scores(run: StageRun) -> Produced:
     """Trait score of every generated text without its prompt; higher is nearer the positive pole.
 
-    Scores are unbounded (logits), which avoids saturation for texts with a strong trait.
-    `prompted_scores` scores prompt and text together, for protocols that do so.
+    Of a reasoning model the part after the section of thinking is read, or what `thinking.scored`
+    names; a text without it has no score. Scores are unbounded (logits), which avoids saturation
+    for texts with a strong trait. `prompted_scores` scores prompt and text together, for protocols
+    that do so.
     """
-    texts = run.rows("generations")
+    texts = thinking.with_read(run, run.rows("generations"))
     switched = texts.filter(pl.col("protocol") != CONTROLLED)
     names = run.study.scoring.scorers
     asked = make_judge(run) if scorers.judges(names) else None
@@ -70,21 +77,29 @@ def classifier_scores(run: StageRun) -> Produced:
     parts, prompted = [], []
     if not voting:
         run.log.warning("no scorer scores these texts: the report is made without scores")
+    if why := thinking.unread(texts):
+        run.log.warning(why)
     for judge in voting:
-        parts.append(_scored(judge, texts, pl.col("text")))
-        together = pl.concat_str("prompt", "text", separator=" ")
+        parts.append(_scored(judge, texts, pl.col(thinking.READ)))
+        together = pl.concat_str("prompt", thinking.READ, separator=" ")
         prompted.append(_scored(judge, switched, together))
     frame = pl.concat([_NO_SCORES, *parts])
     spread = {
         f"sd of {judge.name}": float(part["score"].to_numpy().std())
         for judge, part in zip(voting, parts, strict=True)
+        if len(part)
     }
+    missing = texts[thinking.READ].null_count()
     return Produced(
         rows=[
             Rows("classifier_scores", frame),
             Rows("prompted_scores", pl.concat([_NO_SCORES, *prompted])),
             Rows("judge_validation", _judged(run, voting)),
         ],
-        metadata={"texts": len(texts), **spread},
+        metadata={
+            "texts": len(texts),
+            **({"texts without a score": missing} if missing else {}),
+            **spread,
+        },
         metrics={"n_scores": len(frame)},
     )

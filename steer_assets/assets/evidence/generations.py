@@ -16,6 +16,7 @@ from steer_assets.pipeline.design import (
     multi_layer,
     prompt_selection,
     protocol_sites,
+    thinking,
     two_traits,
 )
 from steer_assets.pipeline.design.arms import arms_by_environment, last_looks
@@ -46,8 +47,8 @@ class _Others:
         return found
 
 
-def _controlled(run: StageRun, others: _Others) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows of `generations` and of `look_decisions`."""
+def _controlled(run: StageRun, others: _Others) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Rows of `generations`, of `thinking_sections` and of `look_decisions`."""
     vectors, values = read_table(run)
     steer, n_layers = run.steer_layers(), run.model_facts()["n_layers"]
     prompts = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
@@ -68,15 +69,20 @@ def _controlled(run: StageRun, others: _Others) -> tuple[pl.DataFrame, pl.DataFr
         several=several,
     )
     if len(run.study.generation.looks) == 1:
-        return texts.of(texts.pairs), _looks.no_decisions()
-    named = multi_layer.with_multi_layer(vectors, run.study, steer)
-    named = two_traits.with_two_traits(named, run.study, run.trait, steer)
-    last = last_looks(run.study, vectors, steer, n_layers)
-    return _looks.in_looks(run, texts, prompts, named, last)
+        made, decisions = texts.of(texts.pairs), _looks.no_decisions()
+    else:
+        named = multi_layer.with_multi_layer(vectors, run.study, steer)
+        named = two_traits.with_two_traits(named, run.study, run.trait, steer)
+        last = last_looks(run.study, vectors, steer, n_layers)
+        made, decisions = _looks.in_looks(run, texts, prompts, named, last)
+    return made, thinking.sections(run.language_model(), prompts, made), decisions
 
 
-def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
-    """Texts of every protocol with switches, and of each with one generation switch off."""
+def _switched(run: StageRun) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Texts of every protocol with switches, and of each with one generation switch off.
+
+    Rows of `generations` and of `thinking_sections`.
+    """
     settings = run.study.protocol_texts
     if settings is None:
         return
@@ -90,6 +96,7 @@ def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
                 arm for arms in by_layer.values() for arm in arms
             )
             values = read_site(run, protocol_sites.site_of(on), list(blocks))
+            templated = "no_chat_template" not in on
             texts = Texts(
                 run,
                 name,
@@ -97,10 +104,14 @@ def _switched(run: StageRun) -> Iterator[pl.DataFrame]:
                 dict.fromkeys(prompts["environment"].unique(), everywhere),
                 (list(blocks), list(blocks.values()), values),
                 samples=settings.samples,
-                chat_template="no_chat_template" not in on,
+                chat_template=templated,
                 independent="independent_sampling" in on,
             )
-            yield texts.of(texts.pairs)
+            made = texts.of(texts.pairs)
+            yield (
+                made,
+                thinking.sections(run.language_model(), prompts, made, chat_template=templated),
+            )
 
 
 @stage(
@@ -135,22 +146,31 @@ def generations(run: StageRun) -> Produced:
     In a study with several looks the texts of the controlled protocol are scored after each, and a
     family that is decided, or hopeless, gets no more of them: `look_decisions`. A text is the same
     as in the study with one look.
+
+    `thinking_sections` tells the section of thinking of a reasoning model from the answer, and why
+    a text has none.
     """
     others = _Others.of(run)
     for sentence in others.missing:
         run.log.warning(sentence)
-    controlled, decisions = _controlled(run, others)
-    parts = [controlled, *_switched(run)]
+    *controlled, decisions = _controlled(run, others)
+    parts, of_thinking = zip(controlled, *_switched(run), strict=True)
+    found = pl.concat(of_thinking)
     frame = pl.concat(parts)
     counts = {f"texts of {part.item(0, 'protocol')}": len(part) for part in parts}
     n_tokens = frame["n_tokens"].to_numpy().sum().item()
     return Produced(
-        rows=[Rows("generations", frame), Rows("look_decisions", decisions)],
+        rows=[
+            Rows("generations", frame),
+            Rows(thinking.TABLE, found),
+            Rows("look_decisions", decisions),
+        ],
         metadata={
             **counts,
             "tokens": n_tokens,
             **_looks.counted(decisions),
             **({"left out": "; ".join(others.missing)} if others.missing else {}),
+            **thinking.counted(found),
         },
         metrics={"n_texts": len(frame), "n_tokens": n_tokens},
     )

@@ -34,8 +34,11 @@ def _content(path: Path | None) -> str:
 
 
 def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
-    source = catalog.model_entry(key["model"]).source
+    entry = catalog.model_entry(key["model"])
+    source = entry.source
     described: dict[str, object] = {"source": source.model_dump(mode="json")}
+    if entry.thinking is not None:
+        described["thinking"] = entry.thinking.model_dump()
     if source.kind != "hub":
         described["content"] = _content(_source_file(source))
     return {f"models/{key['model']}.yaml": hash_json(described)}
@@ -57,13 +60,16 @@ def model_snapshot(run: StageRun) -> Produced:
     every later artifact can be traced, the largest errors, and the number types with finite values.
     """
     from steer_assets.lm.loading import loader
+    from steer_assets.lm.thinking import Markup
 
-    source = catalog.model_entry(run.model).source
+    entry = catalog.model_entry(run.model)
+    source, thinking = entry.source, entry.thinking
     folder = run.layout.model(run.model)
     sweep_temporaries(folder.parent, folder.name)
     taken = loader.snapshot(
         loader.Source(source.kind, source.location, source.revision or None),
         folder,
+        markup=Markup(**thinking.model_dump()) if thinking is not None else None,
         on_progress=run.progress("converting"),
     )
     facts, tested = taken.facts, taken.self_test

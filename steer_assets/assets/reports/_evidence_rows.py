@@ -99,14 +99,20 @@ def report_row(
     return row | {name: headline[name][0] for name in ("verdict", "reason", "look", "n_texts")}
 
 
-def unscored_row(fisher: dict[str, object], layer: int, trait: str) -> dict[str, object]:
-    """The row of a layer whose texts no scorer scores, without report path."""
+def unscored_row(
+    fisher: dict[str, object], layer: int, trait: str, unread: str
+) -> dict[str, object]:
+    """The row of a layer whose texts no scorer scores, without report path.
+
+    unread: why there is nothing to score in them; empty where there is.
+    """
     named = {"protocol": CONTROLLED, "scorer": NO_SCORER}
     return named | _untestable(
         fisher,
         layer,
-        f"no scorer scores texts of {trait}: a scorer is fitted and validated on labelled texts of "
-        f"both poles, which go to labelled/{trait}.jsonl of the catalog",
+        unread
+        or f"no scorer scores texts of {trait}: a scorer is fitted and validated on labelled texts "
+        f"of both poles, which go to labelled/{trait}.jsonl of the catalog",
     )
 
 

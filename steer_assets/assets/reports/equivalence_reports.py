@@ -6,6 +6,7 @@ from steer_assets.assets.evidence.scorer_validation import read_validation
 from steer_assets.assets.reports import _effect_details
 from steer_assets.assets.reports._fluency_guard import broken_arms, guarded
 from steer_assets.catalog.protocols import CONTROLLED
+from steer_assets.pipeline.design import thinking
 from steer_assets.pipeline.design.multi_layer import with_multi_layer
 from steer_assets.pipeline.design.two_traits import with_two_traits
 from steer_assets.pipeline.report_evidence import INPUTS, read_tables
@@ -67,8 +68,9 @@ def tests_and_rows(
             row = report_row(tests, families, fisher, layer, run.study)
             reports.append({**identity, **row, "report_path": report_path})
     if scored.is_empty():
+        why = thinking.unread(thinking.with_read(run, texts))
         reports = [
-            unscored_row(_fisher_row(run, spaces, layer), layer, run.trait)
+            unscored_row(_fisher_row(run, spaces, layer), layer, run.trait, why)
             | {"report_path": report_path}
             for layer in run.steer_layers()
         ]
@@ -104,7 +106,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
     dimensions=("model", "trait"),
     group="reports",
     kinds={"scipy", "html", "duckdb"},
-    code_version="11",
+    code_version="12",
     needs=(
         "model_snapshot",
         "prompt_sets",

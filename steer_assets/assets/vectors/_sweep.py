@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from steer_assets.pipeline.design import prompt_selection, random_streams, scopes
+from steer_assets.pipeline.design import prompt_selection, random_streams, scopes, thinking
 from steer_assets.pipeline.design.judge import make_judge
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.resources import scorers
@@ -29,8 +29,14 @@ if TYPE_CHECKING:
     from steer_assets.scoring.scorer import Scorer
 
 
+#: Fewest prompts that every arm has answered.
+FEWEST_ANSWERED = 4
 #: Prompts whose texts are read again for their perplexity, which takes as long as writing them.
 _PERPLEXITIES = 8
+
+
+class NoCalibrationError(ValueError):
+    """Verdicts leave too few prompts over, no scorer scores texts of the trait, or few answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,15 @@ class Texts:
     repetition: np.ndarray
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """The scored part of a text, the place of its prompt, and the tokens before the part."""
+
+    prompt: int
+    before: tuple[int, ...]
+    read: str
+
+
 @dataclass(frozen=True)
 class Sweep:
     """v [n, d] of n blocks, on prompts of the calibration split."""
@@ -102,11 +117,17 @@ class Sweep:
         return PreparedPrompts(model, ids, self.layers, scope=scopes.scope_of(self.run, model))
 
     def texts(self, points: Sequence[Point], n_prompts: int) -> Texts:
-        """Scores and fluency of one text per point and prompt, of the first prompts."""
-        written = self._written(points, n_prompts)
+        """Scores and fluency of one text per point and prompt, of the first prompts.
+
+        Of a reasoning model, prompts are left out of which a text lacks the part that is scored.
+
+        Raises:
+            NoCalibrationError: fewer than four prompts are left.
+        """
+        written = self._answered(self._written(points, n_prompts))
         judge = _scorer(self.run)
         assert judge is not None
-        every = [text for row in written for text in row]
+        every = [text.read for row in written for text in row]
         scores = score_once(judge, every).reshape(len(written), -1)
         perplexity, repetition = self._fluency(written)
         # Scores of unsteered texts that are all the same give no unit of their own.
@@ -124,7 +145,18 @@ class Sweep:
 
         return (Addition(self.layers[point.block], point.block, point.alpha),)
 
-    def _written(self, points: Sequence[Point], n_prompts: int) -> list[list[str]]:
+    def _answered(self, written: list[list[_Text | None]]) -> list[list[_Text]]:
+        """Texts of the prompts of which each arm's has the part that is scored."""
+        by_prompt = [own for own in zip(*written, strict=True) if None not in own]
+        if len(by_prompt) < min(FEWEST_ANSWERED, len(written[0])):
+            raise NoCalibrationError(
+                f"{len(by_prompt)} of {len(written[0])} prompts of the calibration have an answer "
+                "in every arm: raise calibration.max_new_tokens, so that sections of thinking "
+                "close, or set thinking.enable to false"
+            )
+        return [list(own) for own in zip(*by_prompt, strict=True)]
+
+    def _written(self, points: Sequence[Point], n_prompts: int) -> list[list[_Text | None]]:
         """Texts by arm, the unsteered one first, and by prompt; arms share random numbers."""
         from steer_assets.lm.decoding import decode
 
@@ -147,12 +179,18 @@ class Sweep:
             batch_rows=run.study.generation.batch_rows,
             on_progress=run.progress("texts"),
         )
-        texts = [[""] * len(prompts) for _ in range(len(points) + 1)]
+        inside = prompt_selection.inside_thinking(model, prompts)
+        texts: list[list[_Text | None]] = [[None] * len(prompts) for _ in range(len(points) + 1)]
         for one in made:
-            texts[one.arm][one.prompt] = one.text
+            found = thinking.part_of(
+                model, one.token_ids, one.text, run.study, inside=inside[one.prompt]
+            )
+            if found is not None:
+                before = tuple(one.token_ids[: found.n_before])
+                texts[one.arm][one.prompt] = _Text(one.prompt, before, found.read)
         return texts
 
-    def _fluency(self, written: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
+    def _fluency(self, written: list[list[_Text]]) -> tuple[np.ndarray, np.ndarray]:
         """Perplexity under the unsteered model of the first texts, and repetition of all.
 
         Each [arms, prompts].
@@ -161,18 +199,18 @@ class Sweep:
         from steer_assets.scoring import fluency
 
         model = self.run.language_model()
-        repetition = [[fluency.fluency(text).repetition for text in row] for row in written]
-        places = [(p, text) for row in written for p, text in enumerate(row[:_PERPLEXITIES])]
-        pairs = list(dict.fromkeys(places))
+        repetition = [[fluency.fluency(text.read).repetition for text in row] for row in written]
+        places = [text for row in written for text in row[:_PERPLEXITIES]]
+        distinct = list(dict.fromkeys(places))
         log_p = log_probabilities(
             model,
-            prompt_selection.encoded(model, self.prompts.head(len(written[0]))),
-            [(prompt, text_ids(model, text)) for prompt, text in pairs],
+            prompt_selection.encoded(model, self.prompts),
+            [(one.prompt, [*one.before, *text_ids(model, one.read)]) for one in distinct],
             on_progress=self.run.progress("perplexity"),
         )
         of = {
-            pair: fluency.perplexity(values.tolist())
-            for pair, values in zip(pairs, log_p, strict=True)
+            one: fluency.perplexity(values[len(one.before) :].tolist())
+            for one, values in zip(distinct, log_p, strict=True)
         }
         perplexity = np.array([of[place] for place in places]).reshape(len(written), -1)
         return perplexity, np.array(repetition)

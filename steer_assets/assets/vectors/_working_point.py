@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from steer_assets.assets.vectors._sweep import Direction, Point, Sweep, Texts, no_scorer
+from steer_assets.assets.vectors._sweep import (
+    Direction,
+    NoCalibrationError,
+    Point,
+    Sweep,
+    Texts,
+    no_scorer,
+)
 from steer_assets.pipeline.design import prompt_selection, scopes
 from steer_assets.pipeline.stage import StageRun
 
@@ -23,10 +30,6 @@ FEWEST = 8
 CHOSEN, FALLBACK, GIVEN, NO = "chosen", "fallback", "given", "no"
 CALIBRATION, VERDICT = "calibration", "verdict"
 _QUANTILE = 0.95
-
-
-class NoCalibrationError(ValueError):
-    """The scope moves no next token, verdicts leave too few prompts, or nothing scores texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ def calibrated(
     given: doses by block that the study names by hand.
 
     Raises:
-        NoCalibrationError: the verdicts leave too few prompts, or there is no scorer.
+        NoCalibrationError: the verdicts leave too few prompts, there is no scorer, or too few
+            texts have the part that is scored.
     """
     if why := refused(run):
         raise NoCalibrationError(why)

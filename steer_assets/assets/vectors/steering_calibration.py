@@ -7,7 +7,7 @@ import polars as pl
 
 from steer_assets.assets.geometry.activation_caches import pair_activations, read_activations
 from steer_assets.assets.vectors import _working_point
-from steer_assets.assets.vectors._sweep import Direction
+from steer_assets.assets.vectors._sweep import Direction, NoCalibrationError
 from steer_assets.catalog.layers import resolve_layers
 from steer_assets.catalog.studies import Study
 from steer_assets.pipeline.design import scopes
@@ -81,11 +81,13 @@ def steering_calibration(run: StageRun) -> Produced:
     """
     given = given_doses(run)
     layers = run.steer_layers()
-    if not run.study.automatic and (why := _working_point.refused(run)):
+    try:
+        rows = _working_point.calibrated(run, {b: _stored(run, b) for b in layers}, given)
+    except NoCalibrationError as why:
+        if run.study.automatic:
+            raise
         run.log.warning(f"what is given by hand is not measured: {why}")
         rows = frame_of("steering_calibration", [])
-    else:
-        rows = _working_point.calibrated(run, {b: _stored(run, b) for b in layers}, given)
     chosen = rows.filter(pl.col("rank") > 0).sort("rank")
     for layer, reason in chosen.select("layer", "reason").unique(maintain_order=True).rows():
         run.log.info(f"block {layer} is chosen{f', but {reason}' if reason else ''}")

@@ -7,6 +7,7 @@ A row may be:
   `positive_template` and `negative_template`, each with `{context}` once;
 - a question with two answers: `question`, `answer_matching_behavior` and
   `answer_not_matching_behavior` (or `matching`, `not_matching`), after `system`;
+- a `statement` and its `label` (1 or 0, true or false, yes or no, positive or negative);
 - a test prompt, which requests neither pole: `test`, and its `environment` (default
   `in_distribution`);
 - the description of the trait: `title`, `description`, `positive_pole`, `negative_pole`, at most
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from steer_assets.catalog.errors import CatalogError
-from steer_assets.catalog.layouts import answers
+from steer_assets.catalog.layouts import answers, statements
 from steer_assets.catalog.layouts.reading import Reading, validated
 from steer_assets.catalog.layouts.tables import Row
 from steer_assets.catalog.prompt_texts.sentences import Location
@@ -52,6 +53,7 @@ class Draft:
         self.are_placed = False
         self.templates: dict[str, str] = {}
         self.answers = answers.Answers(path)
+        self.statements = statements.Statements(path)
         self.tests: dict[str, list[Any]] = {}
         self.lines: dict[Location, int] = {}
 
@@ -60,17 +62,21 @@ class Draft:
 
     def add(self, line: int, row: dict[str, Any]) -> None:
         """Add the parts of one row."""
-        answered = answers.is_answered(row)
+        answered, stated = answers.is_answered(row), statements.is_stated(row)
+        lax = answered or stated
         for field, value in row.items():
-            if field not in FIELDS and not answered:
+            if field not in FIELDS and not lax:
                 raise self._refuse(line, f"{field}: unknown field; known: {', '.join(FIELDS)}")
             structured = field in (*_SIDES, "test") and isinstance(value, dict | list)
-            if not (isinstance(value, str) or structured or answered or field == "raw"):
+            if not (isinstance(value, str) or structured or lax or field == "raw"):
                 raise self._refuse(line, f"{field}: expected text")
+        if lax and "raw" in row:
+            what = "an answered question" if answered else "a statement with its label"
+            raise self._refuse(line, f"raw: {what} cannot be raw; give a pair")
         if answered:
-            if "raw" in row:
-                raise self._refuse(line, "raw: an answered question cannot be raw; give a pair")
             self.answers.add(line, row)
+        elif stated:
+            self.statements.add(line, row)
         elif unused := [field for field in answers.FIELDS if field in row]:
             raise self._refuse(line, f"{unused[0]}: without both of its answers")
         raw = self._raw(line, row)
@@ -174,15 +180,21 @@ class Draft:
 
     def _contrast(self) -> tuple[dict[str, Any], tuple[str, ...]]:
         templated = bool(self.contexts or self.templates)
-        if sum([bool(self.pairs), templated, bool(self.answers.given)]) > 1:
-            first = self.answers.given[0].line if self.answers.given else next(
+        listed = [one.line for one in self.answers.given]
+        listed += [one.line for one in self.statements.given]
+        given = (self.pairs, templated, self.answers.given, self.statements.given)
+        if sum(map(bool, given)) > 1:
+            first = listed[0] if listed else next(
                 n for place, n in self.lines.items()
                 if place[:1] == ("contrast",) and place[1:2] != ("pairs",)
             )  # fmt: skip
             raise self._refuse(
                 first,
-                "contrast: give pairs, or templates with contexts, or answered questions, only one",
+                "contrast: give pairs, or templates with contexts, or answered questions, or "
+                "statements with labels, only one",
             )
+        if self.statements.given:
+            return self.statements.contrast(self.tests, self.lines)
         if self.answers.given:
             return self.answers.contrast(self.tests, self.lines)
         if templated:

@@ -39,7 +39,9 @@ def _rows(trait: Trait, value: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _contrast_rows(trait: Trait) -> Iterator[dict[str, Any]]:
     contrast = trait.contrast
-    if isinstance(contrast, Contrast):
+    if isinstance(contrast, Contrast) and all(
+        isinstance(said, str) for _, said in contrast.placed()
+    ):
         yield {
             "positive_template": contrast.positive_template,
             "negative_template": contrast.negative_template,

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from steer_assets.catalog.prompt_texts.environments import ENVIRONMENTS, Environment
 from steer_assets.catalog.prompt_texts.sentences import refuse_repeats
-from steer_assets.catalog.prompts import Strict, Text
+from steer_assets.catalog.prompts import Asked, Strict, readable
 
 #: Tags of the forms of contexts in pydantic's error locations; no field can have such a name.
 _LIST, _PLACED = "<contexts>", "<environments>"
@@ -19,10 +19,10 @@ _LIST, _PLACED = "<contexts>", "<environments>"
 class PlacedContexts(Strict):
     """Contexts by environment; at least two in total."""
 
-    in_distribution: tuple[Text, ...] = ()
-    topic_shift: tuple[Text, ...] = ()
-    genre_shift: tuple[Text, ...] = ()
-    safety_style: tuple[Text, ...] = ()
+    in_distribution: tuple[Asked, ...] = ()
+    topic_shift: tuple[Asked, ...] = ()
+    genre_shift: tuple[Asked, ...] = ()
+    safety_style: tuple[Asked, ...] = ()
 
     @model_validator(mode="after")
     def _two_and_distinct(self) -> "PlacedContexts":
@@ -30,15 +30,15 @@ class PlacedContexts(Strict):
         if sum(map(len, lists.values())) < 2:
             raise ValueError("one context is one pair; two are needed")
         refuse_repeats(
-            ((environment, number), text)
+            ((environment, number), readable(said))
             for environment, texts in lists.items()
-            for number, text in enumerate(texts)
+            for number, said in enumerate(texts)
         )
         return self
 
 
-def _distinct(contexts: tuple[str, ...]) -> tuple[str, ...]:
-    refuse_repeats(((number,), text) for number, text in enumerate(contexts))
+def _distinct(contexts: tuple[Asked, ...]) -> tuple[Asked, ...]:
+    refuse_repeats(((number,), readable(said)) for number, said in enumerate(contexts))
     return contexts
 
 
@@ -46,7 +46,7 @@ def _form(value: Any) -> str:
     return _PLACED if isinstance(value, dict | PlacedContexts) else _LIST
 
 
-ListedContexts = Annotated[tuple[Text, ...], Field(min_length=2), AfterValidator(_distinct)]
+ListedContexts = Annotated[tuple[Asked, ...], Field(min_length=2), AfterValidator(_distinct)]
 Contexts = Annotated[
     Annotated[ListedContexts, Tag(_LIST)] | Annotated[PlacedContexts, Tag(_PLACED)],
     Discriminator(_form),
@@ -54,13 +54,13 @@ Contexts = Annotated[
 
 
 def placed(
-    contexts: tuple[str, ...] | PlacedContexts,
-) -> Iterator[tuple[Environment, str]]:
-    """Environment and text of every context, environment by environment."""
+    contexts: tuple[Asked, ...] | PlacedContexts,
+) -> Iterator[tuple[Environment, Asked]]:
+    """Environment and words of every context, environment by environment."""
     if isinstance(contexts, PlacedContexts):
         for environment in ENVIRONMENTS:
-            for text in getattr(contexts, environment):
-                yield environment, text
+            for said in getattr(contexts, environment):
+                yield environment, said
     else:
-        for text in contexts:
-            yield "in_distribution", text
+        for said in contexts:
+            yield "in_distribution", said

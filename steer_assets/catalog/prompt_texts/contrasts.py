@@ -1,7 +1,8 @@
 """Contrasts: prompts that request one pole of a trait, paired with prompts that request the other.
 
-Pairs are made from two templates and contexts, from pairs of instructions (system turns) and
-questions, from questions with a matching and a non-matching answer, or listed explicitly.
+Pairs are made from two templates and contexts, from pairs of instructions (system turns) or of
+starts of an answer and questions, from questions with a matching and a non-matching answer, or
+listed explicitly.
 """
 
 import re
@@ -10,26 +11,38 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from steer_assets.catalog.prompt_texts.around_questions import (
+    ContrastInstructions,
+    ContrastPrefixes,
+    refuse_repeated_texts,
+)
 from steer_assets.catalog.prompt_texts.contexts import Contexts, placed
 from steer_assets.catalog.prompt_texts.environments import Environment
 from steer_assets.catalog.prompt_texts.sentences import Location, refuse_repeats
-from steer_assets.catalog.prompts import Said, Strict, Text, Turn, readable, with_answer
+from steer_assets.catalog.prompts import (
+    Asked,
+    Said,
+    Strict,
+    Text,
+    Turn,
+    asked_turns,
+    readable,
+    with_answer,
+)
 
 PLACEHOLDER = "{context}"
 #: Tags of the forms of a contrast in pydantic's error locations; no field can have such a name.
-_FORMS = {"pairs": "<pairs>", "instructions": "<instructions>", "answers": "<answers>"}
+_FORMS = {name: f"<{name}>" for name in ("pairs", "instructions", "prefixes", "answers")}
 _TEMPLATES = "<templates>"
 #: An answer that is one letter or number in parentheses.
 _BRACKETED = re.compile(r"(\s*\([A-Za-z0-9]+)\)\s*")
 
 
-def refuse_repeated_texts(texts: tuple[str, ...]) -> None:
-    """Raise an error, reported by line, if two texts of a list are equal up to case."""
-    refuse_repeats(((number,), text) for number, text in enumerate(texts))
-
-
 class Contrast(Strict):
-    """Two templates and the contexts that fill them; each context gives one pair."""
+    """Two templates and the contexts that fill them; each context gives one pair.
+
+    Of a context of several turns, the last one fills the template.
+    """
 
     positive_template: Text
     negative_template: Text
@@ -48,17 +61,24 @@ class Contrast(Strict):
             raise ValueError("positive_template and negative_template are the same")
         return self
 
-    def placed(self) -> Iterator[tuple[Environment, str]]:
-        """Environment and text of every context, in the order of the pairs."""
+    def placed(self) -> Iterator[tuple[Environment, Asked]]:
+        """Environment and words of every context, in the order of the pairs."""
         return placed(self.contexts)
 
     def prompts(self) -> Iterator[tuple[Said, Said]]:
         """Positive and negative prompt of every pair: each context in both templates."""
         for _, context in self.placed():
             yield (
-                self.positive_template.replace(PLACEHOLDER, context),
-                self.negative_template.replace(PLACEHOLDER, context),
+                _filled(self.positive_template, context),
+                _filled(self.negative_template, context),
             )
+
+
+def _filled(template: str, context: Asked) -> Said:
+    if isinstance(context, str):
+        return template.replace(PLACEHOLDER, context)
+    *before, last = context
+    return (*before, Turn(role="user", content=template.replace(PLACEHOLDER, last.content)))
 
 
 class Pair(Strict):
@@ -93,62 +113,10 @@ class ContrastPairs(Strict):
             yield pair.positive, pair.negative
 
 
-class Instruction(Strict):
-    """Two system turns that request opposite poles."""
-
-    positive: Text
-    negative: Text
-
-    @model_validator(mode="after")
-    def _poles_differ(self) -> "Instruction":
-        if self.positive == self.negative:
-            raise ValueError("positive and negative are the same")
-        return self
-
-
-class ContrastInstructions(Strict):
-    """Pairs of system turns, each before every question.
-
-    The layout of Chen et al. 2025, "Persona Vectors" (arXiv 2507.21509).
-    """
-
-    instructions: Annotated[tuple[Instruction, ...], Field(min_length=1)]
-    questions: Annotated[tuple[Text, ...], Field(min_length=1)]
-
-    @field_validator("instructions")
-    @classmethod
-    def _instructions_distinct(cls, given: tuple[Instruction, ...]) -> tuple[Instruction, ...]:
-        refuse_repeated_texts(tuple(f"{one.positive} | {one.negative}" for one in given))
-        return given
-
-    @field_validator("questions")
-    @classmethod
-    def _questions_distinct(cls, questions: tuple[str, ...]) -> tuple[str, ...]:
-        refuse_repeated_texts(questions)
-        return questions
-
-    @model_validator(mode="after")
-    def _two_pairs(self) -> "ContrastInstructions":
-        if len(self.instructions) * len(self.questions) < 2:
-            raise ValueError("one instruction and one question are one pair; two are needed")
-        return self
-
-    def prompts(self) -> Iterator[tuple[Said, Said]]:
-        """Both prompts of every pair; the first pairs cover all questions."""
-        for turn in range(len(self.instructions)):
-            for number, question in enumerate(self.questions):
-                chosen = self.instructions[(number + turn) % len(self.instructions)]
-                yield _instructed(chosen.positive, question), _instructed(chosen.negative, question)
-
-
-def _instructed(instruction: str, question: str) -> tuple[Turn, ...]:
-    return (Turn(role="system", content=instruction), Turn(role="user", content=question))
-
-
 class Answered(Strict):
     """A question, an answer that shows the positive pole, and one that does not."""
 
-    question: Text
+    question: Asked
     matching: Text
     not_matching: Text
     system: Annotated[str, Field(max_length=4000)] = ""
@@ -157,6 +125,8 @@ class Answered(Strict):
     def _answers_differ(self) -> "Answered":
         if self.matching.strip() == self.not_matching.strip():
             raise ValueError("matching and not_matching are the same answer")
+        if self.system and any(turn.role == "system" for turn in asked_turns(self.question)):
+            raise ValueError("give system, or a system turn in the question, only one")
         return self
 
 
@@ -190,7 +160,7 @@ def _places(answers: tuple[Answered, ...]) -> Iterator[tuple[Location, str]]:
     for number, one in enumerate(answers):
         yield (
             (number,),
-            f"{one.system} {one.question} | {one.matching} | {one.not_matching}".strip(),
+            f"{one.system} {readable(one.question)} | {one.matching} | {one.not_matching}".strip(),
         )
 
 
@@ -212,6 +182,7 @@ AnyContrast = Annotated[
     Annotated[Contrast, Tag("<templates>")]
     | Annotated[ContrastPairs, Tag("<pairs>")]
     | Annotated[ContrastInstructions, Tag("<instructions>")]
+    | Annotated[ContrastPrefixes, Tag("<prefixes>")]
     | Annotated[ContrastAnswers, Tag("<answers>")],
     Discriminator(_form_of_contrast),
 ]

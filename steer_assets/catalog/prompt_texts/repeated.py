@@ -8,8 +8,12 @@ from pathlib import Path
 
 from steer_assets.catalog.layouts.objects import own_words
 from steer_assets.catalog.layouts.reading import Reading
+from steer_assets.catalog.prompt_texts.around_questions import (
+    ContrastInstructions,
+    ContrastPrefixes,
+)
 from steer_assets.catalog.prompt_texts.contexts import PlacedContexts
-from steer_assets.catalog.prompt_texts.contrasts import Contrast, ContrastInstructions
+from steer_assets.catalog.prompt_texts.contrasts import Contrast
 from steer_assets.catalog.prompt_texts.environments import ENVIRONMENTS
 from steer_assets.catalog.prompt_texts.resemblance import MOST, resemblances, series
 from steer_assets.catalog.prompt_texts.sentences import Location
@@ -61,10 +65,10 @@ def places(trait: Trait) -> Iterator[tuple[Location, str]]:
         )
         for group, contexts in lists.items():
             for number, context in enumerate(contexts):
-                yield ("contrast", "contexts", *group, number), context
-    if isinstance(contrast, ContrastInstructions):
+                yield ("contrast", "contexts", *group, number), readable(context)
+    if isinstance(contrast, ContrastInstructions | ContrastPrefixes):
         for number, question in enumerate(contrast.questions):
-            yield ("contrast", "questions", number), question
+            yield ("contrast", "questions", number), readable(question)
     for environment in ENVIRONMENTS:
         for number, said in enumerate(getattr(trait.test, environment)):
             if (text := readable(said)) == own_words(text):

@@ -7,6 +7,23 @@ from pydantic import Field
 from steer_assets.catalog.sections.study_sections import Alphas, Count, Family, Section, Share
 
 
+class Thinking(Section):
+    """The section of thinking of reasoning models; other models have none.
+
+    enable: given to the chat template as `enable_thinking`; by default the template decides.
+    scored: the part of a text that scorers and fluency read: what follows the section, the section
+    itself, or all of it.
+    """
+
+    enable: bool | Literal["default"] = "default"
+    scored: Literal["after_thinking", "thinking", "whole"] = "after_thinking"
+
+    @property
+    def asked(self) -> bool | None:
+        """What the template is given; None for nothing."""
+        return None if isinstance(self.enable, str) else self.enable
+
+
 class TextDivergences(Section):
     """Whole texts of arms that are compared by their likelihoods, at each block's headline dose.
 

@@ -28,6 +28,7 @@ from steer_assets.lm.loading.sources import Source, check_folder, locate
 from steer_assets.lm.model import DTYPES, LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
 from steer_assets.lm.self_test.self_test import SelfTest, require_sound
+from steer_assets.lm.thinking import Markup, Thinking, declared, write
 from steer_assets.lm.tokenizers import read_tokenizer
 from steer_assets.processes import temporary_beside
 
@@ -42,8 +43,16 @@ class Snapshot:
     self_test: SelfTest
 
 
-def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = None) -> Snapshot:
+def snapshot(
+    source: Source,
+    destination: Path,
+    *,
+    markup: Markup | None = None,
+    on_progress: OnProgress = None,
+) -> Snapshot:
     """Write config, safetensors and tokenizer of ``source`` to the folder ``destination``.
+
+    ``markup`` is that of sections of thinking, where it is declared.
 
     Written to a temporary sibling, read back, compared bit by bit and tested, then renamed: an
     existing folder is complete and has passed. GGUF weights are dequantised to float32. Raises
@@ -66,6 +75,8 @@ def snapshot(source: Source, destination: Path, *, on_progress: OnProgress = Non
             meter.advance(1)
             model.save_pretrained(work)
             tokenizer.save_pretrained(work)
+            if markup is not None:
+                write(work, markup)
             meter.advance(1)
             _verify(model, work)
             del model
@@ -92,30 +103,36 @@ def load(
     dtype: str = "float32",
     threads: int | None = None,
     date: datetime.date = DEFAULT_DATE,
+    enable_thinking: bool | None = None,
 ) -> LanguageModel:
     """Open a snapshot, or any folder of config, safetensors and tokenizer.
 
     ``device`` is "cpu", "cuda", "cuda:1" or "auto" (a GPU where there is one); ``dtype`` float32,
-    bfloat16, float16 or float64; ``threads`` sets torch's thread count for the process; ``date`` is
-    the date given to chat templates.
+    bfloat16, float16 or float64; ``threads`` sets torch's thread count for the process; ``date``
+    and ``enable_thinking`` are given to the chat template.
     """
     if dtype not in DTYPES:
         raise LanguageModelError(f'dtype "{dtype}" is not one of {", ".join(sorted(DTYPES))}')
     if threads is not None:
         torch.set_num_threads(threads)
     check_folder(folder)
-    lm = _opened(folder, device, dtype, date)
+    lm = _opened(folder, device, dtype, date, enable_thinking)
     known_ways.recall(lm, folder)
     return lm
 
 
 def _opened(
-    folder: Path, device: str, dtype: str, date: datetime.date = DEFAULT_DATE
+    folder: Path,
+    device: str,
+    dtype: str,
+    date: datetime.date = DEFAULT_DATE,
+    enable_thinking: bool | None = None,
 ) -> LanguageModel:
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     with _without_bars():
         model = pretrained(folder, dtype=DTYPES[dtype])
-    return LanguageModel(model.to(place), read_tokenizer(folder), date)
+    thinking = Thinking(enable_thinking, declared(folder))
+    return LanguageModel(model.to(place), read_tokenizer(folder), date, thinking)
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from transformers import AutoConfig, __version__
 
-from steer_assets.lm.errors import LanguageModelError, SourceError
+from steer_assets.lm.errors import LanguageModelError, QuantisedWeightsError, SourceError
 from steer_assets.lm.loading.gguf_files import parsed_once, require_all_used
+from steer_assets.lm.loading.quantised import as_plain
 from steer_assets.lm.loading.text_part import auto_class, is_wrapper, text_part
 from steer_assets.lm.loading_report import first_line, require_plain, require_whole
 from steer_assets.lm.tokenizers import read_tokenizer
@@ -39,10 +40,15 @@ def _read_gguf(path: Path) -> tuple[Any, Any]:
 
 
 def pretrained(folder: Path, **kwargs: Any) -> Any:
-    """The model in ``folder``; raises WeightsError if a tensor is unused or missing."""
+    """The model in ``folder``; raises WeightsError if a tensor is unused or missing.
+
+    Weights that are stored quantised are turned into plain ones (`quantised`).
+    """
     name = str(folder / kwargs["gguf_file"]) if "gguf_file" in kwargs else str(folder)
     config = _config(folder, kwargs.get("gguf_file"), name)
     auto = auto_class(config, name)
+    plain = as_plain(config)
+    kwargs |= plain
     try:
         model, report = _loaded(auto, folder, **kwargs)
     except LanguageModelError:
@@ -51,11 +57,20 @@ def pretrained(folder: Path, **kwargs: Any) -> Any:
         if "size mismatch" in str(error) or "ignore_mismatched_sizes" in str(error):
             _, report = _loaded(auto, folder, ignore_mismatched_sizes=True, **kwargs)
             require_whole(name, report)  # only to name the tensors; this model is discarded
+        if plain:
+            raise QuantisedWeightsError(
+                f"{name} holds quantised weights that cannot be turned into plain ones, because "
+                "some of their scales or blocks are missing or of another shape; take the plain "
+                "weights of the same model"
+            ) from error
         raise SourceError(
             f"{name} cannot be read as a causal language model: {first_line(error)}"
         ) from error
     require_whole(name, report)
     require_plain(name, model)
+    if plain:
+        # Saving reverts the conversions of loading, and would quantise the weights again.
+        model._weight_conversions = None
     if is_wrapper(config):
         model = text_part(model, name)
     if hasattr(model.config, "auto_map"):

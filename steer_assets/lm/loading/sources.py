@@ -11,10 +11,10 @@ from typing import Any, Literal, get_args
 
 from steer_assets.lm.errors import (
     PickledWeightsError,
-    QuantisedWeightsError,
     RemoteCodeError,
     SourceError,
 )
+from steer_assets.lm.loading import quantised
 
 Kind = Literal["package", "hub", "folder", "gguf"]
 
@@ -117,7 +117,7 @@ def check_folder(folder: Path) -> None:
     if not isinstance(declared, dict):
         raise SourceError(f"{config} does not hold a JSON object; fetch the model again")
     _check_code(folder, declared)
-    _check_plain(folder, declared)
+    quantised.check(folder, declared)
     _check_files(folder)
 
 
@@ -132,19 +132,6 @@ def _check_code(folder: Path, declared: dict[str, Any]) -> None:
             f"{folder} asks for code of its own (auto_map in config.json), which is never run; "
             "take a model whose architecture transformers has"
         )
-
-
-def _check_plain(folder: Path, declared: dict[str, Any]) -> None:
-    parts = [declared, *(part for part in declared.values() if isinstance(part, dict))]
-    for part in parts:
-        found = part.get("quantization_config") or part.get("compression_config")
-        if isinstance(found, dict):
-            method = found.get("quant_method") or found.get("format") or "an unnamed method"
-            bits = next((n for n in (4, 8) if found.get(f"load_in_{n}bit")), found.get("bits"))
-            how = f"{method}, {bits} bits" if bits else str(method)
-            raise QuantisedWeightsError(
-                f"{folder} is quantised ({how}); take the plain weights of the same model"
-            )
 
 
 def _check_files(folder: Path) -> None:

@@ -72,9 +72,13 @@ def references(subject: Subject, present: set[Arm]) -> Iterator[Arm]:
 
 
 class Scores:
-    """Scores of one protocol and scorer as arrays [prompts, samples] by arm."""
+    """Scores of one protocol and scorer as arrays [prompts, samples] by arm.
+
+    An arm has a prompt where each of its samples has a score: a text without an answer has none.
+    """
 
     def __init__(self, scored: pl.DataFrame) -> None:
+        n_samples = scored["sample"].n_unique()
         self._by_arm: dict[Arm, dict[str, np.ndarray]] = {}
         self.environment: dict[str, str] = dict(
             scored.select("prompt_id", "environment").unique(maintain_order=True).iter_rows()
@@ -83,7 +87,8 @@ class Scores:
             "vector_id", "alpha", "prompt_id", maintain_order=True
         ):
             by_prompt = self._by_arm.setdefault(Arm(str(vector_id), float(str(alpha))), {})
-            by_prompt[str(prompt_id)] = rows["score"].to_numpy()
+            if len(rows) == n_samples:
+                by_prompt[str(prompt_id)] = rows["score"].to_numpy()
 
     @property
     def arms(self) -> set[Arm]:
@@ -91,14 +96,14 @@ class Scores:
         return set(self._by_arm)
 
     def paired(
-        self, arms: tuple[Arm, ...], reference: Arm, environment: str
+        self, arms: tuple[Arm, ...], reference: Arm, environment: str, *also: Arm
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Scores [prompts, samples] of both sides on the prompts common to all arms.
+        """Scores [prompts, samples] of both sides on the prompts common to all arms, and to `also`.
 
         Samples of several arms are concatenated along the sample axis; each is paired with the same
         sample of the reference.
         """
-        prompts = self.shared([*arms, reference], environment)
+        prompts = self.shared([*arms, reference, *also], environment)
         if not prompts:
             return np.empty((0, 0)), np.empty((0, 0))
         first = [self.table(arm, prompts) for arm in arms]

@@ -24,7 +24,7 @@ def make_judge(run: StageRun) -> Judge:
     def logits(prompts: list[str]) -> np.ndarray:
         # Looked up on each call: another model may have been loaded in the meantime.
         model = run.language_model()
-        ids = model.encode(prompts)
+        ids = model.encode_questions(prompts)
         none = np.empty((0, model.hidden_size))
         return np.stack([row[0] for _, row in next_token_logits(model, ids, [()], none)])
 

@@ -44,25 +44,26 @@ def paired(
     scores: Scores, arms: tuple[Arm, ...], reference: Arm, environment: str, study: Study
 ) -> Pair | None:
     """None if there are fewer than two prompts, or no variance to define the unit."""
-    a, b = scores.paired(arms, reference, environment)
+    # Prompts whose unsteered text has no answer have no unit.
+    a, b = scores.paired(arms, reference, environment, UNSTEERED)
     everywhere = scores.shared([UNSTEERED], environment)
     if len(a) < 2 or len(everywhere) < 2:
         return None
     unsteered = scores.table(UNSTEERED, everywhere)
     unit = standardiser.single(unsteered)
-    own = set(scores.shared([*arms, reference], environment))
+    own = set(scores.shared([*arms, reference, UNSTEERED], environment))
     chosen = np.array([prompt in own for prompt in everywhere])
-    if unit.sd == 0 or chosen.sum() != len(a):
+    if unit.sd == 0:
         return None
     settings = study.statistics
     found: dict[str, equivalence.AnyMargin] = {
         "sd": margins.standardised(unsteered, settings.margin_sd, chosen=chosen)
     }
     if reference != UNSTEERED:
-        v, plain = scores.paired((reference,), UNSTEERED, environment)
+        v, plain = scores.paired((reference,), UNSTEERED, environment, *arms)
         efficacy = (v - plain).mean(axis=1)
-        # A share of an effect that is exactly zero, or measured on other prompts, is not a margin.
-        if len(efficacy) == len(a) and efficacy.mean() != 0:
+        # A share of an effect that is exactly zero is not a margin.
+        if efficacy.mean() != 0:
             found["efficacy"] = margins.relative(efficacy, settings.margin_efficacy)
     return Pair(a, b, unit, found)
 

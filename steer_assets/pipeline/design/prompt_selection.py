@@ -12,22 +12,36 @@ from steer_assets.catalog.traits import ENVIRONMENTS
 
 if TYPE_CHECKING:
     from steer_assets.lm.chat import Encoder
+    from steer_assets.lm.prompts import Prompt
 
 
 def encoded(
     model: Encoder, prompts: pl.DataFrame, *, chat_template: bool = True
 ) -> list[list[int]]:
     """Token ids of rows of `prompt_sets`; turns go through the chat template, raw texts do not."""
-    from steer_assets.lm.prompts import Prompt, encode_prompts
+    from steer_assets.lm.prompts import encode_prompts
 
-    return encode_prompts(
-        model,
-        [
-            Prompt(text, tuple((t["role"], t["content"]) for t in json.loads(turns or "[]")), raw)
-            for text, turns, raw in prompts.select("text", "turns", "raw").iter_rows()
-        ],
-        chat_template=chat_template,
-    )
+    return encode_prompts(model, _forms(prompts), chat_template=chat_template)
+
+
+def inside_thinking(
+    model: Encoder, prompts: pl.DataFrame, *, chat_template: bool = True
+) -> list[bool]:
+    """Whether each row of `prompt_sets` ends inside a section of thinking."""
+    from steer_assets.lm import prompts as forms
+
+    return [
+        forms.inside_thinking(model, form, chat_template=chat_template) for form in _forms(prompts)
+    ]
+
+
+def _forms(prompts: pl.DataFrame) -> list[Prompt]:
+    from steer_assets.lm.prompts import Prompt
+
+    return [
+        Prompt(text, tuple((t["role"], t["content"]) for t in json.loads(turns or "[]")), raw)
+        for text, turns, raw in prompts.select("text", "turns", "raw").iter_rows()
+    ]
 
 
 def contrast_pairs(prompts: pl.DataFrame, study: Study, role: str = "contrast") -> pl.DataFrame:

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from steer_assets.catalog.scorer_entries import NO_SCORER
 from steer_assets.catalog.sections.generation import Scope
+from steer_assets.reporting import thinking_text
 from steer_assets.reporting.evidence import Evidence
 from steer_assets.reporting.figures.charts.axes import listed
 from steer_assets.reporting.figures.charts.protocols import findings, survival, switch_rows
@@ -116,6 +117,7 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
         ("Test prompts", prompts),
         ("Texts", f"{generation['samples']} per prompt and arm, up to "
          f"{generation['max_new_tokens']} tokens, temperature {generation['temperature']:g}"),
+        *([("Thinking", thinking)] if (thinking := thinking_text.fact(evidence)) else []),
         ("Looks", _looks(generation["looks"])),
         ("Scorer", _scorers(evidence)),
         ("Common random numbers", _noise(evidence)),
@@ -216,6 +218,7 @@ def _missing(evidence: Evidence) -> list[str]:
         "does not score this trait; the log of the run says which."
         for name in evidence.silent_scorers
     ]
+    notes += thinking_text.unscored(evidence)
     told = set(evidence.reports["layer"])
     if told:
         absent = [layer for layer in evidence.steered_layers if layer not in told]

@@ -13,7 +13,10 @@ _LONGEST = 1200
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One generated text; `score` is None if it was not scored."""
+    """One generated text; `score` is None if it was not scored.
+
+    Of a reasoning model the answer is shown, or why there is none.
+    """
 
     arm: str
     text: str
@@ -39,6 +42,15 @@ def side_by_side(evidence: Evidence) -> list[Comparison]:
     )
     if texts.is_empty():
         return []
+    texts = texts.join(
+        evidence.table("thinking_sections").select("generation_id", "answer", "reason"),
+        on="generation_id",
+        how="left",
+    ).with_columns(
+        text=pl.when(pl.col("reason").fill_null("") != "")
+        .then(pl.format("[no answer: {}]", pl.col("reason").fill_null("")))
+        .otherwise(pl.coalesce("answer", "text"))
+    )
     scores = evidence.table("classifier_scores").filter(pl.col("scorer") == evidence.scorer)
     texts = texts.join(
         scores.select("generation_id", "score"), on="generation_id", how="left"

@@ -1,4 +1,4 @@
-"""The date of chat templates is a setting, and an input of only those results that it changes."""
+"""What chat templates are given are settings, and inputs of only those results that they change."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import pytest
 
 from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
+from steer_assets.catalog.sections.text_sections import Thinking
 from steer_assets.catalog.studies import Study
+from steer_assets.lm import thinking
 from steer_assets.lm.chat import DEFAULT_DATE
+from steer_assets.lm.thinking import Markup
 from steer_assets.pipeline import freshness
 from steer_assets.resources import language_models
 from steer_assets.resources.language_models import LanguageModels
@@ -60,6 +63,49 @@ def test_a_template_without_a_date_is_fresh_on_any(layout: Layout) -> None:
             assert _inputs(layout, stage.name, DEFAULT_DATE) == _inputs(
                 layout, stage.name, TOMORROW
             )
+
+
+_THINKS = "{% if enable_thinking %}<think>{% endif %}</think>" + TEMPLATE
+_READERS = {"classifier_scores", "fluency", "steering_calibration", "equivalence_reports"}
+
+
+def _stale(layout: Layout, one_look: bool = True, **changed: object) -> set[str]:
+    """Stages of a model and trait with other inputs under changed settings of thinking."""
+    plain = catalog.study("quick")
+    if one_look:
+        looks = plain.generation.model_copy(update={"looks": (1.0,)})
+        plain = plain.model_copy(update={"generation": looks})
+    other = plain.model_copy(update={"thinking": Thinking.model_validate(changed)})
+    return {
+        stage.name
+        for stage in STAGES.values()
+        if stage.dimensions == ("model", "trait")
+        and set(freshness.expected_inputs(layout, stage, KEY, plain))
+        != set(freshness.expected_inputs(layout, stage, KEY, other))
+    }
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "tokenizer.json"])
+def test_whether_a_model_thinks_makes_stale_what_it_reads_and_writes(
+    layout: Layout, name: str
+) -> None:
+    (layout.model("m") / name).write_text(_THINKS)
+    assert {"activation_caches", "generations", "logit_distances"} <= _stale(layout, enable=False)
+    assert _stale(layout, scored="whole") == _READERS
+    assert _stale(layout, one_look=False, scored="whole") == {*_READERS, "generations"}
+
+
+def test_a_model_that_does_not_think_is_fresh_whatever_is_asked(layout: Layout) -> None:
+    (layout.model("m") / "chat_template.jinja").write_text(TEMPLATE)
+    assert not _stale(layout, enable=False, scored="thinking")
+
+
+def test_declared_markup_is_an_input(layout: Layout) -> None:
+    before = _inputs(layout, "generations", DEFAULT_DATE)
+    thinking.write(layout.model("m"), Markup("(", ")"))
+    assert before < (first := _inputs(layout, "generations", DEFAULT_DATE))
+    thinking.write(layout.model("m"), Markup("[", "]"))
+    assert first != _inputs(layout, "generations", DEFAULT_DATE)
 
 
 def test_a_loaded_model_is_not_used_for_another_template_or_date(tmp_path: Path) -> None:
