@@ -15,7 +15,7 @@ from itertools import groupby
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 
 from steer_assets.lm.forward.edit_window import Window
@@ -32,7 +32,7 @@ _PREFIX_TOKENS = 4096
 
 
 class _Stop(Exception):
-    """Ends the forward after the deepest block."""
+    """Ends a forward whose later results are not needed."""
 
 
 class Continuations:
@@ -90,6 +90,27 @@ class Continuations:
         hidden = None if start is None else self._states.get(start)
         with editing(self._lm, edits):
             return self._forward(text_of_row, None if hidden is None else (start, hidden))
+
+    def final_states(
+        self, text_of_row: Int[Tensor, " rows"], layer: int | None, edits: dict[int, Edit]
+    ) -> Float[Tensor, "rows t d"]:
+        """The unembedding's input at every token of each row's text; arguments as for `logits`.
+
+        For models whose prefixes are shared.
+        """
+        found: list[Tensor] = []
+
+        def stop(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            found.append(args[0])
+            raise _Stop
+
+        handle = self._lm.layout.head.register_forward_pre_hook(stop)
+        try:
+            with suppress(_Stop):
+                self.logits(text_of_row, layer, edits)
+        finally:
+            handle.remove()
+        return found[0]
 
     def _forward(
         self, text_of_row: Tensor, resumed: tuple[int | None, Tensor] | None

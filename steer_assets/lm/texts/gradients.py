@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from steer_assets.lm.decoding.sampling import Sampling, log_distribution
@@ -28,6 +28,7 @@ from steer_assets.lm.forward.intervene import Arm, ArmTable, Edit, Steering, che
 from steer_assets.lm.forward.prefix import Prefix
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.texts.vocabulary import in_parts, slopes
 
 
 def text_gradients(
@@ -78,7 +79,7 @@ def text_gradients(
             own, after = [list(texts[row][1]) for row in part], [texts[row][0] for row in part]
             at = [place[prompt] for prompt in after]
             run = Continuations(lm, prefix, at, [prompts[p] for p in after], own, [layer])
-            found[part] = _gradients(run, layer, table, sampling).double().cpu().numpy()
+            found[part] = _gradients(lm, run, layer, table, sampling).double().cpu().numpy()
             meter.advance(len(part), sum(map(len, own)))
 
     over_equal_lengths(lm, [prompts[p] for p in asked], visit)
@@ -86,7 +87,7 @@ def text_gradients(
 
 
 def _gradients(
-    run: Continuations, layer: int, table: ArmTable, sampling: Sampling
+    lm: LanguageModel, run: Continuations, layer: int, table: ArmTable, sampling: Sampling
 ) -> Float[Tensor, "n d"]:
     every = torch.arange(len(run.lengths), device=run.targets.device)
     steering = Steering(table, torch.zeros_like(every))
@@ -100,16 +101,35 @@ def _gradients(
         return moved + step[0]
 
     edits: dict[int, Edit] = steering.edits() | {layer: edit}
+    by_parts = in_parts(lm, sampling)
     with torch.enable_grad():
-        logits = run.logits(every, layer, edits)
-    by_logits = _by_logits(logits.detach(), run, sampling)
-    (gradient,) = torch.autograd.grad(logits, step, grad_outputs=by_logits)
+        output = (run.final_states if by_parts else run.logits)(every, layer, edits)
+    find = _by_states if by_parts else _by_logits
+    (gradient,) = torch.autograd.grad(
+        output, step, grad_outputs=find(lm, output.detach(), run, sampling)
+    )
     return gradient[:, 0]
+
+
+def _inside(run: Continuations) -> Bool[Tensor, "n t"]:
+    """Which positions are tokens of a text, and not after its end."""
+    lengths = torch.tensor(run.lengths, device=run.targets.device)
+    at = torch.arange(run.targets.shape[1], device=run.targets.device)
+    return at < lengths[:, None]
+
+
+def _by_states(
+    lm: LanguageModel, hidden: Float[Tensor, "n t d"], run: Continuations, sampling: Sampling
+) -> Float[Tensor, "n t d"]:
+    """Gradient of each text's log-probability by the final states of its tokens."""
+    inside, slope = _inside(run), torch.zeros_like(hidden)
+    slope[inside] = slopes(lm, hidden[inside], run.targets[inside], sampling.temperature)
+    return slope
 
 
 @torch.no_grad()
 def _by_logits(
-    logits: Float[Tensor, "n t v"], run: Continuations, sampling: Sampling
+    _lm: LanguageModel, logits: Float[Tensor, "n t v"], run: Continuations, sampling: Sampling
 ) -> Float[Tensor, "n t v"]:
     """Gradient of each text's log-probability by the logits of its tokens; zero after its end."""
     n, t, v = logits.shape
@@ -117,6 +137,4 @@ def _by_logits(
     slope = flat.exp_().neg_()
     slope.scatter_add_(1, run.targets.reshape(-1, 1), torch.ones_like(slope[:, :1]))
     slope.mul_(1 / sampling.temperature)
-    lengths = torch.tensor(run.lengths, device=logits.device)
-    after = torch.arange(t, device=logits.device) >= lengths[:, None]
-    return slope.reshape(n, t, v).masked_fill_(after[:, :, None], 0.0).to(logits.dtype)
+    return slope.reshape(n, t, v).mul_(_inside(run)[:, :, None]).to(logits.dtype)

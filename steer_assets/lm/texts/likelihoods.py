@@ -13,7 +13,7 @@ with centred :math:`\delta'`, whose terms are not negative, so that no digits ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,14 @@ from steer_assets.lm.forward.intervene import Arm, ArmTable, Steering
 from steer_assets.lm.forward.prefix import Prefix
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.texts.vocabulary import (
+    FinalStates,
+    Logits,
+    Scores,
+    excess,
+    in_parts,
+    totals_and_means,
+)
 
 _SMALL = 1e-3  # nats a token
 _STEEPEST = 80.0  # of delta where a divergence is small: its exponential is finite in float32
@@ -70,7 +78,7 @@ def text_likelihoods(
     """Readings of every text by arm: its own, and each of its ``others``.
 
     Equal texts after one prompt are run once under an arm. ``batch_tokens`` bounds the padded
-    tokens whose logits are held at once. Raises PromptError and InterventionError for prompts,
+    tokens of a pass. Raises PromptError and InterventionError for prompts,
     texts and arms that do not fit the model, ValueError at temperature 0.
     """
     lm.check_prompts(prompts)
@@ -100,8 +108,8 @@ def text_likelihoods(
         ]
         n, prompt = len(ids), prompts[asked[index]]
         run = Continuations(lm, prefix, [place] * n, [prompt] * n, ids, layers)
-        read = _Reader(run, table, lowest, sampling, batch_tokens).read(
-            [(ids.index(words), arm, others) for (words, arm), others in wanted.items()]
+        read = _Reader(lm, run, table, lowest, sampling, batch_tokens).read(
+            [(ids.index(words), others) for (words, _), others in wanted.items()]
         )
         by_text = dict(zip(wanted, read, strict=True))
         for row, text in zip(rows, own, strict=True):
@@ -124,114 +132,161 @@ def _wanted(texts: Sequence[SampledText], distinct: Sequence[Key]) -> Mapping[Ke
     return {key: list(arms) for key, arms in wanted.items()}
 
 
-class _Own:
-    """The token distributions of a text under its own arm, which its other arms are compared with.
-
-    scaled: logits over the temperature [t, v]; total: logsumexp of each row; p: probabilities.
-    """
-
-    def __init__(self, scaled: Float[Tensor, "t v"], total: Float[Tensor, " t"]) -> None:
-        self.scaled, self.total = scaled, total
-        self.p = (scaled - total[:, None]).exp_()
-
-    def kl(self, scaled: Float[Tensor, "t v"], total: Float[Tensor, " t"]) -> Tensor:
-        """Divergence [t] of other distributions from these; ``scaled`` is overwritten."""
-        delta = scaled.sub_(self.scaled)
-        mean = torch.einsum("tv,tv->t", self.p, delta)
-        kl = total.double() - self.total.double() - mean.double()
-        small = (kl < _SMALL).nonzero()[:, 0]
-        if len(small):
-            centred = (delta[small] - mean[small, None]).clamp_max_(_STEEPEST)
-            terms = torch.expm1(centred).sub_(centred)
-            kl[small] = torch.einsum("tv,tv->t", self.p[small], terms).double().log1p()
-        return kl.clamp_min_(0.0)
+Row = tuple[int, int]
+"""A text's position among those of its prompt, and the arm that it is read under."""
 
 
 class _Reader:
-    """Runs the (text, arm) rows of one prompt in batches, each text's own arm first."""
+    """Reads the texts of one prompt under their arms, each text's own arm first."""
 
     def __init__(
         self,
+        lm: LanguageModel,
         run: Continuations,
         table: ArmTable,
         lowest: Sequence[int | None],
         sampling: Sampling,
         batch_tokens: int,
     ) -> None:
-        self._run, self._table, self._lowest, self._sampling = run, table, lowest, sampling
+        self._lm, self._run, self._table, self._lowest = lm, run, table, lowest
+        self._sampling, self._by_parts = sampling, in_parts(lm, sampling)
         self._size = max(1, batch_tokens // max(run.lengths))
 
-    def read(self, texts: Sequence[tuple[int, int, list[int]]]) -> list[dict[int, Reading]]:
-        """Readings by arm of every (text, own arm, arms)."""
-        rows = [(at, text, arm) for at, (text, _, arms) in enumerate(texts) for arm in arms]
+    def read(self, texts: Sequence[tuple[int, list[int]]]) -> list[dict[int, Reading]]:
+        """Readings by arm of every (text, arms), the own arm first; rows fill batches.
+
+        The arms of a text that has more than a batch holds are read in several parts, each beside
+        the own arm.
+        """
         found: list[dict[int, Reading]] = [{} for _ in texts]
-        own: dict[int, _Own | Tensor] = {}
-        for start in range(0, len(rows), self._size):
-            batch = rows[start : start + self._size]
-            for (at, text, arm), scores in zip(batch, self._logits(batch), strict=True):
-                n = self._run.lengths[text]
-                ids = self._run.targets[text, :n]
-                found[at][arm] = self._reading(own, at, scores[:n], ids)
-            # A text's rows follow each other, so that only the last one's go on in the next batch.
-            own = {at: mine for at, mine in own.items() if at == batch[-1][0]}
+        parts = [
+            (place, (text, [arms[0], *others]))
+            for place, (text, arms) in enumerate(texts)
+            for others in _split(arms[1:], max(1, self._size - 1))
+        ]
+        group: list[tuple[int, tuple[int, list[int]]]] = []
+        rows = 0
+        for part in parts:
+            more = len(part[1][1])
+            if group and rows + more > self._size:
+                self._into(found, group)
+                group, rows = [], 0
+            group.append(part)
+            rows += more
+        if group:
+            self._into(found, group)
         return found
 
-    def _logits(self, batch: list[tuple[int, int, int]]) -> list[Tensor]:
-        """Logits [t, v] of every row; rows that resume from one block run together."""
+    def _into(
+        self,
+        found: list[dict[int, Reading]],
+        group: Sequence[tuple[int, tuple[int, list[int]]]],
+    ) -> None:
+        readings = self._group([part for _, part in group])
+        for (place, _), one in zip(group, readings, strict=True):
+            found[place] |= one
+
+    def _group(self, texts: Sequence[tuple[int, list[int]]]) -> Iterator[dict[int, Reading]]:
+        rows = [(text, arm) for text, arms in texts for arm in arms]
+        outputs: list[Tensor] = []
+        for start in range(0, len(rows), self._size):
+            outputs += self._outputs(rows[start : start + self._size])
+        log_p, kl = self._numbers(texts, outputs)
+        at = 0
+        for text, arms in texts:
+            readings, n = {}, self._run.lengths[text]
+            for arm in arms:
+                readings[arm] = Reading(log_p[at : at + n], kl[at : at + n])
+                at += n
+            yield readings
+
+    def _outputs(self, batch: Sequence[Row]) -> list[Tensor]:
+        """Final states [t, d] or logits [t, v] of every row's text.
+
+        Rows that resume from one block run together.
+        """
         device = self._run.targets.device
-        steered = [layer for _, _, arm in batch if (layer := self._lowest[arm]) is not None]
+        steered = [layer for _, arm in batch if (layer := self._lowest[arm]) is not None]
         # The table adds zero to unsteered rows, which therefore resume with the others.
         deepest = max(steered, default=None)
         groups: dict[int | None, list[int]] = {}
-        for row, (_, _, arm) in enumerate(batch):
+        for row, (_, arm) in enumerate(batch):
             lowest = self._lowest[arm]
             groups.setdefault(deepest if lowest is None else lowest, []).append(row)
+        forward = self._run.final_states if self._by_parts else self._run.logits
         found: dict[int, Tensor] = {}
         for layer, members in groups.items():
-            text_of_row = torch.tensor([batch[row][1] for row in members], device=device)
-            arm_of_row = torch.tensor([batch[row][2] for row in members], device=device)
+            text_of_row = torch.tensor([batch[row][0] for row in members], device=device)
+            arm_of_row = torch.tensor([batch[row][1] for row in members], device=device)
             edits = Steering(self._table, arm_of_row).edits() if layer is not None else {}
-            logits = self._run.logits(text_of_row, layer, edits)
-            found |= dict(zip(members, logits, strict=True))
-        return [found[row] for row in range(len(batch))]
+            found |= dict(zip(members, forward(text_of_row, layer, edits), strict=True))
+        return [found[row][: self._run.lengths[batch[row][0]]] for row in range(len(batch))]
 
-    def _reading(
-        self,
-        own: dict[int, _Own | Tensor],
-        at: int,
-        logits: Float[Tensor, "t v"],
-        ids: Int[Tensor, " t"],
-    ) -> Reading:
+    def _numbers(
+        self, texts: Sequence[tuple[int, list[int]]], outputs: Sequence[Tensor]
+    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """log_p and kl of the texts' tokens under their arms, one after the other."""
+        blocks: list[tuple[int, int, int]] = []
+        targets: list[Tensor] = []
+        for text, arms in texts:
+            n = self._run.lengths[text]
+            blocks.append((sum(map(len, targets)), n, len(arms)))
+            targets += [self._run.targets[text, :n]] * len(arms)
+        joined, wanted = torch.cat(list(outputs)), torch.cat(targets)
         if self._sampling.top_p < 1.0:
-            return self._in_nuclei(own, at, logits, ids)
-        scaled = logits.float().mul_(1 / self._sampling.temperature)
-        total = scaled.logsumexp(dim=1)
-        log_p = _numbers(scaled.gather(1, ids[:, None])[:, 0].double() - total.double())
-        mine = own.get(at)
-        if not isinstance(mine, _Own):
-            own[at] = _Own(scaled, total)
-            return Reading(log_p, np.zeros(len(log_p)))
-        return Reading(log_p, _numbers(mine.kl(scaled, total)))
-
-    def _in_nuclei(
-        self,
-        own: dict[int, _Own | Tensor],
-        at: int,
-        logits: Float[Tensor, "t v"],
-        ids: Int[Tensor, " t"],
-    ) -> Reading:
-        log_q = log_distribution(logits, self._sampling.temperature, self._sampling.top_p)
-        mine = own.setdefault(at, log_q)
-        assert isinstance(mine, Tensor)
-        return Reading(_numbers(log_q.gather(1, ids[:, None])[:, 0]), _numbers(_kl(mine, log_q)))
+            log_p, kl = _in_nuclei(joined, wanted, blocks, self._sampling)
+        else:
+            temperature = self._sampling.temperature
+            scores: Scores = (
+                FinalStates(self._lm, joined, temperature)
+                if self._by_parts
+                else Logits(joined, temperature)
+            )
+            log_p, kl = _of_everything(scores, wanted, blocks)
+        return log_p.cpu().numpy(), kl.cpu().numpy()
 
 
-def _kl(log_p: Float[Tensor, "t v"], log_q: Float[Tensor, "t v"]) -> Float[Tensor, " t"]:
-    """KL(p || q) of every row; infinite where q cannot give a token that p can."""
+def _split(arms: list[int], size: int) -> list[list[int]]:
+    """Parts of at most ``size`` arms; one empty part where there are none."""
+    return [arms[start : start + size] for start in range(0, max(1, len(arms)), size)]
+
+
+def _own_rows(blocks: Sequence[tuple[int, int, int]], device: torch.device) -> Int[Tensor, " n"]:
+    """For every row, the row of its token under the text's own arm."""
+    every = [
+        torch.arange(start, start + n, device=device).repeat(arms) for start, n, arms in blocks
+    ]
+    return torch.cat(every)
+
+
+def _of_everything(
+    scores: Scores, targets: Int[Tensor, " n"], blocks: Sequence[tuple[int, int, int]]
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """log_p and kl of every row, over the whole vocabulary; float64."""
+    n, device = len(targets), targets.device
+    total, mean = totals_and_means(scores, blocks, n, device)
+    own = _own_rows(blocks, device)
+    kl = total - total[own] - mean
+    rows = torch.arange(n, device=device)
+    small = ((kl < _SMALL) & (own != rows)).nonzero()[:, 0]
+    if len(small):
+        of = own[small]
+        terms = excess(scores.rows(of), scores.rows(small), total[of], mean[small], _STEEPEST)
+        kl[small] = terms.log1p()
+    kl.clamp_min_(0.0)[own == rows] = 0.0
+    return scores.at(targets).double() - total, kl
+
+
+def _in_nuclei(
+    logits: Float[Tensor, "n v"],
+    targets: Int[Tensor, " n"],
+    blocks: Sequence[tuple[int, int, int]],
+    sampling: Sampling,
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """As `_of_everything`, where a divergence is infinite if q cannot give a token that p can."""
+    log_q = log_distribution(logits, sampling.temperature, sampling.top_p)
+    log_p = log_q[_own_rows(blocks, targets.device)]
     inside = log_p > -torch.inf
     terms = log_p.exp().double() * (log_p.double() - log_q.double())
-    return terms.masked_fill(~inside, 0.0).sum(dim=1).clamp_min(0.0)
-
-
-def _numbers(values: Tensor) -> Float[np.ndarray, " t"]:
-    return np.asarray(values.double().cpu().numpy())
+    kl = terms.masked_fill(~inside, 0.0).sum(dim=1).clamp_min(0.0)
+    return log_q.gather(1, targets[:, None])[:, 0].double(), kl
