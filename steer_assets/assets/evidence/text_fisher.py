@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from steer_assets.assets.evidence._fisher_texts import Gradients, gradients_at, points_of
+from steer_assets.assets.evidence._fisher_texts import Gradients, Point, gradients_at, points_of
 from steer_assets.assets.evidence._read_texts import compared_arms
 from steer_assets.assets.evidence._text_directions import Row, gradient_rows, prediction_rows
 from steer_assets.assets.geometry._null_space_rows import null_space_rows
@@ -30,14 +30,15 @@ _TABLES = ("text_spectra", "null_spaces", "effective_dimension", "text_predictio
            "trait_gradients")  # fmt: skip
 
 
-def _points(run: StageRun) -> Iterator[Gradients]:
+def _gradients(run: StageRun) -> list[Gradients]:
     """Gradients at every point of every block whose v has texts."""
+    points: list[Point] = []
     texts = run.rows("generations").filter(pl.col("protocol") == CONTROLLED)
     for layer in run.steer_layers():
         compared = compared_arms(run, texts, layer, ())
         if compared is not None:
-            for point in points_of(run, layer, compared.v.alpha):
-                yield gradients_at(run, point)
+            points += points_of(run, layer, compared.v.alpha)
+    return gradients_at(run, points) if points else []
 
 
 def _spectrum_rows(spectrum: Spectrum, found: Gradients) -> Iterator[Row]:
@@ -144,7 +145,7 @@ def text_fisher(run: StageRun) -> Produced:
     rows: dict[str, list[Row]] = {table: [] for table in _TABLES}
     arrays: dict[str, np.ndarray] = {}
     sampled = run.study.generation.temperature > 0
-    for found in _points(run) if sampled else ():
+    for found in _gradients(run) if sampled else ():
         point, n = found.point, len(found.values)
         spectrum = gradient_spectrum(found.values)
         arrays[f"form/text/{point.at}/{point.layer}"] = found.values.T @ found.values / n
