@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,9 @@ from steer_assets.geometry.vector_ids import base_id
 from steer_assets.pipeline.design import prompt_selection, random_streams
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.stage import StageRun
+
+if TYPE_CHECKING:
+    from steer_assets.geometry.null_spaces.spectra import Spectrum
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,14 @@ class Gradients:
     prompts: np.ndarray
     prompt_ids: list[str]
     generation_ids: list[str]
+
+
+def rank_of(run: StageRun, spectrum: Spectrum) -> int:
+    """Rank of a form of whole texts, by the estimator that the study names for the Fisher form."""
+    from steer_assets.geometry.null_spaces.ranks import null_spaces
+
+    estimator = run.study.spectra.estimator["fisher"]
+    return next(space.rank for space in null_spaces(spectrum) if space.estimator == estimator)
 
 
 def points_of(run: StageRun, layer: int, dose: float) -> list[Point]:

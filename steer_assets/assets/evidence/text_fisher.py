@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from steer_assets.assets.evidence._fisher_texts import Gradients, Point, gradients_at, points_of
+from steer_assets.assets.evidence._fisher_texts import (
+    Gradients,
+    Point,
+    gradients_at,
+    points_of,
+    rank_of,
+)
 from steer_assets.assets.evidence._read_texts import compared_arms
 from steer_assets.assets.evidence._text_directions import Row, gradient_rows, prediction_rows
 from steer_assets.assets.geometry._null_space_rows import null_space_rows
@@ -94,20 +100,11 @@ def _curve_rows(run: StageRun, found: Gradients) -> Iterator[Row]:
     )
 
 
-def _null_basis(run: StageRun, spectrum: Spectrum, spaces: list[Row]) -> np.ndarray:
-    """Null space by the estimator that the study names for the Fisher form."""
-    from steer_assets.geometry.null_spaces.subspaces import null
-
-    name = run.study.spectra.estimator["fisher"]
-    rank = next(row["rank"] for row in spaces if row["estimator"] == name)
-    return null(spectrum, int(str(rank)))
-
-
 @stage(
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "hdf5", "duckdb"},
-    code_version="2",
+    code_version="3",
     needs=(
         "model_snapshot",
         "prompt_sets",
@@ -141,6 +138,7 @@ def text_fisher(run: StageRun) -> Produced:
     At temperature 0 nothing is sampled, and the tables are empty.
     """
     from steer_assets.geometry.null_spaces.spectra import gradient_spectrum
+    from steer_assets.geometry.null_spaces.subspaces import null
 
     rows: dict[str, list[Row]] = {table: [] for table in _TABLES}
     arrays: dict[str, np.ndarray] = {}
@@ -149,10 +147,10 @@ def text_fisher(run: StageRun) -> Produced:
         point, n = found.point, len(found.values)
         spectrum = gradient_spectrum(found.values)
         arrays[f"form/text/{point.at}/{point.layer}"] = found.values.T @ found.values / n
-        spaces = _space_rows(run, spectrum, found)
         rows["text_spectra"] += _spectrum_rows(spectrum, found)
-        rows["null_spaces"] += spaces
-        rows["trait_gradients"] += gradient_rows(run, found, _null_basis(run, spectrum, spaces))
+        rows["null_spaces"] += _space_rows(run, spectrum, found)
+        unseen = null(spectrum, rank_of(run, spectrum))
+        rows["trait_gradients"] += gradient_rows(run, found, unseen)
         if point.at == "steered":
             rows["effective_dimension"] += _curve_rows(run, found)
             rows["text_predictions"] += prediction_rows(run, found)

@@ -108,7 +108,7 @@ def text_likelihoods(
         ]
         n, prompt = len(ids), prompts[asked[index]]
         run = Continuations(lm, prefix, [place] * n, [prompt] * n, ids, layers)
-        read = _Reader(lm, run, table, lowest, sampling, batch_tokens).read(
+        read = _Reader(lm, run, table, lowest, layers, sampling, batch_tokens).read(
             [(ids.index(words), others) for (words, _), others in wanted.items()]
         )
         by_text = dict(zip(wanted, read, strict=True))
@@ -137,7 +137,10 @@ Row = tuple[int, int]
 
 
 class _Reader:
-    """Reads the texts of one prompt under their arms, each text's own arm first."""
+    """Reads the texts of one prompt under their arms, each text's own arm first.
+
+    layers: the blocks at which ``run`` has states to resume from.
+    """
 
     def __init__(
         self,
@@ -145,10 +148,12 @@ class _Reader:
         run: Continuations,
         table: ArmTable,
         lowest: Sequence[int | None],
+        layers: Sequence[int],
         sampling: Sampling,
         batch_tokens: int,
     ) -> None:
         self._lm, self._run, self._table, self._lowest = lm, run, table, lowest
+        self._deepest = max(layers, default=None)
         self._sampling, self._by_parts = sampling, in_parts(lm, sampling)
         self._size = max(1, batch_tokens // max(run.lengths))
 
@@ -206,13 +211,11 @@ class _Reader:
         Rows that resume from one block run together.
         """
         device = self._run.targets.device
-        steered = [layer for _, arm in batch if (layer := self._lowest[arm]) is not None]
-        # The table adds zero to unsteered rows, which therefore resume with the others.
-        deepest = max(steered, default=None)
         groups: dict[int | None, list[int]] = {}
         for row, (_, arm) in enumerate(batch):
             lowest = self._lowest[arm]
-            groups.setdefault(deepest if lowest is None else lowest, []).append(row)
+            # Unsteered rows resume as late as any; the table adds zero to them.
+            groups.setdefault(self._deepest if lowest is None else lowest, []).append(row)
         forward = self._run.final_states if self._by_parts else self._run.logits
         found: dict[int, Tensor] = {}
         for layer, members in groups.items():
