@@ -40,8 +40,8 @@ BASE = Arm("L3.base", 1.0)
 def planted() -> LanguageModel:
     """A model whose dimension SIGN decides between two twin tokens, and which ignores IGNORED.
 
-    Blocks write to neither, nothing reads IGNORED after the last block, and no norm follows it: what
-    is added along SIGN there changes the logits of the twins alone, by what is added.
+    Blocks write to neither, nothing reads IGNORED after the last block, and no norm follows it:
+    what is added along SIGN there changes the logits of the twins alone, by what is added.
     """
     tf.set_seed(1)
     config = CONFIGS["llama"]()

@@ -36,8 +36,8 @@ def test_it_is_the_central_difference_of_the_whole_forward(tiny_double, prompts,
         up, down = (
             sum(
                 reference.token_log_probabilities(
-                    tiny_double, mixed[text.prompt], text.ids, (*ARM, Addition(1, len(vectors), sign)), moved,
-                    SAMPLING,
+                    tiny_double, mixed[text.prompt], text.ids,
+                    (*ARM, Addition(1, len(vectors), sign)), moved, SAMPLING,
                 )
             )
             for sign in (h, -h)

@@ -49,7 +49,9 @@ def test_sums_by_parts_are_those_of_whole_rows(llama):
         torch.testing.assert_close(total, scores.double().logsumexp(dim=1), rtol=1e-6, atol=1e-5)
         torch.testing.assert_close(mean, expected, rtol=1e-5, atol=1e-5)
         targets = torch.arange(7)
-        torch.testing.assert_close(source.at(targets), scores[targets, targets], rtol=1e-5, atol=1e-4)
+        torch.testing.assert_close(
+            source.at(targets), scores[targets, targets], rtol=1e-5, atol=1e-4
+        )
 
 
 @pytest.mark.usefixtures("narrow")

@@ -28,7 +28,9 @@ def _step(family: str, space: str, length: float, kl: float, predicted: float) -
             "step_norm": length, "kl": kl, "predicted_kl": predicted}  # fmt: skip
 
 
-def _token(family: str, space: str, measured: float, reached: bool, start: str) -> dict[str, object]:
+def _token(
+    family: str, space: str, measured: float, reached: bool, start: str
+) -> dict[str, object]:
     return {"family": family, "null_space": space, "tolerance": 0.04, "reference_id": start,
             "measured_radius": measured, "predicted_radius": 2 * measured,
             "measured_reached": reached, "largest_step": 16.0}  # fmt: skip

@@ -108,8 +108,8 @@ def read(
     partners: dict[Arm, dict[Arm, None]] = {}
     layers: dict[Arm, int] = {}
     for one in compared:
-        for arm, others in one.partners().items():
-            partners.setdefault(arm, {}).update(dict.fromkeys(others))
+        for arm, new in one.partners().items():
+            partners.setdefault(arm, {}).update(dict.fromkeys(new))
             layers[arm] = one.layer
     additions, values, place = _additions(run, layers)
     prompt_ids = texts["prompt_id"].unique(maintain_order=True).to_list()

@@ -3,12 +3,7 @@ r"""Log-likelihoods of sampled texts under other arms than their own, token by t
 Under an arm ``alpha * v`` is added at the last prompt token and at every token of the text, as when
 it was sampled; the distribution is that of the sampler (temperature, nucleus). Beside the
 log-probability of each token there is the divergence of its whole distribution from that under the
-text's own arm, a sum over the vocabulary:
-
-.. math:: KL(p_t\|q_t) = \log E_{p_t} e^{\delta} - E_{p_t}\delta,\quad\delta = (z_q - z_p)/T
-
-For divergences below ``_SMALL`` it is computed as :math:`\log(1 + E_p[e^{\delta'} - 1 - \delta'])`
-with centred :math:`\delta'`, whose terms are not negative, so that no digits cancel.
+text's own arm (`token_divergences`).
 """
 
 from __future__ import annotations
@@ -18,26 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from steer_assets.lm.decoding.sampling import Sampling, log_distribution
+from steer_assets.lm.decoding.sampling import Sampling
 from steer_assets.lm.forward.continuing import Continuations, over_prompts
 from steer_assets.lm.forward.intervene import Arm, ArmTable, Steering
 from steer_assets.lm.forward.prefix import Prefix
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
-from steer_assets.lm.texts.vocabulary import (
-    FinalStates,
-    Logits,
-    Scores,
-    excess,
-    in_parts,
-    totals_and_means,
-)
-
-_SMALL = 1e-3  # nats a token
-_STEEPEST = 80.0  # of delta where a divergence is small: its exponential is finite in float32
+from steer_assets.lm.texts.token_divergences import in_nuclei, of_everything
+from steer_assets.lm.texts.vocabulary import FinalStates, Logits, Scores, in_parts
 
 
 @dataclass(frozen=True)
@@ -237,7 +223,7 @@ class _Reader:
             targets += [self._run.targets[text, :n]] * len(arms)
         joined, wanted = torch.cat(list(outputs)), torch.cat(targets)
         if self._sampling.top_p < 1.0:
-            log_p, kl = _in_nuclei(joined, wanted, blocks, self._sampling)
+            log_p, kl = in_nuclei(joined, wanted, blocks, self._sampling)
         else:
             temperature = self._sampling.temperature
             scores: Scores = (
@@ -245,51 +231,10 @@ class _Reader:
                 if self._by_parts
                 else Logits(joined, temperature)
             )
-            log_p, kl = _of_everything(scores, wanted, blocks)
+            log_p, kl = of_everything(scores, wanted, blocks)
         return log_p.cpu().numpy(), kl.cpu().numpy()
 
 
 def _split(arms: list[int], size: int) -> list[list[int]]:
     """Parts of at most ``size`` arms; one empty part where there are none."""
     return [arms[start : start + size] for start in range(0, max(1, len(arms)), size)]
-
-
-def _own_rows(blocks: Sequence[tuple[int, int, int]], device: torch.device) -> Int[Tensor, " n"]:
-    """For every row, the row of its token under the text's own arm."""
-    every = [
-        torch.arange(start, start + n, device=device).repeat(arms) for start, n, arms in blocks
-    ]
-    return torch.cat(every)
-
-
-def _of_everything(
-    scores: Scores, targets: Int[Tensor, " n"], blocks: Sequence[tuple[int, int, int]]
-) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """log_p and kl of every row, over the whole vocabulary; float64."""
-    n, device = len(targets), targets.device
-    total, mean = totals_and_means(scores, blocks, n, device)
-    own = _own_rows(blocks, device)
-    kl = total - total[own] - mean
-    rows = torch.arange(n, device=device)
-    small = ((kl < _SMALL) & (own != rows)).nonzero()[:, 0]
-    if len(small):
-        of = own[small]
-        terms = excess(scores.rows(of), scores.rows(small), total[of], mean[small], _STEEPEST)
-        kl[small] = terms.log1p()
-    kl.clamp_min_(0.0)[own == rows] = 0.0
-    return scores.at(targets).double() - total, kl
-
-
-def _in_nuclei(
-    logits: Float[Tensor, "n v"],
-    targets: Int[Tensor, " n"],
-    blocks: Sequence[tuple[int, int, int]],
-    sampling: Sampling,
-) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """As `_of_everything`, where a divergence is infinite if q cannot give a token that p can."""
-    log_q = log_distribution(logits, sampling.temperature, sampling.top_p)
-    log_p = log_q[_own_rows(blocks, targets.device)]
-    inside = log_p > -torch.inf
-    terms = log_p.exp().double() * (log_p.double() - log_q.double())
-    kl = terms.masked_fill(~inside, 0.0).sum(dim=1).clamp_min(0.0)
-    return log_q.gather(1, targets[:, None])[:, 0].double(), kl

@@ -83,17 +83,19 @@ class Scores(Protocol):
         ...
 
 
-class FinalStates:
+class FinalStates(Scores):
     """Scores from the final states [n, d] of a model with a plain head."""
 
     def __init__(self, lm: LanguageModel, hidden: Float[Tensor, "n d"], temperature: float) -> None:
         self._lm, self._hidden, self._temperature = lm, hidden, temperature
 
     def parts(self) -> Iterator[Float[Tensor, "n c"]]:
+        """Parts of the vocabulary in order."""
         for weight, bias in _pieces(self._lm, len(self._hidden)):
             yield linear(self._hidden, weight, bias).float().mul_(1 / self._temperature)
 
     def at(self, targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The score of one token of each row."""
         head = self._lm.layout.head
         scores = (self._hidden.float() * head.weight[targets].float()).sum(dim=1)
         if head.bias is not None:
@@ -101,23 +103,27 @@ class FinalStates:
         return scores / self._temperature
 
     def rows(self, rows: Int[Tensor, " m"]) -> Scores:
+        """Scores of some of the rows."""
         return FinalStates(self._lm, self._hidden[rows], self._temperature)
 
 
-class Logits:
+class Logits(Scores):
     """Scores from whole logits [n, v]."""
 
     def __init__(self, logits: Float[Tensor, "n v"], temperature: float) -> None:
         self._logits, self._temperature = logits, temperature
 
     def parts(self) -> Iterator[Float[Tensor, "n c"]]:
+        """Parts of the vocabulary in order."""
         for part in self._logits.split(_width(len(self._logits)), dim=1):
             yield part.float() / self._temperature
 
     def at(self, targets: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The score of one token of each row."""
         return self._logits.gather(1, targets[:, None])[:, 0].float() / self._temperature
 
     def rows(self, rows: Int[Tensor, " m"]) -> Scores:
+        """Scores of some of the rows."""
         return Logits(self._logits[rows], self._temperature)
 
 

@@ -215,8 +215,9 @@ def law(evidence: Evidence) -> Figure | Absent:
             f"read under both arms: towards v + v⊥ with v⊥ at random{_of_next_token(rows)} and "
             "along a direction of the length of v in the null space of the Fisher form of whole "
             f"texts, or in its leading subspace (range). Bars are {evidence.confidence} intervals "
-            "over prompts; dotted lines are the prediction ½ e′Ge. N texts have at most N directions, so what their form calls null "
-            "may be unseen rather than ignored: where its line lies far above its dotted one, the "
+            "over prompts; dotted lines are the prediction ½ e′Ge. N texts have at most N "
+            "directions, so what their form calls null may be unseen rather than ignored: "
+            "where its line lies far above its dotted one, the "
             "texts of other prompts do move. Values under 10⁻⁴ stand on the lower edge."
             + layers_missing(evidence, layers)
         ),
