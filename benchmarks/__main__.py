@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks import rows
+from benchmarks import rows, text_rows
 from steer_assets.lm.loading.loader import Source, snapshot
 
 HERE = Path(__file__).parent
@@ -23,6 +23,8 @@ ALL = {
     "logits": rows.logits,
     "capture": rows.capture,
     "jacobian": rows.jacobian,
+    "text_likelihoods": text_rows.likelihoods,
+    "text_gradients": text_rows.gradients,
     "overhead": rows.overhead,
     "memory": rows.memory,
 }
@@ -92,6 +94,9 @@ BARS = {
     "logits": ">= 30",
     "capture": ">= 5",
     "jacobian": ">= 100",
+    "text_likelihoods": ">= 12",
+    "text_likelihoods_error": "<= 1e-3",
+    "text_gradients": "5 texts/s",
     "decode_fraction_of_matmul_peak": ">= 0.6",
     "per_row_overhead": "<= 1.05",
     "jacobian_error_ours": "<= 1e-4",

@@ -62,6 +62,52 @@ def logits(model: Any, prompt: Sequence[int], layer: int, vector: Tensor) -> Ten
         return model(torch.tensor([list(prompt)])).logits[0, -1]
 
 
+@contextmanager
+def steered_from(model: Any, layer: int, first: int, vector: Tensor | None) -> Iterator[None]:
+    """Add ``vector`` to the block's output at positions ``first`` and later."""
+
+    def hook(_module: Any, _args: Any, output: Any) -> Any:
+        hidden = output if isinstance(output, Tensor) else output[0]
+        moved = torch.cat([hidden[:, :first], hidden[:, first:] + vector], dim=1)
+        return moved if isinstance(output, Tensor) else (moved, *output[1:])
+
+    handle = None if vector is None else model.model.layers[layer].register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def _log_probability(
+    model: Any, prompt: Sequence[int], text: Sequence[int], layer: int, vector: Tensor | None,
+    temperature: float,
+) -> Tensor:  # fmt: skip
+    ids, first = torch.tensor([[*prompt, *text]]), len(prompt) - 1
+    with steered_from(model, layer, first, vector):
+        scores = model(ids, use_cache=False).logits[0, first:-1] / temperature
+    return scores.log_softmax(dim=-1).gather(1, ids[0, first + 1 :, None]).sum()
+
+
+@torch.no_grad()
+def log_probability(
+    model: Any, prompt: Sequence[int], text: Sequence[int], layer: int, vector: Tensor | None,
+    temperature: float,
+) -> float:  # fmt: skip
+    """Log-probability of a text under an arm: one text per whole forward."""
+    return float(_log_probability(model, prompt, text, layer, vector, temperature))
+
+
+def log_probability_gradient(
+    model: Any, prompt: Sequence[int], text: Sequence[int], layer: int, vector: Tensor,
+    temperature: float,
+) -> Tensor:  # fmt: skip
+    """Its gradient by the vector: one text per whole forward and backward."""
+    leaf = vector.clone().requires_grad_()
+    value = _log_probability(model, prompt, text, layer, leaf, temperature)
+    return torch.autograd.grad(value, leaf)[0]
+
+
 @torch.no_grad()
 def capture(model: Any, prompts: Sequence[Sequence[int]], layer: int) -> Tensor:
     """Last-token states by ``output_hidden_states``, all layers kept, prompt by prompt."""

@@ -30,7 +30,7 @@ def generation(folder: Path) -> dict[str, Any]:
 
     Without instructions for it, a bfloat16 product takes several times as long as a float32 one.
     """
-    full = _open(folder, "float32")
+    full = opened(folder, "float32")
     prompts = full.encode(texts()[::25])
     table, all_arms = vectors(full, full.encode(texts()), 8), arms(8)
     tensors = torch.from_numpy(table).float()
@@ -45,7 +45,7 @@ def generation(folder: Path) -> dict[str, Any]:
 
     models = [full]
     if "bfloat16" in instructions():
-        models.append(_open(folder, "bfloat16"))
+        models.append(opened(folder, "bfloat16"))
     ours = [lambda lm=lm: generate(lm, prompts, all_arms, table, sampling) for lm in models]
     *own, other = rounds(*ours, theirs)
     other = [scale * t for t in other]
@@ -86,7 +86,7 @@ def _same_distribution(
 
 def logits(folder: Path) -> dict[str, Any]:
     """Next-token logits of 20 prompts x 64 arms."""
-    lm = _open(folder, "float32")
+    lm = opened(folder, "float32")
     prompts = lm.encode(texts()[::5])
     table, all_arms = vectors(lm, prompts, 64), arms(64)
     tensors = torch.from_numpy(table).float()
@@ -109,7 +109,7 @@ def logits(folder: Path) -> dict[str, Any]:
 
 def capture(folder: Path) -> dict[str, Any]:
     """Last-token states of 100 prompts at block 15."""
-    lm = _open(folder, "float32")
+    lm = opened(folder, "float32")
     prompts = lm.encode(texts())
     own, other = rounds(
         lambda: capture_last(lm, prompts, [LAYER]),
@@ -120,7 +120,7 @@ def capture(folder: Path) -> dict[str, Any]:
 
 def jacobian(folder: Path) -> dict[str, Any]:
     """Jacobian at block 15 of one prompt: all dimensions exactly, against 1000 probes."""
-    lm = _open(folder, "float32")
+    lm = opened(folder, "float32")
     (prompt,) = lm.encode(texts()[:1])
     directions = torch.randn((10, lm.hidden_size), generator=torch.Generator().manual_seed(0))
 
@@ -145,7 +145,7 @@ def _jacobian_errors(
     point = differentiate(lm, prompt, [LAYER])
     weight = lm.layout.head.weight.double()
     ours = weight @ point.jacobians[LAYER].double() @ directions.double().T
-    half = _open(folder, "float16")
+    half = opened(folder, "float16")
     probes = [published.probe(half.model, prompt, LAYER, u.half()) for u in directions]
     theirs = torch.stack(probes, dim=1).double()
     return {
@@ -156,7 +156,7 @@ def _jacobian_errors(
 
 def _exact_products(folder: Path, prompt: list[int], directions: torch.Tensor) -> torch.Tensor:
     """J u in float64 by whole forwards and forward-mode differentiation, no cache."""
-    lm = _open(folder, "float64")
+    lm = opened(folder, "float64")
     ids = torch.tensor([prompt])
 
     def final(move: torch.Tensor) -> torch.Tensor:
@@ -170,7 +170,7 @@ def _exact_products(folder: Path, prompt: list[int], directions: torch.Tensor) -
 
 def overhead(folder: Path) -> dict[str, Any]:
     """Decode 128 rows with 128 distinct vectors over the same rows unsteered."""
-    lm = _open(folder, "float32")
+    lm = opened(folder, "float32")
     prompts = lm.encode(texts()[::25])
     table = vectors(lm, lm.encode(texts()), 128)
     pairs = [(arm % 4, arm) for arm in range(128)]
@@ -193,14 +193,15 @@ def memory(folder: Path) -> dict[str, Any]:
 
 def peak_rss(folder: Path) -> float:
     """Decode 512 rows in this process and give its peak resident memory in MB."""
-    lm = _open(folder, "float32")
+    lm = opened(folder, "float32")
     prompts = lm.encode(texts()[::25])
     table = vectors(lm, prompts * 5, 8)
     generate(lm, prompts, arms(8), table, Sampling(NEW, n_samples=16), batch_rows=512)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _open(folder: Path, dtype: str) -> LanguageModel:
+def opened(folder: Path, dtype: str) -> LanguageModel:
+    """The model, whose texts all have the same length."""
     lm = load(folder, device="cpu", dtype=dtype)
-    lm.stop_ids = frozenset()  # every row has the same length, for the measurement
+    lm.stop_ids = frozenset()
     return lm

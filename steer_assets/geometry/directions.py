@@ -160,12 +160,31 @@ def orthogonal_in(
     Raises `DegenerateError` if there is none: for an empty subspace, or the line spanned by v.
     """
     columns = as_matrix(basis, "basis")
+    return _at_coordinates(v, columns, rng.standard_normal((columns.shape[1],)))
+
+
+def orthogonal_in_span(
+    v: Float[np.ndarray, " d"], basis: Float[np.ndarray, "d k"], rng: np.random.Generator
+) -> Float[np.ndarray, " d"]:
+    """As `orthogonal_in`, and the same direction for every orthonormal basis of the span.
+
+    Axes of equal singular values, such as those of zero, are any that rounding makes them; the
+    direction is therefore drawn in all dimensions and projected.
+    """
+    columns = as_matrix(basis, "basis")
+    return _at_coordinates(v, columns, columns.T @ rng.standard_normal((columns.shape[0],)))
+
+
+def _at_coordinates(
+    v: Float[np.ndarray, " d"],
+    columns: Float[np.ndarray, "d k"],
+    coordinates: Float[np.ndarray, " k"],
+) -> Float[np.ndarray, " d"]:
     vector = as_direction(v, "base vector", width=columns.shape[0])
     if not columns.shape[1]:
         raise DegenerateError("the subspace is empty (dimension 0)")
     # In coordinates of the subspace u stays inside it exactly; u . v is (basis' v) . coordinates.
     along = columns.T @ rescaled(vector, 1.0)
-    coordinates = rng.standard_normal((columns.shape[1],))
     if length(along) > NEGLIGIBLE:
         if columns.shape[1] == 1:
             raise DegenerateError("the subspace has dimension 1 and is not orthogonal to v")

@@ -89,7 +89,6 @@ def test_what_few_texts_call_null_is_measured_on_the_texts_of_other_prompts(worl
                      for side in ("null", "range"))  # fmt: skip
     assert null["predicted_kl"] < 0.05 * leading["predicted_kl"]
     assert null["kl"] > 2 * null["predicted_kl"]
-    assert null["kl"] < leading["kl"]
 
 
 def _length(world: Tiny) -> float:

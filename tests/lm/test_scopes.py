@@ -17,7 +17,7 @@ from steer_assets.lm.measurements.derivatives import prompt_forms
 from steer_assets.lm.measurements.logits import next_token_logits
 from steer_assets.lm.measurements.prepared import PreparedPrompts
 from steer_assets.lm.measurements.pushforward import fisher_along
-from steer_assets.lm.texts.gradients import text_gradients
+from steer_assets.lm.texts.gradients import GradientText, text_gradients
 from steer_assets.lm.texts.likelihoods import SampledText, text_likelihoods
 from tests.sizes import in_full
 
@@ -174,8 +174,9 @@ def test_gradients_are_central_differences_of_plain_hooks(prompts, vectors, name
     direction, h = rng.normal(size=HIDDEN), 1e-4
     moved = np.concatenate([vectors, direction[None]])
     with reference.AllDouble():
+        asked = [GradientText(prompt, 0, tuple(ids)) for prompt, ids in texts]
         found = text_gradients(
-            lm, prompts, texts, 1, SAMPLING, scope=scope, arm=arm, vectors=vectors
+            lm, prompts, asked, [(1, arm)], SAMPLING, scope=scope, vectors=vectors
         )
         for (prompt, ids), gradient in zip(texts, found, strict=True):
             up, down = (

@@ -9,7 +9,7 @@ from steer_assets.lm.decoding.decode import Sampling
 from steer_assets.lm.errors import InterventionError, PrecisionError
 from steer_assets.lm.forward.intervene import Addition
 from steer_assets.lm.model import LanguageModel
-from steer_assets.lm.texts.gradients import text_gradients
+from steer_assets.lm.texts.gradients import GradientText, text_gradients
 from steer_assets.lm.texts.likelihoods import SampledText, text_likelihoods
 
 from . import reference
@@ -26,18 +26,18 @@ def test_it_is_the_central_difference_of_the_whole_forward(tiny_double, prompts,
     rng = np.random.default_rng(0)
     mixed = [*prompts[:2], [7], prompts[0][::-1]]
     lengths = ((0, 5), (1, 3), (0, 2), (2, 4), (3, 2), (3, 4))  # texts after 0 and 3 share batches
-    texts = [(p, rng.integers(3, VOCAB, size=n).tolist()) for p, n in lengths]
+    texts = [GradientText(p, 0, tuple(rng.integers(3, VOCAB, size=n).tolist())) for p, n in lengths]
     found = text_gradients(
-        tiny_double, mixed, texts, 1, SAMPLING, arm=ARM, vectors=vectors, batch_tokens=15
+        tiny_double, mixed, texts, [(1, ARM)], SAMPLING, vectors=vectors, batch_tokens=15
     )
     direction, h = rng.normal(size=HIDDEN), 1e-4
     moved = np.concatenate([vectors, direction[None]])
-    for (prompt, ids), gradient in zip(texts, found, strict=True):
+    for text, gradient in zip(texts, found, strict=True):
         up, down = (
             sum(
                 reference.token_log_probabilities(
-                    tiny_double, mixed[prompt], ids, (*ARM, Addition(1, len(vectors), sign)), moved,
-                    SAMPLING,
+                    tiny_double, mixed[text.prompt], text.ids,
+                    (*ARM, Addition(1, len(vectors), sign)), moved, SAMPLING,
                 )
             )
             for sign in (h, -h)
@@ -64,8 +64,8 @@ def every_text():
             lm, [prompt], [SampledText(0, 0, text, (1, 2)) for text in texts], arms, steps, SAMPLING
         )
         gradients = text_gradients(
-            lm, [prompt], [(0, text) for text in texts], 2, SAMPLING, arm=arms[0], vectors=steps,
-            batch_tokens=4096,
+            lm, [prompt], [GradientText(0, 0, text) for text in texts], [(2, arms[0])], SAMPLING,
+            vectors=steps, batch_tokens=4096,
         )  # fmt: skip
     log_p = np.array([[one[arm].log_p.sum() for arm in range(3)] for one in read])
     return log_p, gradients, e
@@ -94,16 +94,16 @@ def test_the_second_moment_is_the_hessian_of_the_divergence(every_text):
 
 
 def test_what_cannot_be_differentiated_is_refused(llama, prompts, vectors):
-    texts = [(0, [5, 6])]
+    texts = [GradientText(0, 0, (5, 6))]
     with pytest.raises(InterventionError, match="below block 2"):
-        text_gradients(llama, prompts, texts, 2, SAMPLING, arm=ARM, vectors=vectors)
+        text_gradients(llama, prompts, texts, [(2, ARM)], SAMPLING, vectors=vectors)
     with pytest.raises(ValueError, match="temperature 0"):
-        text_gradients(llama, prompts, texts, 2, Sampling(2, temperature=0))
+        text_gradients(llama, prompts, texts, [(2, ())], Sampling(2, temperature=0))
     half = cached_build("gpt2")
     before = half.torch_dtype
     try:
         half.torch_dtype = torch.float16
         with pytest.raises(PrecisionError):
-            text_gradients(half, prompts, texts, 2, SAMPLING)
+            text_gradients(half, prompts, texts, [(2, ())], SAMPLING)
     finally:
         half.torch_dtype = before

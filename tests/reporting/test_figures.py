@@ -107,6 +107,27 @@ def test_no_mark_of_a_later_layer_lies_outside_axes_that_layers_share(
     assert not _outside(texts.observers(changed(logit_distances=distances.with_columns(grown))))
 
 
+def test_the_caption_says_which_null_spaces_of_texts_are_drawn(
+    evidence: Evidence, changed: Callable[..., Evidence]
+):
+    """Or that the study measures none beside that of whole texts."""
+    none = texts.law(evidence)
+    steps = evidence.table("text_predictions")
+    of_tokens = steps.filter(pl.col("null_space") == "text").with_columns(
+        null_space=pl.lit("fisher"), vector_id=pl.col("vector_id").str.replace("text", "fisher")
+    )
+    both = texts.law(changed(text_predictions=pl.concat([steps, of_tokens])))
+    assert isinstance(none, Figure)
+    assert isinstance(both, Figure)
+    assert "measures no texts along v⊥ in the null spaces of the next token" in none.caption
+    assert "the next token's Fisher form" not in none.caption
+    assert "in the null space of the next token's Fisher form" in both.caption
+    assert "measures no texts" not in both.caption
+    for figure in (none, both):
+        assert "in the null space of the Fisher form of whole texts" in figure.caption
+        assert "may be unseen rather than ignored" in figure.caption
+
+
 def _outside(figure: Figure | Absent) -> list[tuple[str, np.ndarray]]:
     """Marks outside the limits of their axes, with the title of these."""
     assert isinstance(figure, Figure)

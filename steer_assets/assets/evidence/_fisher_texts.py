@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -14,6 +16,9 @@ from steer_assets.geometry.vector_ids import base_id
 from steer_assets.pipeline.design import prompt_selection, random_streams, scopes
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.stage import StageRun
+
+if TYPE_CHECKING:
+    from steer_assets.geometry.null_spaces.spectra import Spectrum
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,14 @@ class Gradients:
     generation_ids: list[str]
 
 
+def rank_of(run: StageRun, spectrum: Spectrum) -> int:
+    """Rank of a form of whole texts, by the estimator that the study names for the Fisher form."""
+    from steer_assets.geometry.null_spaces.ranks import null_spaces
+
+    estimator = run.study.spectra.estimator["fisher"]
+    return next(space.rank for space in null_spaces(spectrum) if space.estimator == estimator)
+
+
 def points_of(run: StageRun, layer: int, dose: float) -> list[Point]:
     """The points of a block that the study asks for."""
     vectors, values = read_table(run)
@@ -52,17 +65,48 @@ def points_of(run: StageRun, layer: int, dose: float) -> list[Point]:
     return [of[name] for name in run.study.text_fisher.points]
 
 
-def gradients_at(run: StageRun, point: Point) -> Gradients:
-    """Gradients of the point's texts: those of the verdicts first, prompts taking turns."""
+def gradients_at(run: StageRun, points: Sequence[Point]) -> list[Gradients]:
+    """Gradients of every point's texts: those of the verdicts first, prompts taking turns."""
     from steer_assets.lm.forward.intervene import Addition
-    from steer_assets.lm.texts.gradients import text_gradients
+    from steer_assets.lm.texts.gradients import GradientText, text_gradients
 
-    wanted = run.study.text_fisher.texts
     model = run.derivative_model()
     tests = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
     prompts = prompt_selection.spread_over_environments(tests, len(tests))
-    ids = prompt_selection.encoded(model, prompts)
-    prompt_ids = prompts["prompt_id"].to_list()
+    ids, prompt_ids = prompt_selection.encoded(model, prompts), prompts["prompt_id"].to_list()
+    texts: list[GradientText] = []
+    names: list[list[str]] = []
+    for number, point in enumerate(points):
+        own, of_verdicts = _texts_at(run, point, ids, prompt_ids)
+        texts += [GradientText(prompt, number, tuple(tokens)) for prompt, tokens in own]
+        names.append(of_verdicts)
+    values = text_gradients(
+        model,
+        ids,
+        texts,
+        [
+            (point.layer, (Addition(point.layer, row, 1.0),) if point.added.any() else ())
+            for row, point in enumerate(points)
+        ],
+        sampling_of(run),
+        scope=scopes.scope_of(run, model),
+        vectors=np.stack([point.added for point in points]),
+        on_progress=run.progress("gradients of texts"),
+    )
+    of_prompt = np.array([text.prompt for text in texts])
+    of_point = np.array([text.point for text in texts])
+    return [
+        Gradients(point, values[at], of_prompt[at], prompt_ids, names[number])
+        for number, point in enumerate(points)
+        for at in [of_point == number]
+    ]
+
+
+def _texts_at(
+    run: StageRun, point: Point, ids: list[list[int]], prompt_ids: list[str]
+) -> tuple[list[tuple[int, list[int]]], list[str]]:
+    """Prompts' places and tokens of the point's texts, and the ids of those of the verdicts."""
+    wanted = run.study.text_fisher.texts
     place = {name: row for row, name in enumerate(prompt_ids)}
     texts = run.rows("generations").filter(
         (pl.col("protocol") == CONTROLLED)
@@ -78,19 +122,7 @@ def gradients_at(run: StageRun, point: Point) -> Gradients:
     rows = sorted(rows)[:wanted]
     found = [(prompt, tokens) for _, prompt, _, tokens in rows]
     found += _more(run, point, ids, prompt_ids, wanted - len(found))
-    values = text_gradients(
-        model,
-        ids,
-        found,
-        point.layer,
-        sampling_of(run),
-        scope=scopes.scope_of(run, model),
-        arm=(Addition(point.layer, 0, 1.0),) if point.added.any() else (),
-        vectors=point.added[None],
-        on_progress=run.progress(f"block {point.layer} {point.at}"),
-    )
-    names = [generation_id for _, _, generation_id, _ in rows]
-    return Gradients(point, values, np.array([prompt for prompt, _ in found]), prompt_ids, names)
+    return found, [generation_id for _, _, generation_id, _ in rows]
 
 
 def _more(

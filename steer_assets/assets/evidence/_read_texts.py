@@ -94,16 +94,24 @@ def controlled_texts(run: StageRun, prompts: int, samples: int) -> pl.DataFrame:
     )
 
 
-def read(run: StageRun, texts: pl.DataFrame, compared: Compared) -> dict[Arm, list[ReadText]]:
-    """Every text of the compared arms under its own arm and its arm's partners.
+def read(
+    run: StageRun, texts: pl.DataFrame, compared: Sequence[Compared]
+) -> dict[Arm, list[ReadText]]:
+    """Every text of the compared arms of all blocks under its own arm and its arm's partners.
 
-    Arms that add the same numbers are one arm, so that a copy of v equals v to the digit.
+    Arms that add the same numbers are one arm, so that a copy of v equals v to the digit. The
+    unsteered texts are those of every block.
     """
     from steer_assets.lm.texts.likelihoods import SampledText, text_likelihoods
 
     model = run.language_model()
-    partners = compared.partners()
-    additions, values, place = _additions(run, compared.layer, list(partners))
+    partners: dict[Arm, dict[Arm, None]] = {}
+    layers: dict[Arm, int] = {}
+    for one in compared:
+        for arm, new in one.partners().items():
+            partners.setdefault(arm, {}).update(dict.fromkeys(new))
+            layers[arm] = one.layer
+    additions, values, place = _additions(run, layers)
     prompt_ids = texts["prompt_id"].unique(maintain_order=True).to_list()
     asked: list[SampledText] = []
     rows: list[tuple[Arm, str, str]] = []
@@ -123,7 +131,7 @@ def read(run: StageRun, texts: pl.DataFrame, compared: Compared) -> dict[Arm, li
         values,
         sampling_of(run),
         scope=scopes.scope_of(run, model),
-        on_progress=run.progress(f"block {compared.layer}"),
+        on_progress=run.progress("texts under other arms"),
     )
     found: dict[Arm, list[ReadText]] = {arm: [] for arm in partners}
     for (arm, name, prompt_id), by_place in zip(rows, readings, strict=True):
@@ -149,22 +157,25 @@ def prompts_in_order(run: StageRun, prompt_ids: Sequence[str]) -> pl.DataFrame:
 
 
 def _additions(
-    run: StageRun, layer: int, arms: Sequence[Arm]
+    run: StageRun, layers: Mapping[Arm, int]
 ) -> tuple[list[Additions], np.ndarray, dict[Arm, int]]:
-    """Distinct additions, their vectors [n, d], and the place of each arm's among them."""
+    """Distinct additions, their vectors [n, d], and the place of each arm's among them.
+
+    layers: the block of each arm; that of the unsteered arm is of no account.
+    """
     from steer_assets.lm.forward.intervene import Addition
 
     vectors, values = read_table(run)
     rows = {vector_id: row for row, vector_id in enumerate(vectors["vector_id"])}
     additions: list[tuple[Addition, ...]] = []
     steps: list[np.ndarray] = []
-    known: dict[bytes, int] = {}
+    known: dict[tuple[int, bytes], int] = {}
     place: dict[Arm, int] = {}
-    for arm in arms:
+    for arm, layer in layers.items():
         step = np.zeros(values.shape[1])
         if arm != UNSTEERED:
             step = arm.alpha * values[rows[arm.vector_id]] + 0.0
-        key = step.tobytes()
+        key = (layer if step.any() else -1, step.tobytes())
         if key not in known:
             known[key] = len(additions)
             additions.append((Addition(layer, len(steps), 1.0),) if step.any() else ())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from steer_assets.assets.evidence._fisher_texts import Gradients
+from steer_assets.assets.evidence._fisher_texts import Gradients, rank_of
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.geometry.vector_ids import EXTERNAL, VectorId, base_id
 from steer_assets.pipeline.design import random_streams
@@ -65,9 +65,8 @@ def _of_texts(run: StageRun, found: Gradients, measured: list[str]) -> Iterator[
 
     A form that has seen the measured texts would know their noise.
     """
-    from steer_assets.geometry.directions import orthogonal_in
+    from steer_assets.geometry.directions import orthogonal_in_span
     from steer_assets.geometry.errors import DegenerateError
-    from steer_assets.geometry.null_spaces.ranks import null_spaces
     from steer_assets.geometry.null_spaces.spectra import gradient_spectrum
     from steer_assets.geometry.null_spaces.subspaces import leading, null
 
@@ -77,8 +76,7 @@ def _of_texts(run: StageRun, found: Gradients, measured: list[str]) -> Iterator[
         run.log.warning("no directions in the null space of texts: too few prompts beside them")
         return
     spectrum = gradient_spectrum(found.values[others])
-    estimator = run.study.spectra.estimator["fisher"]
-    rank = next(s.rank for s in null_spaces(spectrum) if s.estimator == estimator)
+    rank = rank_of(run, spectrum)
     layer, added = found.point.layer, found.point.added
     for family, basis in (
         ("base_plus_range", leading(spectrum, rank)),
@@ -86,7 +84,7 @@ def _of_texts(run: StageRun, found: Gradients, measured: list[str]) -> Iterator[
     ):
         rng = random_streams.generator(run.study, f"{family}.text", run.trait, str(layer))
         try:
-            u = orthogonal_in(added, basis, rng)
+            u = orthogonal_in_span(added, basis, rng)
         except DegenerateError as error:
             run.log.warning(f"left out: {family}.text at block {layer}: {error}")
             continue

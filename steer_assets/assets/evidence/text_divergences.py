@@ -34,9 +34,10 @@ def _finite(value: float) -> float | None:
 
 
 def _likelihood_rows(compared: Compared, by_arm: dict[Arm, list[ReadText]]) -> Iterator[Row]:
-    for arm, texts in by_arm.items():
-        for text in texts:
-            for other, reading in text.readings.items():
+    for arm, others in compared.partners().items():
+        for text in by_arm[arm]:
+            for other in (arm, *others):
+                reading = text.readings[other]
                 yield {
                     "generation_id": text.generation_id,
                     "layer": compared.layer,
@@ -137,7 +138,7 @@ def _divergence_rows(
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "duckdb"},
-    code_version="1",
+    code_version="2",
     needs=("model_snapshot", "prompt_sets", "vector_families", "generations"),
     settings=(
         "seed",
@@ -171,11 +172,13 @@ def text_divergences(run: StageRun) -> Produced:
         environment_of = dict(
             texts.select("prompt_id", "environment").unique(maintain_order=True).iter_rows()
         )
-        for layer in run.steer_layers():
-            compared = compared_arms(run, texts, layer, settings.families)
-            if compared is None:
-                continue
-            by_arm = read(run, texts, compared)
+        of_layers = [
+            compared
+            for layer in run.steer_layers()
+            if (compared := compared_arms(run, texts, layer, settings.families)) is not None
+        ]
+        by_arm = read(run, texts, of_layers) if of_layers else {}
+        for compared in of_layers:
             likelihoods += _likelihood_rows(compared, by_arm)
             divergences += _divergence_rows(run, compared, by_arm, environment_of)
     frame = frame_of("text_divergences", divergences)

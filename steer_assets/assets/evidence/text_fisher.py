@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from steer_assets.assets.evidence._fisher_texts import Gradients, gradients_at, points_of
+from steer_assets.assets.evidence._fisher_texts import (
+    Gradients,
+    Point,
+    gradients_at,
+    points_of,
+    rank_of,
+)
 from steer_assets.assets.evidence._read_texts import compared_arms
 from steer_assets.assets.evidence._text_directions import Row, gradient_rows, prediction_rows
 from steer_assets.assets.geometry._null_space_rows import null_space_rows
@@ -30,14 +36,15 @@ _TABLES = ("text_spectra", "null_spaces", "effective_dimension", "text_predictio
            "trait_gradients")  # fmt: skip
 
 
-def _points(run: StageRun) -> Iterator[Gradients]:
+def _gradients(run: StageRun) -> list[Gradients]:
     """Gradients at every point of every block whose v has texts."""
+    points: list[Point] = []
     texts = run.rows("generations").filter(pl.col("protocol") == CONTROLLED)
     for layer in run.steer_layers():
         compared = compared_arms(run, texts, layer, ())
         if compared is not None:
-            for point in points_of(run, layer, compared.v.alpha):
-                yield gradients_at(run, point)
+            points += points_of(run, layer, compared.v.alpha)
+    return gradients_at(run, points) if points else []
 
 
 def _spectrum_rows(spectrum: Spectrum, found: Gradients) -> Iterator[Row]:
@@ -93,20 +100,11 @@ def _curve_rows(run: StageRun, found: Gradients) -> Iterator[Row]:
     )
 
 
-def _null_basis(run: StageRun, spectrum: Spectrum, spaces: list[Row]) -> np.ndarray:
-    """Null space by the estimator that the study names for the Fisher form."""
-    from steer_assets.geometry.null_spaces.subspaces import null
-
-    name = run.study.spectra.estimator["fisher"]
-    rank = next(row["rank"] for row in spaces if row["estimator"] == name)
-    return null(spectrum, int(str(rank)))
-
-
 @stage(
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "hdf5", "duckdb"},
-    code_version="2",
+    code_version="3",
     needs=(
         "model_snapshot",
         "prompt_sets",
@@ -140,18 +138,19 @@ def text_fisher(run: StageRun) -> Produced:
     At temperature 0 nothing is sampled, and the tables are empty.
     """
     from steer_assets.geometry.null_spaces.spectra import gradient_spectrum
+    from steer_assets.geometry.null_spaces.subspaces import null
 
     rows: dict[str, list[Row]] = {table: [] for table in _TABLES}
     arrays: dict[str, np.ndarray] = {}
     sampled = run.study.generation.temperature > 0
-    for found in _points(run) if sampled else ():
+    for found in _gradients(run) if sampled else ():
         point, n = found.point, len(found.values)
         spectrum = gradient_spectrum(found.values)
         arrays[f"form/text/{point.at}/{point.layer}"] = found.values.T @ found.values / n
-        spaces = _space_rows(run, spectrum, found)
         rows["text_spectra"] += _spectrum_rows(spectrum, found)
-        rows["null_spaces"] += spaces
-        rows["trait_gradients"] += gradient_rows(run, found, _null_basis(run, spectrum, spaces))
+        rows["null_spaces"] += _space_rows(run, spectrum, found)
+        unseen = null(spectrum, rank_of(run, spectrum))
+        rows["trait_gradients"] += gradient_rows(run, found, unseen)
         if point.at == "steered":
             rows["effective_dimension"] += _curve_rows(run, found)
             rows["text_predictions"] += prediction_rows(run, found)

@@ -15,7 +15,7 @@ from itertools import groupby
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 
 from steer_assets.lm.forward.edit_window import Window, looking_at
@@ -33,7 +33,7 @@ _PREFIX_TOKENS = 4096
 
 
 class _Stop(Exception):
-    """Ends the forward after the deepest block."""
+    """Ends a forward whose later results are not needed."""
 
 
 class Continuations:
@@ -101,6 +101,36 @@ class Continuations:
         resumed = None if hidden is None else (start, hidden)
         with editing(self._lm, edits):
             return self._forward(text_of_row, resumed, steered)
+
+    @property
+    def over_prefixes(self) -> bool:
+        """Whether texts run over cached keys and values of their prompts."""
+        return self._prefix is not None
+
+    def final_states(
+        self,
+        text_of_row: Int[Tensor, " rows"],
+        layer: int | None,
+        edits: dict[int, Edit],
+        steered: tuple[Prefix, Int[Tensor, " rows"]] | None = None,
+    ) -> Float[Tensor, "rows t d"]:
+        """The unembedding's input at every token of each row's text; arguments as for `logits`.
+
+        For texts that run over prefixes.
+        """
+        found: list[Tensor] = []
+
+        def stop(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            found.append(args[0])
+            raise _Stop
+
+        handle = self._lm.layout.head.register_forward_pre_hook(stop)
+        try:
+            with suppress(_Stop):
+                self.logits(text_of_row, layer, edits, steered)
+        finally:
+            handle.remove()
+        return found[0]
 
     def _forward(
         self,

@@ -14,11 +14,13 @@ of the sampler's distribution, (one-hot - p) / T, at a fixed nucleus.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from steer_assets.lm.decoding.sampling import Sampling, log_distribution
@@ -30,27 +32,37 @@ from steer_assets.lm.forward.prefix import Prefix
 from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.texts.vocabulary import in_parts, slopes
+
+
+@dataclass(frozen=True)
+class GradientText:
+    """Token ids of a text, the positions of its prompt and of the point of its gradient."""
+
+    prompt: int
+    point: int
+    ids: tuple[int, ...]
 
 
 def text_gradients(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],
-    texts: Sequence[tuple[int, Sequence[int]]],
-    layer: int,
+    texts: Sequence[GradientText],
+    points: Sequence[tuple[int, Arm]],
     sampling: Sampling,
     *,
     scope: Scope = LAST_PROMPT_AND_GENERATED,
-    arm: Arm = (),
     vectors: Float[np.ndarray, "n d"] | None = None,
     batch_tokens: int = 512,
     on_progress: OnProgress = None,
 ) -> Float[np.ndarray, "n d"]:
-    """s of every text (position of its prompt, token ids) at block ``layer``, float64 [n, d].
+    """s of every text, in nats per unit of the residual stream, float64 [n, d].
 
-    In nats per unit of the residual stream. ``arm`` is the arm at which the gradient is taken; it
-    may add at ``layer`` and above. ``batch_tokens`` bounds the padded tokens of a pass. Raises
-    PrecisionError for a model in less than float32, ValueError at temperature 0, InterventionError
-    for blocks that do not fit the model or an arm that adds below ``layer``.
+    points: the block at which e is added, and the arm at which the gradient is taken, which may add
+    at that block and above; prompts are run once for all points. ``batch_tokens`` bounds the padded
+    tokens of a pass. Raises PrecisionError for a model in less than float32, ValueError at
+    temperature 0, InterventionError for blocks that do not fit the model or an arm that adds below
+    its point's block.
     """
     if lm.torch_dtype.itemsize < 4:
         raise PrecisionError(
@@ -58,15 +70,18 @@ def text_gradients(
         )
     if sampling.temperature == 0:
         raise ValueError("at temperature 0 a text is not sampled, and has no probability")
-    check_layers(lm, [layer])
+    check_layers(lm, [layer for layer, _ in points])
     lm.check_prompts(prompts)
-    lm.check_prompts([ids for _, ids in texts])
-    if any(added.layer < layer for added in arm):
-        raise InterventionError(f"the arm adds below block {layer}, where derivatives are taken")
-    table = ArmTable(lm, [arm], vectors)
+    lm.check_prompts([text.ids for text in texts])
+    for layer, arm in points:
+        if any(added.layer < layer for added in arm):
+            raise InterventionError(
+                f"the arm adds below block {layer}, where derivatives are taken"
+            )
+    tables = [ArmTable(lm, [arm], vectors) for _, arm in points]
     by_prompt: dict[int, list[int]] = {}
-    for row, (prompt, _) in enumerate(texts):
-        by_prompt.setdefault(prompt, []).append(row)
+    for row, text in enumerate(texts):
+        by_prompt.setdefault(text.prompt, []).append(row)
     asked = sorted(by_prompt)
     found = np.empty((len(texts), lm.hidden_size), dtype=np.float64)
     meter = Meter(on_progress, len(texts), "texts")
@@ -74,24 +89,33 @@ def text_gradients(
     def visit(indices: Sequence[int], prefix: Prefix | None, places: Sequence[int]) -> None:
         place = {asked[index]: at for index, at in zip(indices, places, strict=True)}
         rows = [row for prompt in place for row in by_prompt[prompt]]
-        rows.sort(key=lambda row: len(texts[row][1]))
-        size = max(1, batch_tokens // len(texts[rows[-1]][1]))
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            own, after = [list(texts[row][1]) for row in part], [texts[row][0] for row in part]
-            at = [place[prompt] for prompt in after]
-            before = [prompts[p] for p in after]
-            run = Continuations(lm, prefix, at, before, own, [layer], scope)
-            found[part] = _gradients(run, layer, table, sampling).double().cpu().numpy()
-            meter.advance(len(part), sum(map(len, own)))
+        rows.sort(key=lambda row: (texts[row].point, len(texts[row].ids)))
+        for point, own in groupby(rows, key=lambda row: texts[row].point):
+            layer, _ = points[point]
+            for part in _batches([*own], texts, batch_tokens):
+                ids, after = [texts[row].ids for row in part], [texts[row].prompt for row in part]
+                at, before = [place[p] for p in after], [prompts[p] for p in after]
+                run = Continuations(lm, prefix, at, before, ids, [layer], scope)
+                gradients = _gradients(lm, run, layer, tables[point], sampling)
+                found[part] = gradients.double().cpu().numpy()
+                meter.advance(len(part), sum(map(len, ids)))
 
     chosen = [prompts[p] for p in asked]
     over_equal_lengths(lm, chosen, visit, share=not scope.whole_prompt)
     return found
 
 
+def _batches(
+    rows: Sequence[int], texts: Sequence[GradientText], batch_tokens: int
+) -> Iterator[list[int]]:
+    """Rows, which ascend in length, in parts of at most ``batch_tokens`` padded tokens."""
+    size = max(1, batch_tokens // len(texts[rows[-1]].ids))
+    for start in range(0, len(rows), size):
+        yield list(rows[start : start + size])
+
+
 def _gradients(
-    run: Continuations, layer: int, table: ArmTable, sampling: Sampling
+    lm: LanguageModel, run: Continuations, layer: int, table: ArmTable, sampling: Sampling
 ) -> Float[Tensor, "n d"]:
     every = torch.arange(len(run.lengths), device=run.targets.device)
     steering = Steering(table, torch.zeros_like(every))
@@ -105,16 +129,35 @@ def _gradients(
         return window.steered(hidden, moved + step[0])
 
     edits: dict[int, Edit] = steering.edits() | {layer: edit}
+    by_parts = run.over_prefixes and in_parts(lm, sampling)
     with torch.enable_grad():
-        logits = run.logits(every, layer, edits)
-    by_logits = _by_logits(logits.detach(), run, sampling)
-    (gradient,) = torch.autograd.grad(logits, step, grad_outputs=by_logits)
+        output = (run.final_states if by_parts else run.logits)(every, layer, edits)
+    find = _by_states if by_parts else _by_logits
+    (gradient,) = torch.autograd.grad(
+        output, step, grad_outputs=find(lm, output.detach(), run, sampling)
+    )
     return gradient[:, 0]
+
+
+def _inside(run: Continuations) -> Bool[Tensor, "n t"]:
+    """Which positions are tokens of a text, and not after its end."""
+    lengths = torch.tensor(run.lengths, device=run.targets.device)
+    at = torch.arange(run.targets.shape[1], device=run.targets.device)
+    return at < lengths[:, None]
+
+
+def _by_states(
+    lm: LanguageModel, hidden: Float[Tensor, "n t d"], run: Continuations, sampling: Sampling
+) -> Float[Tensor, "n t d"]:
+    """Gradient of each text's log-probability by the final states of its tokens."""
+    inside, slope = _inside(run), torch.zeros_like(hidden)
+    slope[inside] = slopes(lm, hidden[inside], run.targets[inside], sampling.temperature)
+    return slope
 
 
 @torch.no_grad()
 def _by_logits(
-    logits: Float[Tensor, "n t v"], run: Continuations, sampling: Sampling
+    _lm: LanguageModel, logits: Float[Tensor, "n t v"], run: Continuations, sampling: Sampling
 ) -> Float[Tensor, "n t v"]:
     """Gradient of each text's log-probability by the logits of its tokens; zero after its end."""
     n, t, v = logits.shape
@@ -122,6 +165,4 @@ def _by_logits(
     slope = flat.exp_().neg_()
     slope.scatter_add_(1, run.targets.reshape(-1, 1), torch.ones_like(slope[:, :1]))
     slope.mul_(1 / sampling.temperature)
-    lengths = torch.tensor(run.lengths, device=logits.device)
-    after = torch.arange(t, device=logits.device) >= lengths[:, None]
-    return slope.reshape(n, t, v).masked_fill_(after[:, :, None], 0.0).to(logits.dtype)
+    return slope.reshape(n, t, v).mul_(_inside(run)[:, :, None]).to(logits.dtype)

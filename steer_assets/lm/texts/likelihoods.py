@@ -2,35 +2,29 @@ r"""Log-likelihoods of sampled texts under other arms than their own, token by t
 
 Under an arm ``alpha * v`` is added at the positions of the scope, by default at the last prompt
 token and at every token of the text, as when it was sampled; the distribution is that of the
-sampler (temperature, nucleus). Beside the log-probability of each token there is the divergence of
-its whole distribution from that under the text's own arm, a sum over the vocabulary:
-
-.. math:: KL(p_t\|q_t) = \log E_{p_t} e^{\delta} - E_{p_t}\delta,\quad\delta = (z_q - z_p)/T
-
-For divergences below ``_SMALL`` it is computed as :math:`\log(1 + E_p[e^{\delta'} - 1 - \delta'])`
-with centred :math:`\delta'`, whose terms are not negative, so that no digits cancel.
+sampler. Beside the log-probability of each token there is the divergence of its whole distribution
+from that under the text's own arm (`token_divergences`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from steer_assets.lm.decoding.sampling import Sampling, log_distribution
+from steer_assets.lm.decoding.sampling import Sampling
 from steer_assets.lm.forward.continuing import Continuations, SteeredPrompt, over_prompts
 from steer_assets.lm.forward.intervene import Arm, ArmTable, Steering
 from steer_assets.lm.forward.prefix import Prefix
 from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
-
-_SMALL = 1e-3  # nats a token
-_STEEPEST = 80.0  # of delta where a divergence is small: its exponential is finite in float32
+from steer_assets.lm.texts.token_divergences import in_nuclei, of_everything
+from steer_assets.lm.texts.vocabulary import FinalStates, Logits, Scores, in_parts
 
 
 @dataclass(frozen=True)
@@ -72,8 +66,8 @@ def text_likelihoods(
     """Readings of every text by arm: its own, and each of its ``others``.
 
     Equal texts after one prompt are run once under an arm. ``batch_tokens`` bounds the padded
-    tokens whose logits are held at once. Raises PromptError and InterventionError for prompts,
-    texts and arms that do not fit the model, ValueError at temperature 0.
+    tokens of a pass. Raises PromptError and InterventionError for prompts, texts and arms that do
+    not fit the model, ValueError at temperature 0.
     """
     lm.check_prompts(prompts)
     lm.check_prompts([text.ids for text in texts])
@@ -104,11 +98,9 @@ def text_likelihoods(
         run = Continuations(lm, prefix, [place] * n, [prompt] * n, ids, layers, scope)
         steered = None
         if scope.whole_prompt and prefix is not None:
-            steered = SteeredPrompt(
-                lm, prompt, table, {a for arms in wanted.values() for a in arms}
-            )
-        read = _Reader(run, table, lowest, sampling, batch_tokens, steered).read(
-            [(ids.index(words), arm, others) for (words, arm), others in wanted.items()]
+            steered = SteeredPrompt(lm, prompt, table, {a for own in wanted.values() for a in own})
+        read = _Reader(lm, run, table, lowest, layers, sampling, batch_tokens, steered).read(
+            [(ids.index(words), others) for (words, _), others in wanted.items()]
         )
         by_text = dict(zip(wanted, read, strict=True))
         for row, text in zip(rows, own, strict=True):
@@ -131,118 +123,127 @@ def _wanted(texts: Sequence[SampledText], distinct: Sequence[Key]) -> Mapping[Ke
     return {key: list(arms) for key, arms in wanted.items()}
 
 
-class _Own:
-    """The token distributions of a text under its own arm, which its other arms are compared with.
-
-    scaled: logits over the temperature [t, v]; total: logsumexp of each row; p: probabilities.
-    """
-
-    def __init__(self, scaled: Float[Tensor, "t v"], total: Float[Tensor, " t"]) -> None:
-        self.scaled, self.total = scaled, total
-        self.p = (scaled - total[:, None]).exp_()
-
-    def kl(self, scaled: Float[Tensor, "t v"], total: Float[Tensor, " t"]) -> Tensor:
-        """Divergence [t] of other distributions from these; ``scaled`` is overwritten."""
-        delta = scaled.sub_(self.scaled)
-        mean = torch.einsum("tv,tv->t", self.p, delta)
-        kl = total.double() - self.total.double() - mean.double()
-        small = (kl < _SMALL).nonzero()[:, 0]
-        if len(small):
-            centred = (delta[small] - mean[small, None]).clamp_max_(_STEEPEST)
-            terms = torch.expm1(centred).sub_(centred)
-            kl[small] = torch.einsum("tv,tv->t", self.p[small], terms).double().log1p()
-        return kl.clamp_min_(0.0)
+Row = tuple[int, int]
+"""A text's position among those of its prompt, and the arm that it is read under."""
 
 
 class _Reader:
-    """Runs the (text, arm) rows of one prompt in batches, each text's own arm first."""
+    """Reads the texts of one prompt under their arms, each text's own arm first.
+
+    layers: the blocks at which ``run`` has states to resume from.
+    """
 
     def __init__(
         self,
+        lm: LanguageModel,
         run: Continuations,
         table: ArmTable,
         lowest: Sequence[int | None],
+        layers: Sequence[int],
         sampling: Sampling,
         batch_tokens: int,
         steered: SteeredPrompt | None,
     ) -> None:
-        self._steered = steered
-        self._run, self._table, self._lowest, self._sampling = run, table, lowest, sampling
+        self._lm, self._run, self._table, self._lowest = lm, run, table, lowest
+        self._deepest, self._steered = max(layers, default=None), steered
+        self._sampling = sampling
+        self._by_parts = run.over_prefixes and in_parts(lm, sampling)
         self._size = max(1, batch_tokens // max(run.lengths))
 
-    def read(self, texts: Sequence[tuple[int, int, list[int]]]) -> list[dict[int, Reading]]:
-        """Readings by arm of every (text, own arm, arms)."""
-        rows = [(at, text, arm) for at, (text, _, arms) in enumerate(texts) for arm in arms]
+    def read(self, texts: Sequence[tuple[int, list[int]]]) -> list[dict[int, Reading]]:
+        """Readings by arm of every (text, arms), the own arm first; rows fill batches.
+
+        The arms of a text that has more than a batch holds are read in several parts, each beside
+        the own arm.
+        """
         found: list[dict[int, Reading]] = [{} for _ in texts]
-        own: dict[int, _Own | Tensor] = {}
-        for start in range(0, len(rows), self._size):
-            batch = rows[start : start + self._size]
-            for (at, text, arm), scores in zip(batch, self._logits(batch), strict=True):
-                n = self._run.lengths[text]
-                ids = self._run.targets[text, :n]
-                found[at][arm] = self._reading(own, at, scores[:n], ids)
-            # A text's rows follow each other, so that only the last one's go on in the next batch.
-            own = {at: mine for at, mine in own.items() if at == batch[-1][0]}
+        parts = [
+            (place, (text, [arms[0], *others]))
+            for place, (text, arms) in enumerate(texts)
+            for others in _split(arms[1:], max(1, self._size - 1))
+        ]
+        group: list[tuple[int, tuple[int, list[int]]]] = []
+        rows = 0
+        for part in parts:
+            more = len(part[1][1])
+            if group and rows + more > self._size:
+                self._into(found, group)
+                group, rows = [], 0
+            group.append(part)
+            rows += more
+        if group:
+            self._into(found, group)
         return found
 
-    def _logits(self, batch: list[tuple[int, int, int]]) -> list[Tensor]:
-        """Logits [t, v] of every row; rows that resume from one block run together."""
+    def _into(
+        self,
+        found: list[dict[int, Reading]],
+        group: Sequence[tuple[int, tuple[int, list[int]]]],
+    ) -> None:
+        readings = self._group([part for _, part in group])
+        for (place, _), one in zip(group, readings, strict=True):
+            found[place] |= one
+
+    def _group(self, texts: Sequence[tuple[int, list[int]]]) -> Iterator[dict[int, Reading]]:
+        rows = [(text, arm) for text, arms in texts for arm in arms]
+        outputs: list[Tensor] = []
+        for start in range(0, len(rows), self._size):
+            outputs += self._outputs(rows[start : start + self._size])
+        log_p, kl = self._numbers(texts, outputs)
+        at = 0
+        for text, arms in texts:
+            readings, n = {}, self._run.lengths[text]
+            for arm in arms:
+                readings[arm] = Reading(log_p[at : at + n], kl[at : at + n])
+                at += n
+            yield readings
+
+    def _outputs(self, batch: Sequence[Row]) -> list[Tensor]:
+        """Final states [t, d] or logits [t, v] of every row's text.
+
+        Rows that resume from one block run together.
+        """
         device = self._run.targets.device
-        steered = [layer for _, _, arm in batch if (layer := self._lowest[arm]) is not None]
-        # The table adds zero to unsteered rows, which therefore resume with the others.
-        deepest = max(steered, default=None)
         groups: dict[int | None, list[int]] = {}
-        for row, (_, _, arm) in enumerate(batch):
+        for row, (_, arm) in enumerate(batch):
             lowest = self._lowest[arm]
-            groups.setdefault(deepest if lowest is None else lowest, []).append(row)
+            # Unsteered rows resume as late as any; the table adds zero to them.
+            groups.setdefault(self._deepest if lowest is None else lowest, []).append(row)
+        forward = self._run.final_states if self._by_parts else self._run.logits
         found: dict[int, Tensor] = {}
         for layer, members in groups.items():
-            text_of_row = torch.tensor([batch[row][1] for row in members], device=device)
-            own = [batch[row][2] for row in members]
+            text_of_row = torch.tensor([batch[row][0] for row in members], device=device)
+            own = [batch[row][1] for row in members]
             arm_of_row = torch.tensor(own, device=device)
             edits = Steering(self._table, arm_of_row).edits() if layer is not None else {}
             over = None if self._steered is None else self._steered.of_rows(own)
-            logits = self._run.logits(text_of_row, layer, edits, over)
-            found |= dict(zip(members, logits, strict=True))
-        return [found[row] for row in range(len(batch))]
+            found |= dict(zip(members, forward(text_of_row, layer, edits, over), strict=True))
+        return [found[row][: self._run.lengths[batch[row][0]]] for row in range(len(batch))]
 
-    def _reading(
-        self,
-        own: dict[int, _Own | Tensor],
-        at: int,
-        logits: Float[Tensor, "t v"],
-        ids: Int[Tensor, " t"],
-    ) -> Reading:
+    def _numbers(
+        self, texts: Sequence[tuple[int, list[int]]], outputs: Sequence[Tensor]
+    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """log_p and kl of the texts' tokens under their arms, one after the other."""
+        blocks: list[tuple[int, int, int]] = []
+        targets: list[Tensor] = []
+        for text, arms in texts:
+            n = self._run.lengths[text]
+            blocks.append((sum(map(len, targets)), n, len(arms)))
+            targets += [self._run.targets[text, :n]] * len(arms)
+        joined, wanted = torch.cat(list(outputs)), torch.cat(targets)
         if self._sampling.top_p < 1.0:
-            return self._in_nuclei(own, at, logits, ids)
-        scaled = logits.float().mul_(1 / self._sampling.temperature)
-        total = scaled.logsumexp(dim=1)
-        log_p = _numbers(scaled.gather(1, ids[:, None])[:, 0].double() - total.double())
-        mine = own.get(at)
-        if not isinstance(mine, _Own):
-            own[at] = _Own(scaled, total)
-            return Reading(log_p, np.zeros(len(log_p)))
-        return Reading(log_p, _numbers(mine.kl(scaled, total)))
-
-    def _in_nuclei(
-        self,
-        own: dict[int, _Own | Tensor],
-        at: int,
-        logits: Float[Tensor, "t v"],
-        ids: Int[Tensor, " t"],
-    ) -> Reading:
-        log_q = log_distribution(logits, self._sampling.temperature, self._sampling.top_p)
-        mine = own.setdefault(at, log_q)
-        assert isinstance(mine, Tensor)
-        return Reading(_numbers(log_q.gather(1, ids[:, None])[:, 0]), _numbers(_kl(mine, log_q)))
+            log_p, kl = in_nuclei(joined, wanted, blocks, self._sampling)
+        else:
+            temperature = self._sampling.temperature
+            scores: Scores = (
+                FinalStates(self._lm, joined, temperature)
+                if self._by_parts
+                else Logits(joined, temperature)
+            )
+            log_p, kl = of_everything(scores, wanted, blocks)
+        return log_p.cpu().numpy(), kl.cpu().numpy()
 
 
-def _kl(log_p: Float[Tensor, "t v"], log_q: Float[Tensor, "t v"]) -> Float[Tensor, " t"]:
-    """KL(p || q) of every row; infinite where q cannot give a token that p can."""
-    inside = log_p > -torch.inf
-    terms = log_p.exp().double() * (log_p.double() - log_q.double())
-    return terms.masked_fill(~inside, 0.0).sum(dim=1).clamp_min(0.0)
-
-
-def _numbers(values: Tensor) -> Float[np.ndarray, " t"]:
-    return np.asarray(values.double().cpu().numpy())
+def _split(arms: list[int], size: int) -> list[list[int]]:
+    """Parts of at most ``size`` arms; one empty part where there are none."""
+    return [arms[start : start + size] for start in range(0, max(1, len(arms)), size)]

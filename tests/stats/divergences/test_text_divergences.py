@@ -119,23 +119,27 @@ def test_no_score_differs_by_more_than_the_bound_and_the_best_one_by_as_much():
     assert bounds.share_seen(0.0, 1.0, 0.0) is None
 
 
-@pytest.mark.parametrize("studies", [100, in_full(1000)])
-def test_intervals_cover_what_they_state(studies):
-    """Prompts are drawn from a population whose mean is known; level 0.9."""
+@pytest.mark.parametrize(("studies", "level"), [(100, 0.7), in_full(1000, 0.9)])
+def test_intervals_cover_what_they_state(studies, level):
+    """Prompts are drawn from a population whose mean is known.
+
+    At 70 % a hundred studies can tell intervals that are too wide from those that are right.
+    """
     world = _world(1.0, 40)
     truth = _truth(world)
     held = dict.fromkeys(("kl", "total_variation"), 0)
     for key in range(studies):
         rng = np.random.default_rng([9, key])
         chosen = [world[i] for i in rng.integers(len(world), size=30)]
-        found = estimate(markov.sampled(chosen, 1, rng), level=0.9, n_boot=400, rng=rng)
+        found = estimate(markov.sampled(chosen, 1, rng), level=level, n_boot=400, rng=rng)
         for name in held:
             one = getattr(found, name)
             held[name] += one.low <= truth[name] <= one.high
-    # 88 to 92 %, and four standard errors of the simulation.
-    slack = 0.02 + 4 * np.sqrt(0.9 * 0.1 / studies)
+    # 2 % of level (88 to 92 % at 90 %), and three standard errors of the simulation.
+    slack = 0.02 + 3 * np.sqrt(level * (1 - level) / studies)
+    assert level + slack < 1
     for name, n in held.items():
-        assert abs(n / studies - 0.9) <= slack, (name, n / studies)
+        assert abs(n / studies - level) <= slack, (name, n / studies)
 
 
 def test_a_bound_takes_the_best_of_its_inequalities():

@@ -175,6 +175,16 @@ def law_rows(evidence: Evidence) -> pl.DataFrame:
     ).sort("layer", "vector_id", "multiple")  # fmt: skip
 
 
+def _of_next_token(rows: pl.DataFrame) -> str:
+    """Which null spaces beside that of texts are drawn, or that the study measures none."""
+    if (rows["null_space"] == "fisher").any():
+        return " or in the null space of the next token's Fisher form (of the others, see the data)"
+    others = rows.filter(~pl.col("null_space").is_in(["", "text"]))
+    if others.is_empty():
+        return " (this study measures no texts along v⊥ in the null spaces of the next token)"
+    return ""
+
+
 def law(evidence: Evidence) -> Figure | Absent:
     """KL of whole texts from v against the length of the added vector."""
     rows = law_rows(evidence)
@@ -202,12 +212,12 @@ def law(evidence: Evidence) -> Figure | Absent:
         _LAW_TITLE,
         caption=(
             f"KL of a whole text when a step is added to v, from {rows['n_texts'][0]} texts of v "
-            "read under both arms: towards v + v⊥ with v⊥ at random or in the null space of the "
-            "next token's Fisher form, where the study has it, and along a direction of the length "
-            "of v in the null space of the Fisher form of whole texts, or in its leading subspace "
-            f"(range). Bars are {evidence.confidence} intervals over prompts; dotted lines are the "
-            "prediction ½ e′Ge. N texts have at most N directions, so what their form calls null "
-            "may be unseen rather than ignored: where its line lies far above its dotted one, the "
+            f"read under both arms: towards v + v⊥ with v⊥ at random{_of_next_token(rows)} and "
+            "along a direction of the length of v in the null space of the Fisher form of whole "
+            f"texts, or in its leading subspace (range). Bars are {evidence.confidence} intervals "
+            "over prompts; dotted lines are the prediction ½ e′Ge. N texts have at most N "
+            "directions, so what their form calls null may be unseen rather than ignored: "
+            "where its line lies far above its dotted one, the "
             "texts of other prompts do move. Values under 10⁻⁴ stand on the lower edge."
             + layers_missing(evidence, layers)
         ),
