@@ -55,11 +55,6 @@ class VectorId:
         drawn = _SEED.fullmatch(last)
         return cls(layer, family, which, int(drawn[1])) if drawn else cls(layer, family, rest)
 
-    @property
-    def unplaced(self) -> str:
-        """The id without its block: `base` of `L15.base`."""
-        return str(self).partition(".")[2]
-
     def among(self, seeds: VectorId) -> bool:
         """Whether this vector is one of those that an id with `ALL_SEEDS` covers."""
         same = (self.layer, self.family, self.which) == (seeds.layer, seeds.family, seeds.which)
@@ -69,3 +64,8 @@ class VectorId:
 def base_id(layer: int) -> str:
     """The id of v of a block."""
     return str(VectorId(layer, BASE))
+
+
+def without_block(vector_id: VectorId) -> str:
+    """The id without its block: `base` of `L15.base`."""
+    return str(vector_id).partition(".")[2]

@@ -84,6 +84,8 @@ class LlamaCpp:
         made = self._call("llama_context_default_params", _Parameters)()
         start = self._call("llama_init_from_model", c.c_void_p, c.c_void_p, _Parameters)
         context = start(self._model, made)
+        threads = self._call("llama_set_n_threads", None, c.c_void_p, c.c_int32, c.c_int32)
+        threads(context, 1, 1)
         if control is not None:
             self._steer(context, control, strength)
         ids = (c.c_int32 * len(tokens))(*tokens)

@@ -15,7 +15,7 @@ from steer_assets.commands import terminal
 from steer_assets.commands.options import Model, Trait
 from steer_assets.commands.vectors.stored import architecture, facts, stored
 from steer_assets.commands.vectors.usage import Exported, usage
-from steer_assets.geometry.vector_ids import VectorId
+from steer_assets.geometry.vector_ids import VectorId, without_block
 from steer_assets.paths import data_folder
 from steer_assets.storage.files.atomic import write_text
 from steer_assets.storage.files.parquet import read_part
@@ -99,16 +99,16 @@ def _named(
         stated = {} if strength == 1 or fold else {STRENGTH: f"{strength:g}"}
         values = made[vector_id] * (strength if fold else 1.0)
         one = NamedVector(vector_id, values, parts[vector_id].layer, told | stated)
-        chosen.setdefault(parts[vector_id].unplaced, []).append(one)
+        chosen.setdefault(without_block(parts[vector_id]), []).append(one)
     return chosen
 
 
 def _ids(asked: list[str], parts: dict[str, VectorId]) -> set[str]:
     found: set[str] = set()
     for text in asked:
-        of_any_block = {one for one, part in parts.items() if part.unplaced == text}
+        of_any_block = {one for one, part in parts.items() if without_block(part) == text}
         if text not in parts and not of_any_block:
-            known = [*parts, *sorted({part.unplaced for part in parts.values()})]
+            known = [*parts, *sorted({without_block(part) for part in parts.values()})]
             raise UnknownNameError("vector", text, known)
         found |= {text} if text in parts else of_any_block
     return found
