@@ -12,9 +12,9 @@ import polars as pl
 import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from steer_assets.commands.live import live_table
 from steer_assets.resources.progress import StageEvent, StageProgress, describe, listening
 
 #: Results go to standard output, everything else to standard error.
@@ -118,40 +118,6 @@ class _Lines:
             say(f"  {describe(report)}")
 
 
-class _Bars:
-    """Progress for a terminal: one bar per stage being made."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: TaskID | None = None
-
-    def __call__(self, report: StageProgress | StageEvent) -> None:
-        if isinstance(report, StageEvent):
-            self._event(report)
-            return
-        if self._task is None:
-            return
-        speed = f"{report.tokens_per_second:.0f} tokens/s" if report.tokens_per_second else ""
-        left = f"{report.seconds_left:.0f} s left" if report.seconds_left is not None else ""
-        self._progress.update(
-            self._task,
-            description=f"{report.partition} {report.stage}: {report.step}",
-            completed=report.done,
-            total=report.total,
-            detail=f"{report.done}/{report.total} {report.unit} {speed} {left}",
-        )
-
-    def _event(self, event: StageEvent) -> None:
-        if event.what == "started":
-            description = f"{event.partition} {event.stage}"
-            self._task = self._progress.add_task(description, total=None, detail="")
-        elif event.what == "made" and self._task is not None:
-            self._progress.remove_task(self._task)
-            self._task = None
-            said = f"{event.partition} {event.stage} made in {event.seconds:.1f} s"
-            self._progress.console.print(escape(said), highlight=False)
-
-
 @contextmanager
 def progress() -> Iterator[None]:
     """Show the progress of every stage that runs within the block."""
@@ -159,13 +125,7 @@ def progress() -> Iterator[None]:
         with listening(_Lines()):
             yield
         return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[detail]}", markup=False),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err, transient=True) as bars, listening(_Bars(bars)):
+    with live_table(err):
         yield
 
 
