@@ -43,7 +43,7 @@ def diff(
     if not changes.rows.is_empty():
         terminal.show(_printed(changes), title=f"{changes.before} → {changes.after}")
     for sentence in sentences(changes):
-        terminal.say(sentence)
+        terminal.say(sentence, prose=True)
     if page is not None:
         terminal.say(f"page      {page}")
 

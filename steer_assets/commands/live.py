@@ -19,9 +19,9 @@ from rich.text import Text
 
 from steer_assets.resources.progress import StageEvent, StageProgress, listening
 
-#: Lines of the screen that are not rows: heads of the table, counts before and after, the shell's.
-_AROUND = 6
-_FEWEST_ROWS = 3
+#: Lines of the screen that are not rows: head and foot, counts, a row of two lines.
+_AROUND = 9
+_FEWEST_ROWS = 1
 _BAR = 12
 #: Narrower screens have no bars, and those narrower than the second no rates.
 _WITH_BARS, _WITH_RATES = 90, 60
@@ -107,7 +107,9 @@ class LiveTable:
 
     def _window(self, stages: list[_Stage]) -> tuple[int, list[_Stage], int]:
         """Stages that fit on the screen around the one being made, and how many do not."""
-        room = max(_FEWEST_ROWS, self._console.height - _AROUND)
+        # On a narrow screen most rows take two lines.
+        lines_a_row = 1 if self._console.width >= _WITH_RATES else 2
+        room = max(_FEWEST_ROWS, (self._console.height - _AROUND) // lines_a_row)
         at = next((i for i, stage in enumerate(stages) if stage.state == "started"), 0)
         first = max(0, min(at - room // 2, len(stages) - room))
         return first, stages[first : first + room], max(0, len(stages) - first - room)

@@ -12,8 +12,8 @@ import polars as pl
 import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.table import Table
 
+from steer_assets.commands import screen_tables
 from steer_assets.commands.live import live_table
 from steer_assets.resources.progress import StageEvent, StageProgress, describe, listening
 
@@ -25,9 +25,10 @@ _LINE_EVERY_S = 5.0
 _MOST_ROWS = 1000
 
 
-def say(text: str) -> None:
-    """A line for the user, on standard error."""
-    err.print(escape(_printable(text)), highlight=False, soft_wrap=True)
+def say(text: str, *, prose: bool = False) -> None:
+    """A line for the user, on standard error; on a screen, `prose` is wrapped at words."""
+    wrap = prose and err.is_terminal
+    err.print(escape(_printable(text)), highlight=False, soft_wrap=not wrap)
 
 
 def _printable(text: str) -> str:
@@ -70,20 +71,27 @@ def size(n: int) -> str:
     return f"{value:.3g} {units[0]}"
 
 
-def show(frame: pl.DataFrame, *, as_json: bool = False, title: str = "") -> None:
-    """Print rows as a table, or as JSON lines."""
+def show(
+    frame: pl.DataFrame, *, as_json: bool = False, title: str = "", spare: Sequence[str] = ()
+) -> None:
+    """Print rows as a table, or as JSON lines.
+
+    On a screen that is too narrow for whole words, columns with one value become a line each, and
+    those of `spare` are left out, the first of them first.
+    """
     if as_json:
         for row in frame.iter_rows(named=True):
             typer.echo(json_line(row))
         return
-    table = Table(title=title or None, title_justify="left")
-    for name, dtype in frame.schema.items():
-        table.add_column(
-            escape(_printable(name)), justify="right" if dtype.is_numeric() else "left"
-        )
-    for cells in frame.head(_MOST_ROWS).iter_rows():
-        table.add_row(*(escape(_cell(value)) for value in cells))
-    draw(table, columns=frame.width)
+    rows, left_out = frame.head(_MOST_ROWS), list[str]()
+    if out.is_terminal:
+        rows, single, left_out = screen_tables.narrowed(rows, _cell, out.width, spare)
+        for name, value in single.items():
+            out.print(escape(f"{_cell(name)}: {value}"), highlight=False)
+    width = out.width if out.is_terminal else None
+    draw(screen_tables.table(rows, _cell, title=title, width=width), columns=frame.width)
+    if left_out:
+        say(f"for a wider screen, or --json: {', '.join(left_out)}")
     if frame.height > _MOST_ROWS:
         say(f"the first {_MOST_ROWS} of {frame.height} rows; --json gives all")
 
