@@ -30,7 +30,7 @@ _DAGSTER_RUN = "dagster.run_id"
 _PROCESS = "steer.process"
 _PARENT = "mlflow.parentRunId"
 #: Tags that name a parent run; all runs of one Dagster run have the same.
-_OF_PARTITION = ("model", "trait", "study")
+_OF_PARTITION = ("trait", "model", "study")
 
 
 def close_orphans(client: MlflowClient, experiment_id: str) -> int:

@@ -14,7 +14,7 @@ _FAMILY = "base_plus_orthogonal"
 
 
 def numbers(tables: Mapping[str, pl.DataFrame]) -> ByBlock:
-    """Efficacy of v, how far v + v_perp is from v, and the Fisher null fraction, by block.
+    """Efficacy of v, distance of v + v_perp from v, Fisher null fraction, blocks by verdict.
 
     tables: rows of a stage by table; without those of reports nothing is found. Differences are the
     largest of all seeds, in standard deviations, at the dose with most seeds.
@@ -29,7 +29,7 @@ def numbers(tables: Mapping[str, pl.DataFrame]) -> ByBlock:
         _put(found, "null fraction", fisher.iter_rows())
         for verdict in ("equivalent", "different", "inconclusive", "untestable"):
             counted = own.group_by("scorer").agg((pl.col("verdict") == verdict).sum())
-            _put(found, f"blocks {verdict}", ((s, 0, n) for s, n in counted.iter_rows()))
+            _put(found, f"verdict {verdict}", ((s, 0, n) for s, n in counted.iter_rows()))
     if "equivalence_tests" in tables:
         _put(found, "difference from v", _differences(tables["equivalence_tests"]).iter_rows())
     return found

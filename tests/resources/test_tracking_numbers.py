@@ -67,8 +67,8 @@ def test_every_number_has_its_block_and_its_scorer() -> None:
     assert "efficacy/words" not in found  # it could not be measured
     assert found["difference from v/minilm"] == {15: 0.3}
     assert found["null fraction/fisher"] == {15: 0.75, 20: 0.75}
-    assert found["blocks equivalent/minilm"] == {0: 1.0}
-    assert found["blocks different/words"] == {0: 0.0}
+    assert found["verdict equivalent/minilm"] == {0: 1.0}
+    assert found["verdict different/words"] == {0: 0.0}
     assert numbers({"prompts": pl.DataFrame()}) == {}
 
 
@@ -89,7 +89,7 @@ def test_the_parent_is_named_by_its_partition_and_has_the_numbers_too(
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == 2
     (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
-    assert parent.info.run_name == "tiny sentiment quick 01234567"
+    assert parent.info.run_name == "sentiment tiny quick 01234567"
     assert parent.data.tags["trait"] == "sentiment"
     assert "asset" not in parent.data.tags
     for run in runs:
