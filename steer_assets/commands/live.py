@@ -4,11 +4,13 @@ It shows one partition at a time and is never higher than the screen: stages mad
 those that come late, are counted in a line. It leaves a line for every partition.
 """
 
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TextIO
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -165,3 +167,13 @@ def live_table(console: Console) -> Iterator[None]:
             yield
         finally:
             table.close()
+
+
+@contextmanager
+def own_screen(stream: TextIO) -> Iterator[Console]:
+    """A console on the terminal of a stream, also while its descriptor leads elsewhere.
+
+    Dagster redirects standard error into a file while steps run.
+    """
+    with os.fdopen(os.dup(stream.fileno()), "w", encoding="utf-8") as screen:
+        yield Console(file=screen, force_terminal=True)

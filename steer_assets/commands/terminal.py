@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from steer_assets.commands import screen_tables
-from steer_assets.commands.live import live_table
+from steer_assets.commands.live import live_table, own_screen
 from steer_assets.resources.progress import StageEvent, StageProgress, describe, listening
 
 #: Results go to standard output, everything else to standard error.
@@ -133,7 +134,7 @@ def progress() -> Iterator[None]:
         with listening(_Lines()):
             yield
         return
-    with live_table(err):
+    with own_screen(sys.stderr) as screen, live_table(screen):
         yield
 
 

@@ -238,6 +238,7 @@ def _publish(path: Path, vectors: Sequence[NamedVector], write: Callable[[Path],
         for vector, read in zip(sorted(vectors, key=key), read_vectors(temporary), strict=True):
             if not np.array_equal(read.values, vector.values):
                 raise VectorFileError(f"{path.name}: vector {vector.name} did not read back")
+        temporary.chmod(0o644)  # safetensors makes files that their owner alone can read
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -1,6 +1,10 @@
 """What a terminal shows of a long run, and of a table that is wider than its screen."""
 
 import io
+import os
+import subprocess
+import sys
+from contextlib import suppress
 
 import polars as pl
 import pytest
@@ -8,6 +12,7 @@ from rich.console import Console
 
 from steer_assets.commands import screen_tables, terminal
 from steer_assets.commands.live import LiveTable, duration, live_table
+from steer_assets.paths import REPOSITORY
 from steer_assets.resources.progress import StageEvent, StageProgress, announce
 
 PAIR = "smollm2-135m-instruct|sentiment"
@@ -91,6 +96,38 @@ def test_a_pipe_gets_lines_as_before(capsys: pytest.CaptureFixture[str]) -> None
         announce(StageEvent("one", "tiny", "started"))
         announce(StageEvent("one", "tiny", "made", 1.25))
     assert capsys.readouterr().err == "tiny one ...\ntiny one made in 1.2 s\n"
+
+
+_REDIRECTED = """
+import os, time
+from steer_assets.commands import terminal
+from steer_assets.paths import REPOSITORY
+from steer_assets.resources.progress import StageEvent, announce
+with terminal.progress():
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    announce(StageEvent("one", "tiny", "due"))
+    announce(StageEvent("one", "tiny", "started"))
+    time.sleep(0.6)
+    announce(StageEvent("one", "tiny", "made", 1.0))
+"""
+
+
+def test_the_table_is_on_the_screen_while_standard_error_leads_elsewhere() -> None:
+    """As while Dagster runs a step, whose standard error goes to a file."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-c", _REDIRECTED]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    screen = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    with subprocess.Popen(command, env=environment, cwd=REPOSITORY, **screen) as done:
+        os.close(theirs)
+        seen = b""
+        with suppress(OSError):  # the other end is closed
+            while more := os.read(ours, 4096):
+                seen += more
+    os.close(ours)
+    assert done.returncode == 0
+    assert "tiny: 0 of 1 stages" in seen.decode()
+    assert "tiny: 1 stage made in 1.0 s" in seen.decode()
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ _HEAD = """\
 {rows}
 
 A vector is {site}. llama.cpp, repeng, EasySteer and steering-vectors count blocks in the same way.
-Verdicts are of vectors that are added at the last prompt token and at every generated token, at one
-block at a time. A tool that also adds them to the prompt, or at several blocks at once, steers more
-than what was tested.
+By default, verdicts are of vectors that are added at the last prompt token and at every generated
+token, at one block at a time. A tool that also adds them to the prompt, or at several blocks at
+once, steers more than what was tested.
 {strength}
 The calls below are for `{name}`; those of other vectors differ in the file alone.
 """
