@@ -33,11 +33,12 @@ def narrowed(
 ) -> tuple[pl.DataFrame, dict[str, str], list[str]]:
     """A frame whose words fit, if they can, into `width` characters.
 
-    Columns with one value in every row go first, then those of `spare`, in order. Returns the
-    frame, the single values by column, and the columns of `spare` that were left out.
+    Columns with one value in every row go first (all, where there is one row), then those of
+    `spare`, in order. Returns the frame, the single values by column, and the columns of `spare`
+    that were left out.
     """
     single, left_out = {}, []
-    if frame.height > 1 and _needed(frame, text) > width:
+    if not frame.is_empty() and _needed(frame, text) > width:
         single = {c: text(frame[c][0]) for c in frame.columns if frame[c].n_unique() == 1}
         frame = frame.drop(single)
     for name in spare:

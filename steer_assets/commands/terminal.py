@@ -87,10 +87,14 @@ def show(
     rows, left_out = frame.head(_MOST_ROWS), list[str]()
     if out.is_terminal:
         rows, single, left_out = screen_tables.narrowed(rows, _cell, out.width, spare)
+        if single and title:
+            out.print(escape(title), style="italic", highlight=False)
+            title = ""
         for name, value in single.items():
             out.print(escape(f"{_cell(name)}: {value}"), highlight=False)
-    width = out.width if out.is_terminal else None
-    draw(screen_tables.table(rows, _cell, title=title, width=width), columns=frame.width)
+    if rows.width:
+        width = out.width if out.is_terminal else None
+        draw(screen_tables.table(rows, _cell, title=title, width=width), columns=frame.width)
     if left_out:
         say(f"for a wider screen, or --json: {', '.join(left_out)}")
     if frame.height > _MOST_ROWS:

@@ -181,7 +181,10 @@ def test_on_the_narrowest_screen_words_are_broken_and_nothing_is_lost() -> None:
     assert "inconclusive→different" in "".join(cells[2].strip() for cells in by_column)
 
 
-def test_a_screen_of_one_row_keeps_its_columns() -> None:
-    frame, single, _ = screen_tables.narrowed(VERDICTS.head(1), str, 40, ())
-    assert frame.columns == VERDICTS.columns
-    assert not single
+def test_one_row_that_does_not_fit_is_a_line_for_every_column() -> None:
+    frame, single, left_out = screen_tables.narrowed(VERDICTS.head(1), str, 40, ("look",))
+    assert frame.is_empty()
+    assert single["verdict"] == "inconclusive → different"
+    assert list(single) == VERDICTS.columns
+    assert left_out == []
+    assert not screen_tables.narrowed(VERDICTS.head(1), str, 200, ())[1]
