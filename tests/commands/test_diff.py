@@ -180,40 +180,17 @@ def test_dates_and_studies_are_compared_by_effects_and_texts_too(before, steer):
         before, "equivalence_reports", KEY, [InputVersion("code", "all", "2")], "b", "standard"
     )
     sync(before)
+    told = "1 of 3 texts differ", "effects differ, by up to 0.25 SD"
     said = _made(before).metadata["change 1"]
-    for told in ("1 of 3 texts differ", "effects differ, by up to 0.25 SD"):
-        assert told in said
-        # with now, where one side is in the database, and between studies, where none is
-        for sides in ([middle.isoformat()], ["quick", "standard"]):
-            rows = [r for r in _rows(steer("diff", *sides, "--json")) if r["trait"] == CHANGED]
-            assert told in f"{rows[0]['texts']}; {rows[0]['effects']}"
-
-
-def test_what_was_not_kept_is_said_and_not_called_new(before, steer):
-    _made(before)
-    middle = datetime.now(UTC).replace(tzinfo=None)
-    time.sleep(0.002)
+    assert all(words in said for words in told)
+    # With now, where one side is in the database, and between studies, where none is.
+    for sides in ([middle.isoformat()], ["quick", "standard"]):
+        rows = [r for r in _rows(steer("diff", *sides, "--json")) if r["trait"] == CHANGED]
+        assert all(words in f"{rows[0]['texts']}; {rows[0]['effects']}" for words in told)
+    # What was not kept is said, and not called new.
     shutil.rmtree(before.root / "history")
-    _summarised(before, **{CHANGED: "equivalent"})
-    _reported(before, "another", InputVersion("code", "all", "2"))
-    sync(before)
     (row,) = _rows(steer("diff", middle.isoformat(), "--json"))
     assert (row["texts"], row["effects"]) == ("the earlier texts were not kept", "")
-
-
-def test_two_studies_of_one_warehouse(before, steer):
-    _made(before)
-    history = read_part(before.part("verdict_history", {}))
-    other = history.with_columns(
-        pl.lit("standard").alias("study"), pl.lit("equivalent").alias("verdict")
-    )
-    write_part(before.part("verdict_history", {}), pl.concat([history, other]))
-    sync(before)
-    rows = _rows(steer("diff", "quick", "standard", "--json"))
-    assert {(row["verdict_before"], row["verdict_after"]) for row in rows} == {
-        ("different", "equivalent")
-    }
-    assert len(rows) == len(TRAITS)
 
 
 @pytest.mark.parametrize("harm", ["history", "summary", "database"])
