@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydantic import PrivateAttr
 
 from steer_assets.paths import data_folder
 from steer_assets.processes import is_alive, own_tag
+from steer_assets.resources.tracking_numbers import steps_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -139,15 +139,10 @@ class ChildRun:
         if self._client is None:
             return
         try:
-            from mlflow.entities import Metric, Param
+            from mlflow.entities import Param
 
-            now = int(1000 * time.time())
-            steps = [
-                Metric(name, number, now, block)
-                for name, numbers in (by_block or {}).items()
-                for block, number in numbers.items()
-            ]
-            single = [Metric(name, float(number), now, 0) for name, number in metrics.items()]
+            single = steps_of({name: {0: float(number)} for name, number in metrics.items()})
+            steps = steps_of(by_block or {})
             named = [Param(name, str(value)[:500]) for name, value in params.items()]
             # One transaction: one for each number takes a tenth of a second per stage.
             self._client.log_batch(self.run_id, metrics=[*single, *steps], params=named)

@@ -3,9 +3,16 @@
 MLflow puts metrics with the same word before `/` into one section of charts.
 """
 
+from __future__ import annotations
+
+import time
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import polars as pl
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
 
 #: Metric -> block -> value.
 ByBlock = dict[str, dict[int, float]]
@@ -33,6 +40,18 @@ def numbers(tables: Mapping[str, pl.DataFrame]) -> ByBlock:
     if "equivalence_tests" in tables:
         _put(found, "difference from v", _differences(tables["equivalence_tests"]).iter_rows())
     return found
+
+
+def steps_of(numbers: Mapping[str, Mapping[int, float]]) -> list[Metric]:
+    """MLflow's metrics of numbers by name and step, as of now."""
+    from mlflow.entities import Metric
+
+    now = int(1000 * time.time())
+    return [
+        Metric(name, value, now, step)
+        for name, values in numbers.items()
+        for step, value in values.items()
+    ]
 
 
 def _put(found: ByBlock, name: str, rows: Iterable[tuple[str, int, float]]) -> None:
