@@ -141,11 +141,10 @@ class ChildRun:
         try:
             from mlflow.entities import Param
 
-            single = steps_of({name: {0: float(number)} for name, number in metrics.items()})
-            steps = steps_of(by_block or {})
+            steps, single = steps_of(by_block or {}), {n: {0: float(x)} for n, x in metrics.items()}
             named = [Param(name, str(value)[:500]) for name, value in params.items()]
             # One transaction: one for each number takes a tenth of a second per stage.
-            self._client.log_batch(self.run_id, metrics=[*single, *steps], params=named)
+            self._client.log_batch(self.run_id, metrics=[*steps_of(single), *steps], params=named)
             if steps and self._parent:
                 self._client.log_batch(self._parent, metrics=steps)
             for path in artifacts:
