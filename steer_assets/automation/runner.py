@@ -25,6 +25,7 @@ from steer_assets.paths import REPOSITORY
 from steer_assets.pipeline import freshness, partitions, preflight
 from steer_assets.pipeline.dagster_asset import FORCE_TAG
 from steer_assets.pipeline.orphaned_runs import PROCESS_TAG, close_orphaned_runs, signature
+from steer_assets.resources.progress import StageEvent, announce
 from steer_assets.resources.tracking import sweep_orphans
 from steer_assets.storage.database import syncing, warehouse
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
@@ -157,6 +158,8 @@ def _bring(
     """
     selection = refresh.selection(layout, dimensions, key, study, force=force)
     asked = [name for name in selection if (name in _INPUTS) in which]
+    for name in asked:
+        announce(StageEvent(name, partition_name(key), "due"))
     made = run_job(found, dimensions, key, study, asked, force) if asked else []
     for stage in refresh.stages_of(dimensions):
         if (stage.name in _INPUTS) in which:

@@ -29,8 +29,8 @@ def diff(
     """Which verdicts, effects and texts differ between A and B, and why.
 
     Studies and dates are those of the data folder, from the history that every run adds to. Reasons
-    come from lineage: an input, the code or a setting of the study. Texts and all effects are
-    compared between warehouses; a study and a date have the verdicts and the efficacy of v.
+    come from lineage: an input, the code or a setting of the study. Effects and texts of earlier
+    reports are kept as `history/` in the data folder, from the first summary that showed them.
     """
     changes = compare(_state(a), _state(b))
     if page is not None:
@@ -43,7 +43,7 @@ def diff(
     if not changes.rows.is_empty():
         terminal.show(_printed(changes), title=f"{changes.before} → {changes.after}")
     for sentence in sentences(changes):
-        terminal.say(sentence)
+        terminal.say(sentence, prose=True)
     if page is not None:
         terminal.say(f"page      {page}")
 

@@ -39,11 +39,13 @@ def run(
     if outcome.synced is not None:
         _warn(outcome.synced)
     title = "Does v + v_perp behave like v?"
-    terminal.show(verdicts(layout, model, trait), as_json=json, title=title)
+    terminal.show(
+        verdicts(layout, model, trait), as_json=json, title=title, spare=("look", "texts")
+    )
     if not json:
         _where(layout, model, trait)
         for sentence in in_words(layout, model, trait, chosen.statistics.margin_sd):
-            terminal.say(sentence)
+            terminal.say(sentence, prose=True)
 
 
 def _warn(synced: SyncResult) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,9 @@ import polars as pl
 import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from steer_assets.commands import screen_tables
+from steer_assets.commands.live import live_table, own_screen
 from steer_assets.resources.progress import StageEvent, StageProgress, describe, listening
 
 #: Results go to standard output, everything else to standard error.
@@ -25,9 +26,10 @@ _LINE_EVERY_S = 5.0
 _MOST_ROWS = 1000
 
 
-def say(text: str) -> None:
-    """A line for the user, on standard error."""
-    err.print(escape(_printable(text)), highlight=False, soft_wrap=True)
+def say(text: str, *, prose: bool = False) -> None:
+    """A line for the user, on standard error; on a screen, `prose` is wrapped at words."""
+    wrap = prose and err.is_terminal
+    err.print(escape(_printable(text)), highlight=False, soft_wrap=not wrap)
 
 
 def _printable(text: str) -> str:
@@ -70,20 +72,31 @@ def size(n: int) -> str:
     return f"{value:.3g} {units[0]}"
 
 
-def show(frame: pl.DataFrame, *, as_json: bool = False, title: str = "") -> None:
-    """Print rows as a table, or as JSON lines."""
+def show(
+    frame: pl.DataFrame, *, as_json: bool = False, title: str = "", spare: Sequence[str] = ()
+) -> None:
+    """Print rows as a table, or as JSON lines.
+
+    On a screen that is too narrow for whole words, columns with one value become a line each, and
+    those of `spare` are left out, the first of them first.
+    """
     if as_json:
         for row in frame.iter_rows(named=True):
             typer.echo(json_line(row))
         return
-    table = Table(title=title or None, title_justify="left")
-    for name, dtype in frame.schema.items():
-        table.add_column(
-            escape(_printable(name)), justify="right" if dtype.is_numeric() else "left"
-        )
-    for cells in frame.head(_MOST_ROWS).iter_rows():
-        table.add_row(*(escape(_cell(value)) for value in cells))
-    draw(table, columns=frame.width)
+    rows, left_out = frame.head(_MOST_ROWS), list[str]()
+    if out.is_terminal:
+        rows, single, left_out = screen_tables.narrowed(rows, _cell, out.width, spare)
+        if single and title:
+            out.print(escape(title), style="italic", highlight=False)
+            title = ""
+        for name, value in single.items():
+            out.print(escape(f"{_cell(name)}: {value}"), highlight=False)
+    if rows.width:
+        width = out.width if out.is_terminal else None
+        draw(screen_tables.table(rows, _cell, title=title, width=width), columns=frame.width)
+    if left_out:
+        say(f"for a wider screen, or --json: {', '.join(left_out)}")
     if frame.height > _MOST_ROWS:
         say(f"the first {_MOST_ROWS} of {frame.height} rows; --json gives all")
 
@@ -118,40 +131,6 @@ class _Lines:
             say(f"  {describe(report)}")
 
 
-class _Bars:
-    """Progress for a terminal: one bar per stage being made."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: TaskID | None = None
-
-    def __call__(self, report: StageProgress | StageEvent) -> None:
-        if isinstance(report, StageEvent):
-            self._event(report)
-            return
-        if self._task is None:
-            return
-        speed = f"{report.tokens_per_second:.0f} tokens/s" if report.tokens_per_second else ""
-        left = f"{report.seconds_left:.0f} s left" if report.seconds_left is not None else ""
-        self._progress.update(
-            self._task,
-            description=f"{report.partition} {report.stage}: {report.step}",
-            completed=report.done,
-            total=report.total,
-            detail=f"{report.done}/{report.total} {report.unit} {speed} {left}",
-        )
-
-    def _event(self, event: StageEvent) -> None:
-        if event.what == "started":
-            description = f"{event.partition} {event.stage}"
-            self._task = self._progress.add_task(description, total=None, detail="")
-        elif event.what == "made" and self._task is not None:
-            self._progress.remove_task(self._task)
-            self._task = None
-            said = f"{event.partition} {event.stage} made in {event.seconds:.1f} s"
-            self._progress.console.print(escape(said), highlight=False)
-
-
 @contextmanager
 def progress() -> Iterator[None]:
     """Show the progress of every stage that runs within the block."""
@@ -159,13 +138,7 @@ def progress() -> Iterator[None]:
         with listening(_Lines()):
             yield
         return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[detail]}", markup=False),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err, transient=True) as bars, listening(_Bars(bars)):
+    with own_screen(sys.stderr) as screen, live_table(screen):
         yield
 
 

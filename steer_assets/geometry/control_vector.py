@@ -2,8 +2,10 @@
 
 Architecture `controlvector`; one float32 tensor `direction.N` [d] per layer, added to the residual
 stream at the output of block N, counted from 0: this project's layer N. Both tools omit block 0
-(llama.cpp rejects a file that has it), so layer 0 cannot be written. The keys
-`steer_assets.vector_id.N` carry the vectors' names; other tools ignore them.
+(llama.cpp rejects a file that has it), so layer 0 cannot be written. EasySteer, a vLLM with
+steering (arXiv 2509.25175), reads the same files with the same numbering. The keys
+`steer_assets.vector_id.N` carry the vectors' names, other keys `steer_assets.NAME` text about the
+file; other tools ignore them.
 """
 
 from collections.abc import Mapping
@@ -19,6 +21,8 @@ from steer_assets.geometry.errors import VectorFileError
 
 ARCHITECTURE = "controlvector"
 _HINT = f"{ARCHITECTURE}.model_hint"
+_OWN = "steer_assets."
+_NAMES = f"{_OWN}vector_id."
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +30,12 @@ class ControlVector:
     """Layer, name (`direction.N` if the file has none) and values, by layer.
 
     model_hint: the architecture that it was made for; empty if the file does not state it.
+    about: text that `write` was given, by name.
     """
 
     rows: list[tuple[int, str, np.ndarray]]
     model_hint: str
+    about: dict[str, str]
 
 
 def write(
@@ -38,8 +44,9 @@ def write(
     *,
     names: Mapping[int, str],
     model_hint: str,
+    about: Mapping[str, str] | None = None,
 ) -> None:
-    """Write layer -> float32 vector, and layer -> name.
+    """Write layer -> float32 vector, layer -> name, and text about the file by name.
 
     model_hint: the model's architecture, such as `llama` (`model_type` in its configuration).
     Raises `VectorFileError` for no vectors, a layer below 1, or vectors of different widths.
@@ -54,6 +61,8 @@ def write(
     writer = gguf.GGUFWriter(path, ARCHITECTURE)
     writer.add_string(_HINT, model_hint)
     writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(rows))
+    for name, text in (about or {}).items():
+        writer.add_string(f"{_OWN}{name}", text)
     for layer in sorted(rows):
         writer.add_string(_name_key(layer), names[layer])
         writer.add_tensor(f"direction.{layer}", rows[layer])
@@ -92,8 +101,13 @@ def read(path: Path) -> ControlVector:
             )
         layer = int(number)
         found.append((layer, texts.get(_name_key(layer), tensor_name), values))
-    return ControlVector(sorted(found, key=lambda entry: entry[0]), texts.get(_HINT, ""))
+    about = {
+        key.removeprefix(_OWN): text
+        for key, text in texts.items()
+        if key.startswith(_OWN) and not key.startswith(_NAMES)
+    }
+    return ControlVector(sorted(found, key=lambda entry: entry[0]), texts.get(_HINT, ""), about)
 
 
 def _name_key(layer: int) -> str:
-    return f"steer_assets.vector_id.{layer}"
+    return f"{_NAMES}{layer}"

@@ -3,7 +3,8 @@
 - **safetensors**: one 1-d tensor per vector; the header's `vectors` entry holds, as JSON, each
   vector's layer and metadata. Files of other tools, without that entry, are read too.
   There, a tensor called `layer_N` or `direction.N` belongs to layer N.
-- **Control-vector GGUF**: see `control_vector.py`; float32. `model_hint` goes into the metadata.
+- **Control-vector GGUF**: see `control_vector.py`; float32. `model_hint` and the text about the
+  file are in the metadata of every vector.
 - **.npy**: one vector; pickled objects are rejected.
 
 Pickles are rejected; the message contains Python code that converts one.
@@ -32,6 +33,8 @@ from steer_assets.geometry.validation import as_direction
 
 #: The architecture that a control vector was made for, in the metadata of its vectors.
 MODEL_HINT = "model_hint"
+#: The factor to add a vector with, in its metadata; absent if it is stored at its full length.
+STRENGTH = "strength"
 _LAYER_IN_NAME = re.compile(r"(?:layer_|direction\.)(\d+)")
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
@@ -123,7 +126,13 @@ def write_safetensors(
     _publish(path, vectors, lambda temporary: save_file(tensors, temporary, metadata=header))
 
 
-def write_control_vector(path: Path, vectors: Sequence[NamedVector], *, model_hint: str) -> None:
+def write_control_vector(
+    path: Path,
+    vectors: Sequence[NamedVector],
+    *,
+    model_hint: str,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write one vector per layer as float32 control-vector GGUF; see `control_vector.write`.
 
     Raises `VectorFileError` as that does, and for a vector without layer, two at one layer, or
@@ -143,7 +152,7 @@ def write_control_vector(path: Path, vectors: Sequence[NamedVector], *, model_hi
     names = {layer: vector.name for layer, vector in stored.items()}
 
     def write(temporary: Path) -> None:
-        control_vector.write(temporary, rows, names=names, model_hint=model_hint)
+        control_vector.write(temporary, rows, names=names, model_hint=model_hint, about=metadata)
 
     _publish(path, list(stored.values()), write)
 
@@ -187,7 +196,8 @@ def _decoded(data: bytes, dtype: str, what: str) -> np.ndarray:
 
 def _read_gguf(path: Path) -> list[NamedVector]:
     found = control_vector.read(path)
-    about = {MODEL_HINT: found.model_hint} if found.model_hint else {}
+    hint = {MODEL_HINT: found.model_hint} if found.model_hint else {}
+    about = found.about | hint
     return [
         NamedVector(name, _one_dimensional(values, f"{path.name}: layer {layer}"), layer, about)
         for layer, name, values in found.rows
@@ -228,6 +238,7 @@ def _publish(path: Path, vectors: Sequence[NamedVector], write: Callable[[Path],
         for vector, read in zip(sorted(vectors, key=key), read_vectors(temporary), strict=True):
             if not np.array_equal(read.values, vector.values):
                 raise VectorFileError(f"{path.name}: vector {vector.name} did not read back")
+        temporary.chmod(0o644)  # safetensors makes files that their owner alone can read
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -72,3 +72,8 @@ def family_of(vector_id: str, family: str) -> str:
 def base_id(layer: int) -> str:
     """The id of v of a block."""
     return str(VectorId(layer, BASE))
+
+
+def without_block(vector_id: VectorId) -> str:
+    """The id without its block: `base` of `L15.base`."""
+    return str(vector_id).partition(".")[2]

@@ -27,6 +27,7 @@ from steer_assets.resources.language_models import LanguageModels
 from steer_assets.resources.progress import StageEvent, announce, listening, throttled_log
 from steer_assets.resources.store import Store
 from steer_assets.resources.tracking import Tracking
+from steer_assets.resources.tracking_numbers import numbers
 from steer_assets.storage import journal, lineage
 from steer_assets.storage.database import syncing, warehouse
 from steer_assets.storage.files.hashing import hash_frame, hash_json
@@ -153,7 +154,8 @@ def _make(
         if holds_language_model(stage):
             params |= context.resources.language_models.running()
         metrics = {"seconds": seconds, **produced.metrics}
-        tracked.record(params, metrics, produced.attachments)
+        by_block = numbers({rows.table: rows.frame for rows in produced.rows})
+        tracked.record(params, metrics, produced.attachments, by_block)
     announce(StageEvent(stage.name, partition_name(key), "made", seconds))
     page = produced.attachments[0].name if produced.attachments else ""
     links = ui_metadata.tracking_link(tracked.experiment_id, tracked.run_id, page)

@@ -19,6 +19,7 @@ _KINDS = {"code": "code", "study": "study"}
 _EFFECT_KEY = (*KEY, "comparison", "vector_id", "reference_id", "alpha")
 #: A smaller difference of an effect, in standard deviations, is rounding.
 _SAME = 1e-9
+_NOT_KEPT = "the earlier texts were not kept"
 _Node = tuple[str, str]
 
 
@@ -99,9 +100,14 @@ def _pair_changes(before: State, after: State, pairs: pl.DataFrame) -> Iterator[
         reasons, texts, effects = {}, {}, {}
     else:
         reasons = _reasons(_by_pair(before.inputs(both)), _by_pair(after.inputs(both)))
-        whole = before.current and after.current
-        texts = _texts(before.texts(both), after.texts(both)) if whole else {}
-        effects = _effects(before.effects(both), after.effects(both)) if whole else {}
+        sides = before.texts(both), after.texts(both)
+        effects = _effects(before.effects(both), after.effects(both))
+        # Without a file of its own, nothing is known of a text that is not the current one.
+        known = both
+        for state, side in zip((before, after), sides, strict=True):
+            known = known if state.current else known.join(side, on=PAIR, how="semi")
+        texts = dict.fromkeys(both.rows(), _NOT_KEPT) | dict.fromkeys(known.rows(), "")
+        texts |= _texts(*(side.join(known, on=PAIR, how="semi") for side in sides))
     for model, trait, was, stays in pairs.select(*PAIR, "was", "is").rows():
         if not (was and stays):
             yield PairChange(model, trait, "gone" if was else "new")

@@ -43,11 +43,11 @@ class StageProgress:
 
 @dataclass(frozen=True, slots=True)
 class StageEvent:
-    """A stage of one partition started, was made, or was found up to date."""
+    """A stage of one partition is to be made, started, was made, or was found up to date."""
 
     stage: str
     partition: str
-    what: Literal["started", "made", "reused"]
+    what: Literal["due", "started", "made", "reused"]
     seconds: float = 0.0
 
 

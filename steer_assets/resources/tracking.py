@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydantic import PrivateAttr
 
 from steer_assets.paths import data_folder
 from steer_assets.processes import is_alive, own_tag
+from steer_assets.resources.tracking_numbers import steps_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,6 +29,8 @@ EXPERIMENT = "steer-assets"
 _DAGSTER_RUN = "dagster.run_id"
 _PROCESS = "steer.process"
 _PARENT = "mlflow.parentRunId"
+#: Tags that name a parent run; all runs of one Dagster run have the same.
+_OF_PARTITION = ("trait", "model", "study")
 
 
 def close_orphans(client: MlflowClient, experiment_id: str) -> int:
@@ -121,26 +123,30 @@ class ChildRun:
         run_id: str,
         log: logging.Logger,
         experiment_id: str = "",
+        parent: str = "",
     ) -> None:
         self._client, self.run_id, self._log = client, run_id, log
-        self.experiment_id = experiment_id
+        self.experiment_id, self._parent = experiment_id, parent
 
     def record(
-        self, params: Mapping[str, Any], metrics: Mapping[str, float], artifacts: list[Path]
+        self,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        artifacts: list[Path],
+        by_block: Mapping[str, Mapping[int, float]] | None = None,
     ) -> None:
-        """Log parameters, metrics and files."""
+        """Log parameters, metrics and files; `by_block` has blocks as steps, in the parent too."""
         if self._client is None:
             return
         try:
-            from mlflow.entities import Metric, Param
+            from mlflow.entities import Param
 
-            now = int(1000 * time.time())
+            steps, single = steps_of(by_block or {}), {n: {0: float(x)} for n, x in metrics.items()}
+            named = [Param(name, str(value)[:500]) for name, value in params.items()]
             # One transaction: one for each number takes a tenth of a second per stage.
-            self._client.log_batch(
-                self.run_id,
-                metrics=[Metric(name, float(number), now, 0) for name, number in metrics.items()],
-                params=[Param(name, str(value)[:500]) for name, value in params.items()],
-            )
+            self._client.log_batch(self.run_id, metrics=[*steps_of(single), *steps], params=named)
+            if steps and self._parent:
+                self._client.log_batch(self._parent, metrics=steps)
             for path in artifacts:
                 self._client.log_artifact(self.run_id, str(path))
         except Exception as error:  # a tracking failure must not affect the result
@@ -171,7 +177,7 @@ class Tracking(ConfigurableResource):
     _failed: bool = PrivateAttr(default=False)
     _gave_up: bool = PrivateAttr(default=False)
 
-    def _open(self, dagster_run_id: str, study: str, log: logging.Logger) -> None:
+    def _open(self, dagster_run_id: str, tags: Mapping[str, str], log: logging.Logger) -> None:
         if self._parent or self._gave_up or _address(self.uri) == "off":
             return
         try:
@@ -194,9 +200,10 @@ class Tracking(ConfigurableResource):
                 root = (data_folder() / "mlruns").as_uri()
                 self._experiment_id = client.create_experiment(EXPERIMENT, artifact_location=root)
             close_orphans(client, self._experiment_id)
-            tags = {_DAGSTER_RUN: dagster_run_id, _PROCESS: own_tag(), "study": study}
-            name = f"{study} {dagster_run_id[:8]}".strip()
-            run = client.create_run(self._experiment_id, tags=tags, run_name=name)
+            about = {name: tags[name] for name in _OF_PARTITION if name in tags}
+            name = " ".join([*about.values(), dagster_run_id[:8]])
+            about |= {_DAGSTER_RUN: dagster_run_id, _PROCESS: own_tag()}
+            run = client.create_run(self._experiment_id, tags=about, run_name=name)
             self._client, self._parent = client, run.info.run_id
         except Exception as error:  # an unreachable or locked store must not fail the run
             self._gave_up = True
@@ -207,13 +214,15 @@ class Tracking(ConfigurableResource):
         self, dagster_run_id: str, name: str, tags: Mapping[str, str], log: logging.Logger
     ) -> Iterator[ChildRun]:
         """A child run, closed as FINISHED, or FAILED if the block raises."""
-        self._open(dagster_run_id, tags.get("study", ""), log)
+        self._open(dagster_run_id, tags, log)
         child = ChildRun(None, "", log)
         if self._client is not None:
             try:
                 all_tags = {**tags, _PARENT: self._parent, _PROCESS: own_tag()}
                 run = self._client.create_run(self._experiment_id, tags=all_tags, run_name=name)
-                child = ChildRun(self._client, run.info.run_id, log, self._experiment_id)
+                child = ChildRun(
+                    self._client, run.info.run_id, log, self._experiment_id, self._parent
+                )
             except Exception as error:
                 log.warning(f"MLflow could not open a run: {error}")
         try:

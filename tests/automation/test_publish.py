@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -20,12 +21,21 @@ from steer_assets.storage.schema import columns
 from tests.finished import BASE, TRAIT, copy_of, one_thread
 from tests.tiny import MODEL, STUDY, World
 
+#: How often each file was hashed to make the bundle.
+HASHED: Counter[str] = Counter()
+
+
+def _counted(path: Path) -> str:
+    HASHED[path.as_posix().partition("/bundle/")[2]] += 1
+    return hash_file(path)
+
 
 @pytest.fixture(scope="module")
 def bundle(original: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made, then moved to an empty folder."""
     root = tmp_path_factory.mktemp("published")
-    with copy_of(original, root / "world") as world:
+    with copy_of(original, root / "world") as world, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("steer_assets.automation.publish.hash_file", _counted)
         made = publish(world.layout, root / "bundle", title="Tiny", license="cc-by-4.0")
     shutil.rmtree(root / "world")
     assert isinstance(made, Published)
@@ -40,11 +50,16 @@ def test_every_published_number_is_derived_again(bundle: Path) -> None:
     assert found.drift == []
     published = pl.read_parquet(bundle / "tables" / "equivalence_tests.parquet")
     assert found.n_numbers > published.height * 20
-    assert found.n_tables == 11
+    assert found.n_tables == 13
 
 
 @pytest.mark.parametrize(
-    ("table", "column"), [("identifiability_summary", "efficacy"), ("family_tests", "p_difference")]
+    ("table", "column"),
+    [
+        ("identifiability_summary", "efficacy"),
+        ("family_tests", "p_difference"),
+        ("protocol_comparison", "value"),
+    ],
 )
 def test_one_number_altered_by_hand_fails_and_is_named(bundle, tmp_path, table, column) -> None:
     altered = Path(shutil.copytree(bundle, tmp_path / "altered"))
@@ -88,6 +103,8 @@ def test_checksums_cover_every_other_file(bundle: Path) -> None:
     files = {p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file()}
     assert files == {*noted, "checksums.sha256"}
     assert all(hash_file(bundle / name) == sha for name, sha in noted.items())
+    assert set(HASHED) == files
+    assert set(HASHED.values()) == {1}
 
 
 def test_the_data_package_describes_every_table_and_column(bundle: Path) -> None:

@@ -60,11 +60,7 @@ def after(before: Layout, tmp_path: Path) -> Layout:
     _summarised(layout, **{CHANGED: "equivalent"})
     code, study = InputVersion("code", "all", "2"), InputVersion("study", "statistics", "s2")
     _reported(layout, "another", code, study)
-    path = layout.part("generations", KEY)
-    texts = read_part(path)
-    first = pl.int_range(pl.len()) == 0
-    changed = pl.when(first).then(pl.lit("another text")).otherwise(pl.col("text"))
-    write_part(path, texts.with_columns(changed.alias("text")))
+    _another_text(layout)
     assert not sync(layout).damaged
     return layout
 
@@ -161,19 +157,40 @@ def test_every_summary_is_compared_with_the_one_before(before, steer):
     assert (row["verdict_before"], row["verdict_after"]) == ("different", "equivalent")
 
 
-def test_two_studies_of_one_warehouse(before, steer):
+def _another_text(layout: Layout) -> None:
+    path = layout.part("generations", KEY)
+    first = pl.int_range(pl.len()) == 0
+    changed = pl.when(first).then(pl.lit("another text")).otherwise(pl.col("text"))
+    write_part(path, read_part(path).with_columns(changed.alias("text")))
+
+
+def _another_effect(layout: Layout, by: float) -> None:
+    path = layout.part("equivalence_tests", KEY)
+    write_part(path, read_part(path).with_columns(pl.col("cohens_d") + by))
+
+
+def test_dates_and_studies_are_compared_by_effects_and_texts_too(before, steer):
     _made(before)
-    history = read_part(before.part("verdict_history", {}))
-    other = history.with_columns(
-        pl.lit("standard").alias("study"), pl.lit("equivalent").alias("verdict")
+    middle = datetime.now(UTC).replace(tzinfo=None)
+    time.sleep(0.002)
+    _another_text(before)
+    _another_effect(before, 0.25)
+    _summarised(before, **{CHANGED: "equivalent"})
+    synthetic.record(
+        before, "equivalence_reports", KEY, [InputVersion("code", "all", "2")], "b", "standard"
     )
-    write_part(before.part("verdict_history", {}), pl.concat([history, other]))
     sync(before)
-    rows = _rows(steer("diff", "quick", "standard", "--json"))
-    assert {(row["verdict_before"], row["verdict_after"]) for row in rows} == {
-        ("different", "equivalent")
-    }
-    assert len(rows) == len(TRAITS)
+    told = "1 of 3 texts differ", "effects differ, by up to 0.25 SD"
+    said = _made(before).metadata["change 1"]
+    assert all(words in said for words in told)
+    # With now, where one side is in the database, and between studies, where none is.
+    for sides in ([middle.isoformat()], ["quick", "standard"]):
+        rows = [r for r in _rows(steer("diff", *sides, "--json")) if r["trait"] == CHANGED]
+        assert all(words in f"{rows[0]['texts']}; {rows[0]['effects']}" for words in told)
+    # What was not kept is said, and not called new.
+    shutil.rmtree(before.root / "history")
+    (row,) = _rows(steer("diff", middle.isoformat(), "--json"))
+    assert (row["texts"], row["effects"]) == ("the earlier texts were not kept", "")
 
 
 @pytest.mark.parametrize("harm", ["history", "summary", "database"])
@@ -190,4 +207,7 @@ def test_the_comparison_never_fails(before, harm):
     )
     if harm == "summary":
         assert "no comparison was possible" in produced.metadata["in all"]
+        page = (before.root / "reports" / "changes.html").read_text()
+        assert "comparison was possible" in page
+        assert 'href="index.html"' in page
     assert produced.rows[0].frame.height == len(TRAITS)

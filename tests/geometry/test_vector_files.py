@@ -44,6 +44,7 @@ def test_safetensors_round_trip_keeps_values_layers_and_metadata(
         assert np.array_equal(vector.values, original.values)
         assert (vector.layer, vector.metadata) == (original.layer, original.metadata)
     assert list(tmp_path.iterdir()) == [path]
+    assert path.stat().st_mode & 0o444 == 0o444
     assert np.array_equal(load_file(path)["L15.base"], vectors[1].values)
 
 

@@ -274,7 +274,12 @@ def write_warehouse(layout: Layout) -> None:
 
 
 def record(
-    layout: Layout, asset: str, key: PartitionKey, inputs: list[InputVersion], version: str = ""
+    layout: Layout,
+    asset: str,
+    key: PartitionKey,
+    inputs: list[InputVersion],
+    version: str = "",
+    study: str = "quick",
 ) -> None:
     """Lineage of an artifact whose file is the table's part at `key`."""
     path = layout.relative(layout.part(asset, key))
@@ -285,7 +290,7 @@ def record(
         data_version=version or f"version of {asset} {partition_name(key)}",
         inputs=inputs,
         files=[describe_file(layout, path)],
-        study="quick",
+        study=study,
         code_version="1",
         run_id="r",
         mlflow_run_id="",

@@ -6,7 +6,7 @@ import polars as pl
 
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.reporting.changes import KEY, Changes, compare, sentences
-from steer_assets.storage import lineage
+from steer_assets.storage import lineage, report_history
 from steer_assets.storage.database import syncing
 from steer_assets.storage.database.states import PAIR, State
 from steer_assets.storage.files.atomic import write_text
@@ -72,41 +72,52 @@ def _last_changes(layout: Layout, history: pl.DataFrame) -> Changes:
     )
 
 
+def _keep(run: StageRun, current: pl.DataFrame) -> None:
+    """Keep effects and texts of all current reports that are not kept yet."""
+    for report in current.select(*PAIR, "report_version").unique().sort(PAIR).rows():
+        try:
+            report_history.keep(run.layout, report)
+        except (DamagedFileError, OSError) as error:
+            run.log.warning(f"effects and texts of {report[0]}, {report[1]} are not kept: {error}")
+
+
 @stage(
     dimensions=(),
     group="reports",
     kinds={"duckdb", "html"},
-    code_version="1",
+    code_version="2",
     needs=("identifiability_summary",),
 )
 def changes_since_last(run: StageRun) -> Produced:
     """Which verdicts and effects differ from those before, and why: input, code or study.
 
-    Adds changed reports to a history, with which `steer diff` compares dates and studies. Never
-    fails: where a comparison is not possible, the result says so.
+    Adds changed reports, their effects and their texts to a history, with which `steer diff`
+    compares dates and studies. Never fails: where a comparison is not possible, the result and the
+    page say so.
     """
-    from steer_assets.reporting.pages.changes import render_changes
+    from steer_assets.reporting.pages.changes import render_changes, render_none
 
     seen_at = datetime.now(UTC).replace(tzinfo=None)
     history = _history(run.layout)
     said: list[str]
-    files = {}
     try:
-        history = _extended(history, _current(run.layout, seen_at))
+        current = _current(run.layout, seen_at)
+        history = _extended(history, current)
+        _keep(run, current)
         changes = _last_changes(run.layout, history)
         said = sentences(changes)
-        page = render_changes(changes)
-        path = run.layout.root / "reports" / "changes.html"
-        write_text(path, page)
-        files[run.layout.relative(path)] = hash_json(page)
+        page = render_changes(changes, home="index.html")
     except Exception as error:
         run.log.warning(f"the comparison failed: {error}")
         said = [f"no comparison was possible: {str(error) or type(error).__name__}"]
+        page = render_none(said[0], home="index.html")
+    path = run.layout.root / "reports" / "changes.html"
+    write_text(path, page)
     shown = said[:_MOST_SENTENCES]
     return Produced(
         rows=[Rows(_TABLE, history.drop("run_id", "code_version"))],
-        files=files,
+        files={run.layout.relative(path): hash_json(page)},
         metadata={f"change {n}" if n else "in all": text for n, text in enumerate(shown)},
         metrics={"n_pairs": float(max(0, len(said) - 1))},
-        attachments=[run.layout.root / name for name in files],
+        attachments=[path],
     )

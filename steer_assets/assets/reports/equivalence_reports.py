@@ -164,10 +164,5 @@ def equivalence_reports(run: StageRun) -> Produced:
             **{f"block {r['layer']}": f"{r['verdict']}: {r['reason']}" for r in reports.to_dicts()},
             **{f"tests {name}": n for name, n in counted.items()},
         },
-        metrics={
-            f"efficacy_{r['layer']}": r["efficacy"]
-            for r in reports.to_dicts()
-            if r["efficacy"] is not None
-        },
         attachments=[run.layout.root / path],
     )

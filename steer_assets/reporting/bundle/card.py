@@ -80,11 +80,11 @@ python3 -m pip install -r requirements.txt    # Python 3.11 to 3.13; in an envir
 ```
 
 `reproduce.sh` derives every number of `equivalence_reports`, `equivalence_tests`,
-`family_tests`, `identifiability_summary` and the tables of details behind them again, from the
-published scores, vectors and null spaces, with the code in `source/` and the settings in
-`studies/`. It fails with the first numbers that differ, and where a file differs from its
-checksum. It runs no language model: texts, scores, activations and spectra are taken as
-published. To make these again too, run the study on the model:
+`family_tests`, `identifiability_summary`, `protocol_comparison`, `protocol_findings` and the tables
+of details behind them again, from the published scores, measures, vectors and null spaces, with the
+code in `source/` and the settings in `studies/`. It fails with the first numbers that differ, and
+where a file differs from its checksum. It runs no language model: texts, scores, activations and
+spectra are taken as published. To make these again too, run the study on the model:
 
 ```bash
 PYTHONPATH=source python3 -m steer_assets.cli run --model MODEL --trait TRAIT --study STUDY

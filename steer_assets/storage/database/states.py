@@ -2,7 +2,7 @@
 
 A warehouse keeps the results of the newest run of each model and trait. Earlier verdicts are those
 of the table `verdict_history`; earlier inputs are in `artifact_lineage`, whose rows are never
-deleted.
+deleted; earlier effects and texts are in the files of `report_history`.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
+from steer_assets.storage import report_history
 from steer_assets.storage.database.warehouse import answer, connect
+from steer_assets.storage.layout import Layout
 
 PAIR = ("model", "trait")
 _KEY = "model, trait, protocol, scorer, layer"
@@ -52,18 +54,18 @@ SELECT e.model, e.trait, e.protocol, e.scorer, e.comparison, e.vector_id, e.refe
 FROM equivalence_tests AS e SEMI JOIN asked USING (model, trait)
 WHERE e.environment = 'pooled' AND e.margin_kind = 'sd'
 """
-_TEXTS = """
-SELECT g.model, g.trait, g.generation_id, hash(g.text) AS text
+_TEXTS = f"""
+SELECT g.model, g.trait, g.generation_id, left(sha256(g.text), {report_history.DIGITS}) AS text
 FROM generations AS g SEMI JOIN asked USING (model, trait)
-"""
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """Verdicts as they were, and the database that has their lineage.
 
-    verdicts: rows of `verdict_history` without `seen_at`. current: whether the database still has
-    the effects and texts of this state.
+    verdicts: rows of `verdict_history` without `seen_at`. current: whether effects and texts of
+    this state are in the database; otherwise they are in the files beside it.
     """
 
     name: str
@@ -77,12 +79,20 @@ class State:
         return self._ask(_INPUTS, reports=reports)
 
     def effects(self, pairs: pl.DataFrame) -> pl.DataFrame:
-        """Pooled effects in standard deviations, by comparison."""
-        return self._ask(_EFFECTS, asked=pairs)
+        """Pooled effects in standard deviations, by comparison; none of a report not kept."""
+        if self.current:
+            return self._ask(_EFFECTS, asked=pairs)
+        return report_history.effects(Layout(self.database.parent), self._reports(pairs))
 
     def texts(self, pairs: pl.DataFrame) -> pl.DataFrame:
-        """A hash of every generated text, by its id."""
-        return self._ask(_TEXTS, asked=pairs)
+        """A digest of every generated text, by its id; none of a report not kept."""
+        if self.current:
+            return self._ask(_TEXTS, asked=pairs)
+        return report_history.texts(Layout(self.database.parent), self._reports(pairs))
+
+    def _reports(self, pairs: pl.DataFrame) -> list[report_history.Report]:
+        own = self.verdicts.join(pairs, on=PAIR, how="semi")
+        return own.select(*PAIR, "report_version").unique().sort(PAIR).rows()
 
     def _ask(self, sql: str, **frames: pl.DataFrame) -> pl.DataFrame:
         with connect(self.database, read_only=True) as connection:

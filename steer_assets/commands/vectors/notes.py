@@ -42,6 +42,19 @@ def _letters(architecture: str) -> str:
     return "".join(c for c in architecture.lower() if c.isalnum())
 
 
+def note_strength(found: list["NamedVector"], scale: str) -> None:
+    """Say that the file states a strength that the import does not apply."""
+    from steer_assets.geometry.vector_files import STRENGTH
+
+    stated = {one.metadata.get(STRENGTH, "") for one in found} - {"", "1"}
+    if scale == "1":
+        for strength in sorted(stated):
+            terminal.say(
+                f"note      the file states strength {strength}, which is not applied; "
+                f"`--scale {strength}` does"
+            )
+
+
 def note_unsteered(blocks: list[int], n_layers: int) -> None:
     """Name the blocks that the study does not steer."""
     from steer_assets.resources.active_study import default_study
