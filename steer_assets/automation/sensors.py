@@ -7,7 +7,7 @@ import dagster as dg
 from steer_assets.automation import intake
 from steer_assets.automation.catch_up import everything_missing
 from steer_assets.paths import data_folder
-from steer_assets.pipeline import partitions
+from steer_assets.pipeline import carrying, partitions
 from steer_assets.pipeline.orphaned_runs import close_lost_starts, close_orphaned_runs
 from steer_assets.resources.tracking import sweep_orphans
 from steer_assets.storage.database import syncing, warehouse
@@ -68,7 +68,9 @@ automation = dg.AutomationConditionSensorDefinition(
 )
 def load_warehouse(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Load new parts; no run is requested."""
-    result = syncing.catch_up(Layout(data_folder()))
+    layout = Layout(data_folder())
+    carrying.catch_up(layout)
+    result = syncing.catch_up(layout)
     for problem in result.damaged:
         context.log.error(f"not loaded into DuckDB: {problem}")
     if result.deferred:

@@ -82,11 +82,12 @@ def _tell(result: syncing.SyncResult) -> None:
 
 @db.command("sync")
 def sync() -> None:
-    """Load what is new in Parquet into DuckDB."""
+    """Load what is new in Parquet into DuckDB; with a depot, bring it from there first."""
     from steer_assets import assets  # noqa: F401 - registers the stages
-    from steer_assets.pipeline import freshness
+    from steer_assets.pipeline import carrying, freshness
 
     layout = Layout(data_folder())
+    carrying.catch_up(layout)
     with terminal.working("loading Parquet into DuckDB"):
         result = syncing.sync(layout, expected_inputs=freshness.expected_frame(layout))
     _tell(result)

@@ -7,7 +7,7 @@ files are present and intact.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
+from steer_assets.paths import depot_address
 from steer_assets.storage.files.file_stamp import Stamp, stamp
 from steer_assets.storage.files.hashing import hash_file, hash_file_once
 from steer_assets.storage.files.parquet import DamagedFileError, read_part, write_part
@@ -115,6 +116,43 @@ def _read(path: Path, asset_key: str) -> Record:
     )
 
 
+def _rows(record: Record, key: PartitionKey) -> pl.DataFrame:
+    rows = [
+        {
+            "asset_key": record.asset_key,
+            "partition": record.partition,
+            "model": key.get("model", ""),
+            "trait": key.get("trait", ""),
+            "data_version": record.data_version,
+            "input_asset_key": source.asset_key,
+            "input_partition": source.partition,
+            "input_data_version": source.data_version,
+            "study": record.study,
+            "mlflow_run_id": record.mlflow_run_id,
+            "path": file.path,
+            "bytes": file.bytes,
+            "file_sha256": file.sha256,
+            "run_id": record.run_id,
+            "code_version": record.code_version,
+        }
+        for file in record.files
+        for source in sorted(record.inputs)
+    ]
+    frame = pl.DataFrame(rows).with_columns(pl.lit(record.created_at).alias("created_at"))
+    return conform(frame, TABLE)
+
+
+def append(layout: Layout, asset_key: str, key: PartitionKey, records: Sequence[Record]) -> None:
+    """Append materialisations to the lineage of their partition."""
+    frame = pl.concat([_rows(record, key) for record in records])
+    path = layout.part(TABLE, _part_key(asset_key, key))
+    if path.exists():
+        # A damaged part loses its history; the artifact itself has just been made again.
+        with contextlib.suppress(DamagedFileError, ValueError):
+            frame = pl.concat([conform(read_part(path), TABLE), frame])
+    write_part(path, frame)
+
+
 def write_record(
     layout: Layout,
     *,
@@ -127,37 +165,29 @@ def write_record(
     code_version: str,
     run_id: str,
     mlflow_run_id: str,
-) -> None:
-    """Append one materialisation to the lineage of its partition. Written last, as the commit."""
-    rows = [
-        {
-            "asset_key": asset_key,
-            "partition": partition_name(key),
-            "model": key.get("model", ""),
-            "trait": key.get("trait", ""),
-            "data_version": data_version,
-            "input_asset_key": source.asset_key,
-            "input_partition": source.partition,
-            "input_data_version": source.data_version,
-            "study": study,
-            "mlflow_run_id": mlflow_run_id,
-            "path": file.path,
-            "bytes": file.bytes,
-            "file_sha256": file.sha256,
-            "run_id": run_id,
-            "code_version": code_version,
-        }
-        for file in files
-        for source in sorted(inputs)
-    ]
-    created_at = datetime.now(UTC).replace(tzinfo=None)
-    frame = conform(pl.DataFrame(rows).with_columns(pl.lit(created_at).alias("created_at")), TABLE)
-    path = layout.part(TABLE, _part_key(asset_key, key))
-    if path.exists():
-        # A damaged part loses its history; the artifact itself has just been made again.
-        with contextlib.suppress(DamagedFileError, ValueError):
-            frame = pl.concat([conform(read_part(path), TABLE), frame])
-    write_part(path, frame)
+    commit: Callable[[Record], Record] | None = None,
+) -> Record:
+    """Append one materialisation to the lineage of its partition. Written last, as the commit.
+
+    commit: where results are kept elsewhere too, stores the record there and returns the one that
+        stands there, which is appended.
+    """
+    record = Record(
+        asset_key=asset_key,
+        partition=partition_name(key),
+        data_version=data_version,
+        inputs=frozenset(inputs),
+        files=tuple(files),
+        study=study,
+        code_version=code_version,
+        run_id=run_id,
+        mlflow_run_id=mlflow_run_id,
+        created_at=datetime.now(UTC).replace(tzinfo=None),
+    )
+    if commit is not None:
+        record = commit(record)
+    append(layout, asset_key, key, [record])
+    return record
 
 
 #: The clock of a file system lags behind that of the machine.
@@ -174,12 +204,15 @@ def damaged_files(layout: Layout, record: Record, *, all_read: bool = True) -> l
     """Problems with the files of a record, as sentences; empty if all are present and intact.
 
     Without `all_read` only files that were written to after their record are read, since reading
-    years of results would take an hour; readers of a file verify its checksum anyway.
+    years of results would take an hour; readers of a file verify its checksum anyway. With a depot
+    a file that is not here is no problem: stages bring what they read.
     """
     problems = []
     for file in record.files:
         path = layout.root / file.path
         if not path.exists():
+            if depot_address():
+                continue
             problems.append(f"{file.path} is missing")
         elif path.stat().st_size != file.bytes or (
             (all_read or _touched(path, record)) and hash_file_once(path) != file.sha256
