@@ -108,6 +108,15 @@ class Carrier:
             direct, lambda file: weights or not _are_weights(file)
         )
 
+    def bring_for_check(self, *, weights: bool) -> None:
+        """Bring what a check of the artifact may read: its own files, and those of its inputs."""
+        direct = self._upstream(registered()[name] for name in self.stage.needs)
+        own = Mirror(self.depot, self.layout).bring(self.artifact, lambda _: True)
+        if own.number and self.stage.dimensions:
+            Mirror(self.depot, self.layout).bring_all(
+                direct, lambda file: weights or not _are_weights(file)
+            )
+
     def settle(self, record: Record | None) -> list[str]:
         """Store again what the depot has lost of an artifact, or never had; what cannot be.
 
@@ -151,6 +160,13 @@ def carrier(layout: Layout, stage: Stage, key: PartitionKey) -> Carrier | None:
     """What carries the partition; None without a depot."""
     depot = configured()
     return Carrier(depot, layout, stage, key) if depot else None
+
+
+def lost(layout: Layout, record: Record) -> list[str]:
+    """Paths of a record whose files are neither here nor in the depot."""
+    depot = configured()
+    absent = [file for file in record.files if not (layout.root / file.path).exists()]
+    return [file.path for file in absent if depot is None or not depot.holds(file)]
 
 
 def bring_partition(layout: Layout, dimensions: tuple[str, ...], key: PartitionKey) -> None:
