@@ -177,7 +177,7 @@ def write_record(
         partition=partition_name(key),
         data_version=data_version,
         inputs=frozenset(inputs),
-        files=tuple(files),
+        files=tuple(sorted(files, key=lambda file: file.path)),
         study=study,
         code_version=code_version,
         run_id=run_id,

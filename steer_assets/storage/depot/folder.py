@@ -2,13 +2,15 @@
 
 import os
 import shutil
+import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from steer_assets.processes import is_left_over, temporary_beside
 from steer_assets.storage.depot.objects import DepotError, Found, MissingObjectError
-from steer_assets.storage.files.atomic import atomic_path, fsync
+from steer_assets.storage.files.atomic import fsync
 
 
 class FolderObjects:
@@ -35,33 +37,39 @@ class FolderObjects:
         except OSError as error:
             raise DepotError(f"{name} in the depot {self.address}: {error.strerror}") from error
 
-    def create(self, name: str, content: bytes) -> bool:
-        """Write a new object; False if there is one of this name."""
+    @contextmanager
+    def _written(self, name: str, write: Callable[[Path], object]) -> Iterator[tuple[Path, Path]]:
+        """A temporary file with the content, on the disk, and the file of the object."""
         with self._told(name) as path:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = temporary_beside(path)
+            beside = temporary_beside(path)  # names the process; threads write the same object
+            temporary = beside.with_name(f"{beside.name}.{threading.get_ident()}")
             try:
-                temporary.write_bytes(content)
+                write(temporary)
                 fsync(temporary)
-                os.link(temporary, path)
+                yield temporary, path
                 fsync(path.parent)
-            except FileExistsError:
-                return False
             finally:
                 temporary.unlink(missing_ok=True)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a new object; False if there is one of this name."""
+        with self._written(name, lambda path: path.write_bytes(content)) as (temporary, path):
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
         return True
 
     def put(self, name: str, content: bytes) -> None:
         """Write an object."""
-        self._put(name, lambda temporary: temporary.write_bytes(content))
+        with self._written(name, lambda path: path.write_bytes(content)) as (temporary, path):
+            temporary.replace(path)
 
     def put_file(self, name: str, path: Path) -> None:
         """Write the content of a file as an object."""
-        self._put(name, lambda temporary: shutil.copyfile(path, temporary))
-
-    def _put(self, name: str, write: Callable[[Path], object]) -> None:
-        with self._told(name) as target, atomic_path(target) as temporary:
-            write(temporary)
+        with self._written(name, lambda copy: shutil.copyfile(path, copy)) as (temporary, target):
+            temporary.replace(target)
 
     def read(self, name: str) -> bytes:
         """The content of an object."""
@@ -79,6 +87,8 @@ class FolderObjects:
             with self._told(name) as path:
                 status = path.stat()
         except MissingObjectError:
+            return None
+        if not stat.S_ISREG(status.st_mode):
             return None
         return Found(name, status.st_size, status.st_mtime)
 
