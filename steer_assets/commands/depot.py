@@ -20,11 +20,12 @@ def _require() -> None:
 def push() -> None:
     """Store what this host has and the depot lacks, such as results made before there was one."""
     from steer_assets import assets  # noqa: F401 - registers the stages
-    from steer_assets.pipeline import carrying
+    from steer_assets.pipeline import carried_catalog, carrying
 
     _require()
     with terminal.working("storing in the depot"):
-        problems = carrying.push(Layout(data_folder()))
+        problems = carried_catalog.carry(store=True).conflicts
+        problems += carrying.push(Layout(data_folder()))
     for problem in problems:
         terminal.say(problem)
     if problems:

@@ -84,9 +84,11 @@ def _tell(result: syncing.SyncResult) -> None:
 def sync() -> None:
     """Load what is new in Parquet into DuckDB; with a depot, bring it from there first."""
     from steer_assets import assets  # noqa: F401 - registers the stages
-    from steer_assets.pipeline import carrying, freshness
+    from steer_assets.pipeline import carried_catalog, carrying, freshness
 
     layout = Layout(data_folder())
+    for conflict in carried_catalog.carry(store=False).conflicts:
+        terminal.say(conflict)
     carrying.catch_up(layout)
     with terminal.working("loading Parquet into DuckDB"):
         result = syncing.sync(layout, expected_inputs=freshness.expected_frame(layout))
