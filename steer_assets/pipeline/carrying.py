@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import PurePosixPath
 
 from steer_assets.pipeline import freshness
 from steer_assets.pipeline.conditions import holds_language_model
 from steer_assets.pipeline.stage import Stage, registered
+from steer_assets.storage import lineage
 from steer_assets.storage.depot import news
 from steer_assets.storage.depot.depot import Depot, configured
 from steer_assets.storage.depot.mirror import Arrived, Mirror
@@ -133,13 +135,19 @@ class Carrier:
                 else:
                     gone.append(f"{file.path} is neither here nor in the depot")
         if not gone and (arrived is None or arrived.created_at < record.created_at):
-            self._publish(record)
+            self._publish()
         return gone
 
-    def _publish(self, record: Record) -> None:
-        """Commit a record that was made before there was a depot."""
-        self.depot.commit(self.layout.root, self.artifact, record, seen=self.seen, replace=False)
-        Mirror(self.depot, self.layout).bring(self.artifact, is_light)
+    def _publish(self) -> None:
+        """Append records that were made before there was a depot, in their order."""
+        arrived = self._arrived[self.artifact]
+        before = arrived.record.created_at if arrived.record else datetime.min
+        number = arrived.number
+        for record in lineage.history(self.layout, self.stage.name, self.key):
+            if record.created_at > before:
+                if not self.depot.append(self.artifact, record, number):
+                    return  # another host does the same
+                number += 1
 
     def commit(self, record: Record) -> Record:
         """Store what was made; the record that stands, whose files are then here.

@@ -20,43 +20,12 @@ from steer_assets.storage.files.file_stamp import Stamp, stamp
 from steer_assets.storage.files.hashing import hash_file, hash_file_once
 from steer_assets.storage.files.parquet import DamagedFileError, read_part, write_part
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
+from steer_assets.storage.lineage_rows import TABLE as TABLE
+from steer_assets.storage.lineage_rows import InputVersion as InputVersion
+from steer_assets.storage.lineage_rows import Record as Record
+from steer_assets.storage.lineage_rows import StoredFile as StoredFile
+from steer_assets.storage.lineage_rows import record_of, rows_of
 from steer_assets.storage.schema import conform
-
-TABLE = "artifact_lineage"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class InputVersion:
-    """One input of an artifact, an asset partition or an outside source, with its data version."""
-
-    asset_key: str
-    partition: str
-    data_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """One file of an artifact, relative to the data folder."""
-
-    path: str
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """The newest materialisation of one asset partition."""
-
-    asset_key: str
-    partition: str
-    data_version: str
-    inputs: frozenset[InputVersion]
-    files: tuple[StoredFile, ...]
-    study: str
-    code_version: str
-    run_id: str
-    mlflow_run_id: str
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,53 +67,23 @@ def _remembered(path: Path, asset_key: str, mark: Stamp) -> Record:
 
 def _read(path: Path, asset_key: str) -> Record:
     frame = read_part(path)
-    newest = frame.filter(pl.col("created_at") == pl.col("created_at").max())
-    files = newest.select("path", "bytes", "file_sha256").unique().sort("path")
-    inputs = newest.select("input_asset_key", "input_partition", "input_data_version").unique()
-    first = newest.row(0, named=True)
-    return Record(
-        asset_key=asset_key,
-        partition=first["partition"],
-        data_version=first["data_version"],
-        inputs=frozenset(InputVersion(*row) for row in inputs.iter_rows()),
-        files=tuple(StoredFile(*row) for row in files.iter_rows()),
-        study=first["study"],
-        code_version=first["code_version"],
-        run_id=first["run_id"],
-        mlflow_run_id=first["mlflow_run_id"],
-        created_at=first["created_at"],
-    )
+    return record_of(frame.filter(pl.col("created_at") == pl.col("created_at").max()), asset_key)
 
 
-def _rows(record: Record, key: PartitionKey) -> pl.DataFrame:
-    rows = [
-        {
-            "asset_key": record.asset_key,
-            "partition": record.partition,
-            "model": key.get("model", ""),
-            "trait": key.get("trait", ""),
-            "data_version": record.data_version,
-            "input_asset_key": source.asset_key,
-            "input_partition": source.partition,
-            "input_data_version": source.data_version,
-            "study": record.study,
-            "mlflow_run_id": record.mlflow_run_id,
-            "path": file.path,
-            "bytes": file.bytes,
-            "file_sha256": file.sha256,
-            "run_id": record.run_id,
-            "code_version": record.code_version,
-        }
-        for file in record.files
-        for source in sorted(record.inputs)
-    ]
-    frame = pl.DataFrame(rows).with_columns(pl.lit(record.created_at).alias("created_at"))
-    return conform(frame, TABLE)
+def history(layout: Layout, asset_key: str, key: PartitionKey) -> list[Record]:
+    """Every record of one asset partition, the oldest first; none if they cannot be read."""
+    try:
+        frame = read_part(layout.part(TABLE, _part_key(asset_key, key)))
+    except (FileNotFoundError, DamagedFileError):
+        return []
+    groups = frame.partition_by("created_at", "run_id")
+    records = [record_of(group, asset_key) for group in groups]
+    return sorted(records, key=lambda record: record.created_at)
 
 
 def append(layout: Layout, asset_key: str, key: PartitionKey, records: Sequence[Record]) -> None:
     """Append materialisations to the lineage of their partition."""
-    frame = pl.concat([_rows(record, key) for record in records])
+    frame = pl.concat([rows_of(record, key) for record in records])
     path = layout.part(TABLE, _part_key(asset_key, key))
     if path.exists():
         # A damaged part loses its history; the artifact itself has just been made again.

@@ -141,30 +141,35 @@ class Depot:
         name = f"{_folder(artifact)}{numbered(number)}"
         return decode(name, self.objects.read(name), artifact)
 
-    def commit(
-        self, root: Path, artifact: Artifact, record: Record, *, seen: int, replace: bool = True
-    ) -> Committed:
+    def commit(self, root: Path, artifact: Artifact, record: Record, *, seen: int) -> Committed:
         """Store the files of a record, then the record; what stands then.
 
         seen: the newest number when the computation began. A record of the same inputs that
             another writer committed since then stands, and is returned in place of `record`.
-        replace: whether to commit where the newest record stands on the same inputs.
         """
         for file in record.files:
             self.put_file(root / file.path, file)
         while True:
             newest = self.newest(artifact)
-            if newest:
+            if newest > seen:
                 last = self.record(artifact, newest)
-                if (newest > seen or not replace) and _same(last, record):
+                if last.inputs == record.inputs and last.files:
                     return Committed(newest, last)
-                after = last.created_at + timedelta(microseconds=1)
-                record = dataclasses.replace(record, created_at=max(after, record.created_at))
-            name, content = f"{_folder(artifact)}{numbered(newest + 1)}", encode(record)
-            self._tell(artifact, newest + 1, record.run_id)
-            # A request that was repeated finds the object that it had made before.
-            if self.objects.create(name, content) or self.objects.read(name) == content:
-                return Committed(newest + 1, record)
+            if self.append(artifact, record, newest):
+                return Committed(newest + 1, self.record(artifact, newest + 1))
+
+    def append(self, artifact: Artifact, record: Record, newest: int) -> bool:
+        """Create the record after the newest one; False if another writer was first.
+
+        Its time is later than that of the one before it, whatever the clocks say.
+        """
+        if newest:
+            after = self.record(artifact, newest).created_at + timedelta(microseconds=1)
+            record = dataclasses.replace(record, created_at=max(after, record.created_at))
+        name, content = f"{_folder(artifact)}{numbered(newest + 1)}", encode(record)
+        self._tell(artifact, newest + 1, record.run_id)
+        # A request that was repeated finds the object that it had made before.
+        return self.objects.create(name, content) or self.objects.read(name) == content
 
     def _tell(self, artifact: Artifact, number: int, run_id: str) -> None:
         now = datetime.now(UTC)
@@ -183,11 +188,6 @@ class Depot:
 
 def _folder(artifact: Artifact) -> str:
     return f"lineage/{'/'.join(artifact.words)}/"
-
-
-def _same(one: Record, other: Record) -> bool:
-    """Whether two records are of the same computation."""
-    return one.inputs == other.inputs and bool(one.files)
 
 
 @lru_cache(maxsize=8)
