@@ -32,13 +32,18 @@ class Writer:
         return Mirror(self.depot, self.layout)
 
     def make(
-        self, run_id: str, *inputs: InputVersion, seen: int = 0, key: dict[str, str] = KEY
+        self,
+        run_id: str,
+        *inputs: InputVersion,
+        seen: int = 0,
+        key: dict[str, str] = KEY,
+        mib: int = 0,
     ) -> Committed:
-        """Write a table part and a file of this run, and commit both."""
+        """Write a table part and a file of this run, larger by `mib`, and commit both."""
         artifact = Artifact.of(ASSET, key)
         part = synthetic.write(self.layout, ASSET, key, {"run_id": run_id})
         file = f"bases/{key['model']}/{key['trait']}.h5"
-        write_text(self.layout.root / file, f"bases of {run_id}")
+        write_text(self.layout.root / file, f"bases of {run_id}" + "x" * (mib << 20))
         stood: list[Committed] = []
 
         def commit(record: Record) -> Record:

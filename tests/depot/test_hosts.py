@@ -1,7 +1,8 @@
-"""Two hosts and an analyst with a depot between them: a folder, and a tiny model."""
+"""Two hosts and an analyst with a depot between them, and a tiny model."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from steer_assets.pipeline import carried_catalog, carrying, freshness
 from steer_assets.storage import lineage
 from steer_assets.storage.depot.depot import Depot, at, blob
 from steer_assets.storage.depot.folder import FolderObjects
+from steer_assets.storage.depot.objects import DepotError
 from steer_assets.storage.depot.records import Artifact
 from tests.automation.killing import versions
 from tests.finished import KEY, copy_of, materialise_one, one_thread, records_in_memory
@@ -30,13 +32,12 @@ _PARTITIONS += [(("model", "trait"), KEY), ((), {})]
 
 
 @pytest.fixture
-def depot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Depot:
+def depot(address: str, monkeypatch: pytest.MonkeyPatch) -> Depot:
     """With sources told by their times, as without a depot: both hosts are this machine."""
-    folder = tmp_path / "depot"
-    monkeypatch.setenv("STEER_DEPOT", str(folder))
+    monkeypatch.setenv("STEER_DEPOT", address)
     for user in ("storage.files.hashing", "assets.inputs.model_snapshot"):
         monkeypatch.setattr(f"steer_assets.{user}.depot_address", lambda: "")
-    return at(str(folder))
+    return at(address)
 
 
 @pytest.fixture
@@ -78,8 +79,14 @@ def run(stage: str) -> list[str]:
         )
 
 
-def refuse_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As credentials that may only read."""
+def refuse_writes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With credentials that may only read; of a folder, by refusing whatever writes."""
+    if "s3" in request.node.name:
+        for name, value in request.getfixturevalue("server").environment("reader").items():
+            monkeypatch.setenv(name, value)
+        at.cache_clear()
+        with pytest.raises(DepotError, match="x in the depot"):
+            at(os.environ["STEER_DEPOT"]).objects.put("x", b"")
 
     def refused(*_: object) -> None:
         raise AssertionError("the depot was written to")
@@ -89,9 +96,9 @@ def refuse_writes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_second_host_computes_nothing_and_an_analyst_writes_nothing(
-    a: World, b: World, monkeypatch: pytest.MonkeyPatch
+    a: World, b: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refuse_writes(monkeypatch)
+    refuse_writes(request, monkeypatch)
     assert due(b) == []
     assert versions(b) == versions(a)
     done = CliRunner().invoke(app, ["db", "sync"])
@@ -135,7 +142,7 @@ def test_what_the_second_host_makes_is_in_the_depot_before_it_is_in_its_lineage(
         raise OSError("the host loses power")
 
     with monkeypatch.context() as patch:
-        patch.setattr(FolderObjects, "create", die)
+        patch.setattr(type(depot.objects), "create", die)
         assert "loses power" in materialise_one(STAGE)
     assert depot.newest(ARTIFACT) == 1
     was = lineage.read_record(b.layout, STAGE, KEY)

@@ -37,7 +37,7 @@ class CloudObjects:
         self._store: Any = from_url(
             address,
             client_options={"allow_http": plain},
-            retry_config={"max_retries": 30, "retry_timeout": _PATIENCE},
+            retry_config={"max_retries": 10_000, "retry_timeout": _PATIENCE},
         )
 
     @contextmanager
