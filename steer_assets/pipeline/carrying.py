@@ -8,7 +8,7 @@ everything upstream, the other files (weights, activations, bases) of direct inp
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -201,3 +201,11 @@ def push(layout: Layout) -> list[str]:
                 one.bring_own()
                 problems += one.settle(freshness.record_of(layout, stage, key))
     return problems
+
+
+def retire(model: str = "", assets: Collection[str] = ()) -> None:
+    """End all artifacts of a model, or the unpartitioned ones of some assets, on every host."""
+    if depot := configured():
+        for artifact in depot.artifacts():
+            if artifact.model == model and (model or artifact.asset in assets):
+                depot.retire(artifact)

@@ -26,7 +26,6 @@ from steer_assets.storage.depot.folder import FolderObjects
 from steer_assets.storage.depot.objects import (
     DamagedObjectError,
     DepotError,
-    MissingObjectError,
     Objects,
 )
 from steer_assets.storage.depot.records import Artifact, artifact_of, decode, encode
@@ -171,6 +170,15 @@ class Depot:
         # A request that was repeated finds the object that it had made before.
         return self.objects.create(name, content) or self.objects.read(name) == content
 
+    def retire(self, artifact: Artifact) -> None:
+        """End an artifact by a record without files, which removes it from every host."""
+        while newest := self.newest(artifact):
+            last = self.record(artifact, newest)
+            now = datetime.now(UTC).replace(tzinfo=None)
+            end = dataclasses.replace(last, inputs=frozenset(), files=(), created_at=now)
+            if not last.files or self.append(artifact, end, newest):
+                return
+
     def _tell(self, artifact: Artifact, number: int, run_id: str) -> None:
         now = datetime.now(UTC)
         run = hashlib.sha256(run_id.encode()).hexdigest()[:8]
@@ -202,6 +210,3 @@ def configured() -> Depot | None:
     """The depot that `STEER_DEPOT` names; None by default."""
     address = depot_address()
     return at(address) if address else None
-
-
-__all__ = ["Committed", "Depot", "Marker", "MissingObjectError", "at", "blob", "configured"]

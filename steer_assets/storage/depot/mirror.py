@@ -54,25 +54,52 @@ class Mirror:
         if not number:
             return Arrived(0, None)
         known = self._known(artifact)
+        new, ended = self._new(artifact, number, known)
+        newest = new[-1] if new else self._depot.record(artifact, number)
+        # A record of this host alone was made before it had a depot; its files are newer.
+        behind = any(at > newest.created_at for at, _ in known)
+        if not newest.files:
+            if not behind:
+                self._remove(artifact)
+            return Arrived(number, None)
+        lacks = [] if behind else [file for file in newest.files if wanted(file)]
+        absent = [file for file in lacks if not self.has(file)]
+        if absent or new:
+            changed = [file.path for file in absent if file.path.startswith("tables/")]
+            with journal.changing(self._layout, [*changed, self._part(artifact)]):
+                for file in absent:
+                    self.fetch(file, newest)
+                if ended and not behind:
+                    (self._layout.root / self._part(artifact)).unlink(missing_ok=True)
+                self._append(artifact, new)
+        return Arrived(number, newest)
+
+    def _new(
+        self, artifact: Artifact, number: int, known: Collection[tuple[datetime, str]]
+    ) -> tuple[list[Record], bool]:
+        """Records that are not here, the oldest first; whether the artifact ended before them."""
         new: list[Record] = []
         for n in range(number, 0, -1):
             record = self._depot.record(artifact, n)
+            if not record.files:
+                return new, True
             if (record.created_at, record.run_id) in known:
                 break
-            new.append(record)
-        newest = new[0] if new else record
-        # A record of this host alone was made before it had a depot; its files are newer.
-        behind = any(at > newest.created_at for at, _ in known)
-        lacks = [] if behind else [file for file in newest.files if wanted(file)]
-        absent = [file for file in lacks if not self.has(file)]
-        part = lineage.record_part(self._layout, artifact.asset, artifact.key)
-        changed = [file.path for file in absent if file.path.startswith("tables/")]
-        if absent or new:
-            with journal.changing(self._layout, [*changed, *([part] if new else [])]):
-                for file in absent:
-                    self.fetch(file, newest)
-                self._append(artifact, new[::-1])
-        return Arrived(number, newest)
+            new.insert(0, record)
+        return new, False
+
+    def _part(self, artifact: Artifact) -> str:
+        return lineage.record_part(self._layout, artifact.asset, artifact.key)
+
+    def _remove(self, artifact: Artifact) -> None:
+        """Remove an artifact that was ended: first its lineage, so that it counts as never made."""
+        last = lineage.history(self._layout, artifact.asset, artifact.key)[-1:]
+        files = [file.path for record in last for file in record.files]
+        tables = [path for path in files if path.startswith("tables/")]
+        if last:
+            with journal.changing(self._layout, [self._part(artifact), *tables]):
+                for path in (self._part(artifact), *files):
+                    (self._layout.root / path).unlink(missing_ok=True)
 
     def fetch(self, file: StoredFile, record: Record) -> None:
         """Bring one file of a record."""
@@ -88,7 +115,7 @@ class Mirror:
 
     def _known(self, artifact: Artifact) -> Collection[tuple[datetime, str]]:
         """Time and run of every record that the local lineage has."""
-        path = self._layout.root / lineage.record_part(self._layout, artifact.asset, artifact.key)
+        path = self._layout.root / self._part(artifact)
         try:
             rows = read_part(path).select("created_at", "run_id").unique().rows()
         except (FileNotFoundError, DamagedFileError, pl.exceptions.ColumnNotFoundError):
