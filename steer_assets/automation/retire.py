@@ -14,7 +14,8 @@ from steer_assets.automation.jobs import JOB_NAMES
 from steer_assets.automation.runner import run_job
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
-from steer_assets.pipeline import carried_catalog, carrying, freshness, partitions
+from steer_assets.pipeline import freshness, partitions
+from steer_assets.pipeline.depot import carried_catalog, carrying
 from steer_assets.resources.active_study import default_study
 from steer_assets.resources.tracking import forget_model
 from steer_assets.storage import journal

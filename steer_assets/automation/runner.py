@@ -22,8 +22,9 @@ from steer_assets.automation import model_partitions, refresh
 from steer_assets.automation.jobs import JOB_NAMES
 from steer_assets.catalog.studies import Study
 from steer_assets.paths import REPOSITORY
-from steer_assets.pipeline import carrying, freshness, partitions, preflight
+from steer_assets.pipeline import freshness, partitions, preflight
 from steer_assets.pipeline.dagster_asset import FORCE_TAG
+from steer_assets.pipeline.depot import carrying
 from steer_assets.pipeline.orphaned_runs import PROCESS_TAG, close_orphaned_runs, signature
 from steer_assets.resources.tracking import sweep_orphans
 from steer_assets.storage.database import syncing, warehouse

@@ -7,7 +7,8 @@ import dagster as dg
 from steer_assets.automation import intake
 from steer_assets.automation.catch_up import everything_missing
 from steer_assets.paths import data_folder
-from steer_assets.pipeline import carried_catalog, carrying, partitions
+from steer_assets.pipeline import partitions
+from steer_assets.pipeline.depot import carried_catalog, carrying
 from steer_assets.pipeline.orphaned_runs import close_lost_starts, close_orphaned_runs
 from steer_assets.resources.tracking import sweep_orphans
 from steer_assets.storage.database import syncing, warehouse

@@ -13,8 +13,9 @@ from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.studies import Study
-from steer_assets.pipeline import carrying, freshness, partitions, working_point
+from steer_assets.pipeline import freshness, partitions, working_point
 from steer_assets.pipeline.dagster_asset import LANGUAGE_MODEL_POOL
+from steer_assets.pipeline.depot import carrying
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.files.parquet import DamagedFileError
 from steer_assets.storage.lineage import Record

@@ -5,7 +5,8 @@ import polars as pl
 
 from steer_assets.assets import STAGES
 from steer_assets.checks.harness import Finding, check
-from steer_assets.pipeline import carrying, freshness
+from steer_assets.pipeline import freshness
+from steer_assets.pipeline.depot import carrying
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.database import warehouse
 from steer_assets.storage.files.parquet import read_part

@@ -12,7 +12,6 @@ import polars as pl
 
 from steer_assets.catalog.studies import Study
 from steer_assets.pipeline import (
-    carrying,
     freshness,
     orphaned_runs,
     partitions,
@@ -21,6 +20,7 @@ from steer_assets.pipeline import (
     working_point,
 )
 from steer_assets.pipeline.conditions import condition, holds_language_model
+from steer_assets.pipeline.depot import carrying
 from steer_assets.pipeline.failure_messages import explain
 from steer_assets.pipeline.stage import Produced, Rows, Stage, StageRun, registered
 from steer_assets.resources.active_study import ActiveStudy
@@ -30,7 +30,7 @@ from steer_assets.resources.store import Store
 from steer_assets.resources.tracking import Tracking
 from steer_assets.storage import journal, lineage
 from steer_assets.storage.database import syncing, warehouse
-from steer_assets.storage.depot.objects import DamagedObjectError, MissingObjectError
+from steer_assets.storage.depot.objects import UnusableObjectError
 from steer_assets.storage.files.hashing import hash_frame, hash_json
 from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
@@ -111,11 +111,6 @@ def _result(
     )
 
 
-def _fingerprint(inputs: list[lineage.InputVersion]) -> str:
-    """One hash over everything a computation depends on."""
-    return hash_json(sorted([i.asset_key, i.partition, i.data_version] for i in inputs))
-
-
 def _make(
     context: dg.AssetExecutionContext,
     stage: Stage,
@@ -173,15 +168,11 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
     layout: Layout = resources.store.layout
     key = partitions.partition_of(context, stage.dimensions)
     forced = context.run.tags.get(FORCE_TAG) == "true"
-    carried = carrying.carrier(layout, stage, key)
-    if carried:
+    if carried := carrying.carrier(layout, stage, key):
         carried.bring_records()
     inputs = freshness.expected_inputs(layout, stage, key, study)
     fresh = lineage.freshness(layout, stage.name, key, inputs).fresh
-    if fresh and carried and (gone := carried.settle(freshness.record_of(layout, stage, key))):
-        context.log.warning("; ".join(gone))
-        fresh = False
-    if fresh and not forced:
+    if fresh and not forced and (carried is None or carried.is_settled(context.log)):
         context.log.info(f"{stage.name} {partition_name(key)} is up to date, reused")
         announce(StageEvent(stage.name, partition_name(key), "reused"))
         return _result(layout, stage, key, ui_metadata.reused(layout, stage, key, context.log))
@@ -190,10 +181,10 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
             carried.bring_inputs()
         _verify_inputs(layout, stage, key, study)
         _verify_possible(layout, stage, key, study)
-    except (UnusableInputError, DamagedObjectError, MissingObjectError) as error:
+    except UnusableInputError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    shared = carried.depot if carried else None
-    shards = Shards(layout, stage.name, key, _fingerprint(inputs), shared)
+    fingerprint = hash_json(sorted([i.asset_key, i.partition, i.data_version] for i in inputs))
+    shards = Shards(layout, stage.name, key, fingerprint, carried.depot if carried else None)
     run = StageRun(stage.name, key, study, layout, resources.language_models, shards, context.log)
     try:
         run = working_point.settled(run)
@@ -234,7 +225,10 @@ def as_asset(stage: Stage) -> dg.AssetsDefinition:
     def materialise(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         orphaned_runs.sign(context.instance, context.run)
         active: ActiveStudy = context.resources.study
-        return _execute(context, stage, active.load())
+        try:
+            return _execute(context, stage, active.load())
+        except UnusableObjectError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
 
     return materialise
 

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from steer_assets.catalog import catalog
-from steer_assets.pipeline import carried_catalog
+from steer_assets.pipeline.depot import carried_catalog
 from steer_assets.storage.layout import PartitionKey
 
 MODEL_PARTITIONS_NAME = "steer_model"

@@ -14,7 +14,8 @@ from steer_assets.assets import STAGES
 from steer_assets.automation import model_partitions, refresh, runner
 from steer_assets.catalog import catalog
 from steer_assets.cli import app
-from steer_assets.pipeline import carried_catalog, carrying, freshness
+from steer_assets.pipeline import freshness
+from steer_assets.pipeline.depot import carried_catalog, carrying
 from steer_assets.storage import lineage
 from steer_assets.storage.depot.depot import Depot, at, blob
 from steer_assets.storage.depot.folder import FolderObjects

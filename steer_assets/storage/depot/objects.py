@@ -10,11 +10,15 @@ class DepotError(RuntimeError):
     """The depot cannot do what was asked; the message names the object."""
 
 
-class MissingObjectError(DepotError):
+class UnusableObjectError(DepotError):
+    """An object that is not there, or not what it should be: trying again does not help."""
+
+
+class MissingObjectError(UnusableObjectError):
     """There is no object of this name."""
 
 
-class DamagedObjectError(DepotError):
+class DamagedObjectError(UnusableObjectError):
     """The content of an object is not what its name or its record says."""
 
 

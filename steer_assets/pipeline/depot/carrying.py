@@ -119,11 +119,19 @@ class Carrier:
                 direct, lambda file: weights or not _are_weights(file)
             )
 
-    def settle(self, record: Record | None) -> list[str]:
-        """Store again what the depot has lost of an artifact, or never had; what cannot be.
+    def is_settled(self, log: logging.Logger) -> bool:
+        """Whether every file of the artifact is here or in the depot, by `settle`."""
+        problems = self.settle()
+        for problem in problems:
+            log.warning(problem)
+        return not problems
+
+    def settle(self) -> list[str]:
+        """Store again what the depot has lost of an artifact, or never had.
 
         Returns sentences on files that neither this host nor the depot has.
         """
+        record = freshness.record_of(self.layout, self.stage, self.key)
         arrived = self._arrived[self.artifact].record
         if record is None or not record.files:
             return []
@@ -199,7 +207,7 @@ def push(layout: Layout) -> list[str]:
             for key in freshness.materialised(layout, stage):
                 one = Carrier(depot, layout, stage, key)
                 one.bring_own()
-                problems += one.settle(freshness.record_of(layout, stage, key))
+                problems += one.settle()
     return problems
 
 
