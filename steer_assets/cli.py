@@ -62,6 +62,7 @@ app.add_typer(catalogue.models, name="models")
 app.add_typer(catalogue.traits, name="traits")
 app.add_typer(vectors.vectors, name="vectors")
 app.add_typer(warehouse.db, name="db")
+app.add_typer(warehouse.depot, name="depot")
 
 #: Invalid input, exit code 2. ValueError covers the errors of the catalog, of keys and of the
 #: libraries; their messages name the problem and the remedy.

@@ -15,6 +15,7 @@ from steer_assets.automation.runner import run_job
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError, UnknownNameError
 from steer_assets.pipeline import freshness, partitions
+from steer_assets.pipeline.depot import carried_catalog, carrying
 from steer_assets.resources.active_study import default_study
 from steer_assets.resources.tracking import forget_model
 from steer_assets.storage import journal, report_history
@@ -96,6 +97,7 @@ def retire(layout: Layout, instance: dg.DagsterInstance, model: str) -> Retired:
         _leave_catalog(model)
     instance.delete_dynamic_partition(partitions.MODEL_PARTITIONS_NAME, model)
     retired = Retired(n_runs=len(runs))
+    carrying.retire(model)
     # Lineage first: if this is interrupted, artifacts without a record count as never made.
     parts = [part.name for part in layout.parts() if part.key.get("model") == model]
     with journal.changing(layout, parts):
@@ -108,6 +110,7 @@ def retire(layout: Layout, instance: dg.DagsterInstance, model: str) -> Retired:
     for stage in STAGES.values():
         if "model" in stage.dimensions:
             instance.event_log_storage.wipe_asset_cached_status(dg.AssetKey(stage.name))
+    carried_catalog.carry(store=True)
     forget_model(model, logging.getLogger(__name__))
     _summarise(layout, instance)
     retired.synced = syncing.sync(layout, expected_inputs=freshness.expected_frame(layout))
@@ -133,6 +136,7 @@ def _summarise(layout: Layout, instance: dg.DagsterInstance) -> None:
         for asset, record in there.items()
         for name in (record_part(layout, asset, {}), *(file.path for file in record.files))
     ]
+    carrying.retire(assets=there)
     with journal.changing(layout, [name for name in names if name.startswith("tables/")]):
         for name in names:
             (layout.root / name).unlink(missing_ok=True)

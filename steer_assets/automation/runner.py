@@ -24,6 +24,7 @@ from steer_assets.catalog.studies import Study
 from steer_assets.paths import REPOSITORY
 from steer_assets.pipeline import freshness, partitions, preflight
 from steer_assets.pipeline.dagster_asset import FORCE_TAG
+from steer_assets.pipeline.depot import carrying
 from steer_assets.pipeline.orphaned_runs import PROCESS_TAG, close_orphaned_runs, signature
 from steer_assets.resources.progress import StageEvent, announce
 from steer_assets.resources.tracking import sweep_orphans
@@ -222,6 +223,8 @@ def materialise(
     ]
     with instance() as found:
         close_orphaned_runs(found)  # a dead run must not occupy the language model's slot
+        for dimensions, key in [*single, *pairs, ((), {})]:
+            carrying.bring_partition(layout, dimensions, key)
         sweep_orphans(logging.getLogger(__name__))
         model_partitions.add(found, models)
         for dimensions, key in single:

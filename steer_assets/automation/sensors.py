@@ -8,6 +8,7 @@ from steer_assets.automation import intake
 from steer_assets.automation.catch_up import everything_missing
 from steer_assets.paths import data_folder
 from steer_assets.pipeline import partitions
+from steer_assets.pipeline.depot import carried_catalog, carrying
 from steer_assets.pipeline.orphaned_runs import close_lost_starts, close_orphaned_runs
 from steer_assets.resources.tracking import sweep_orphans
 from steer_assets.storage.database import syncing, warehouse
@@ -33,6 +34,8 @@ def new_models(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     for run_id in close_orphaned_runs(context.instance):
         context.log.warning(f"run {run_id} is marked failed: its process died")
     sweep_orphans(context.log)
+    for conflict in carried_catalog.carry(store=True).conflicts:
+        context.log.error(conflict)
     known = set(context.instance.get_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME))
     found = intake.look(context.cursor)
     for problem in found.told:
@@ -68,7 +71,9 @@ automation = dg.AutomationConditionSensorDefinition(
 )
 def load_warehouse(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Load new parts; no run is requested."""
-    result = syncing.catch_up(Layout(data_folder()))
+    layout = Layout(data_folder())
+    carrying.catch_up(layout)
+    result = syncing.catch_up(layout)
     for problem in result.damaged:
         context.log.error(f"not loaded into DuckDB: {problem}")
     if result.deferred:

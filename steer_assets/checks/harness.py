@@ -15,6 +15,7 @@ from steer_assets.catalog.errors import CatalogError
 from steer_assets.catalog.studies import Study
 from steer_assets.pipeline import freshness, partitions, working_point
 from steer_assets.pipeline.dagster_asset import LANGUAGE_MODEL_POOL
+from steer_assets.pipeline.depot import carrying
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.files.parquet import DamagedFileError
 from steer_assets.storage.lineage import Record
@@ -51,12 +52,16 @@ def carry_out(look: Look, stored: StageRun) -> Finding:
         return Finding(False, str(error))
 
 
-def look_at(look: Look, context: dg.AssetCheckExecutionContext, stage_name: str) -> Finding:
+def look_at(
+    look: Look, context: dg.AssetCheckExecutionContext, stage_name: str, language_model: bool
+) -> Finding:
     """Run one check on the partition of the Dagster run."""
     stage, resources = STAGES[stage_name], context.resources
     step = context.op_execution_context
     key = partitions.partition_of(step, stage.dimensions)
     layout = resources.store.layout
+    if carried := carrying.carrier(layout, stage, key):
+        carried.bring_for_check(weights=language_model)
     record = freshness.record_of(layout, stage, key)
     if record is None:
         return Finding(False, "nothing is stored for this partition")
@@ -90,7 +95,7 @@ def check(
             pool=LANGUAGE_MODEL_POOL if language_model else None,
         )
         def evaluate(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-            finding = look_at(look, context, stage)
+            finding = look_at(look, context, stage, language_model)
             severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
             return dg.AssetCheckResult(
                 passed=finding.passed,

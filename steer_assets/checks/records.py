@@ -6,6 +6,7 @@ import polars as pl
 from steer_assets.assets import STAGES
 from steer_assets.checks.harness import Finding, check
 from steer_assets.pipeline import freshness
+from steer_assets.pipeline.depot import carrying
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.database import warehouse
 from steer_assets.storage.files.parquet import read_part
@@ -27,7 +28,7 @@ def lineage_is_complete(stored: StageRun) -> Finding:
             return Finding(False, f"{name} has no lineage")
         if not any(source.asset_key == "code" for source in record.inputs):
             return Finding(False, f"the lineage of {name} does not name its code version")
-        if gone := [f.path for f in record.files if not (stored.layout.root / f.path).exists()]:
+        if gone := carrying.lost(stored.layout, record):
             return Finding(False, f"{gone[0]} of {name} is missing")
         named = {(s.asset_key, s.partition): s.data_version for s in record.inputs}
         for upstream, upstream_key, there in freshness.input_records(stored.layout, stage, key):

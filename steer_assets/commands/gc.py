@@ -22,7 +22,8 @@ def gc(
 
     Files without a lineage record, temporary files of dead processes, pieces of finished stages,
     artifacts of deleted MLflow runs. Files that a run in progress may use are kept, as are files
-    that changed in the last quarter of an hour.
+    that changed in the last quarter of an hour. With a depot, also its objects that no record
+    names, a week after they were stored.
     """
     from steer_assets import assets  # noqa: F401 - registers the stages
     from steer_assets.automation import housekeeping
@@ -30,18 +31,24 @@ def gc(
     from steer_assets.pipeline import freshness
     from steer_assets.storage import garbage, journal
     from steer_assets.storage.database import syncing
+    from steer_assets.storage.depot import sweep
+    from steer_assets.storage.depot.depot import configured
 
     layout = Layout(data_folder())
     rows: list[dict[str, Any]] = []
     with instance() as found:
         with terminal.working("looking for what nothing refers to"):
             files = housekeeping.files(layout, found)
+            litter = sweep.find(depot) if (depot := configured()) else []
             runs = housekeeping.old_runs(found, runs_older_than) if runs_older_than else []
         parts = [name for w in files if (name := layout.relative(w.path)).startswith("tables/")]
         with journal.changing(layout, parts if yes else ()):
             for waste in files:
                 gone = yes and garbage.remove(layout.root, waste)
                 rows.append(_row(layout.relative(waste.path), waste.bytes, waste.why, gone))
+        for found_object, why in litter:
+            gone = yes and depot is not None and sweep.remove(depot, found_object)
+            rows.append(_row(f"depot {found_object.name}", found_object.bytes, why, gone))
         for run in runs:
             if yes:
                 housekeeping.remove_run(found, run)

@@ -23,8 +23,11 @@ def run(
     json: Json = False,
 ) -> None:
     """Materialise all evidence for models x traits; what is up to date is not computed again."""
+    from steer_assets.pipeline.depot import carried_catalog
     from steer_assets.resources.active_study import default_study
 
+    for conflict in carried_catalog.carry(store=True).conflicts:
+        terminal.say(conflict)
     chosen = catalog.study(study or default_study())
     for name in model:
         catalog.model_entry(name)

@@ -1,4 +1,4 @@
-"""`steer sql`, `steer db`."""
+"""`steer sql`, `steer db`, `steer depot`."""
 
 import sys
 from pathlib import Path
@@ -9,11 +9,12 @@ import typer.core
 
 from steer_assets.commands import terminal
 from steer_assets.commands.options import Json
-from steer_assets.paths import data_folder
+from steer_assets.paths import data_folder, depot_address
 from steer_assets.storage.database import sandboxed_sql, syncing
 from steer_assets.storage.layout import Layout
 
 db = typer.Typer(no_args_is_help=True, help="The DuckDB file.")
+depot = typer.Typer(no_args_is_help=True, help="The depot of several hosts (STEER_DEPOT).")
 
 
 class QueryCommand(typer.core.TyperCommand):
@@ -82,11 +83,15 @@ def _tell(result: syncing.SyncResult) -> None:
 
 @db.command("sync")
 def sync() -> None:
-    """Load what is new in Parquet into DuckDB."""
+    """Load what is new in Parquet into DuckDB; with a depot, bring it from there first."""
     from steer_assets import assets  # noqa: F401 - registers the stages
     from steer_assets.pipeline import freshness
+    from steer_assets.pipeline.depot import carried_catalog, carrying
 
     layout = Layout(data_folder())
+    for conflict in carried_catalog.carry(store=False).conflicts:
+        terminal.say(conflict)
+    carrying.catch_up(layout)
     with terminal.working("loading Parquet into DuckDB"):
         result = syncing.sync(layout, expected_inputs=freshness.expected_frame(layout))
     _tell(result)
@@ -102,3 +107,20 @@ def rebuild() -> None:
     with terminal.working("making the database anew from Parquet"):
         result = syncing.rebuild(layout, expected_inputs=freshness.expected_frame(layout))
     _tell(result)
+
+
+@depot.command("push")
+def push() -> None:
+    """Store what this host has and the depot lacks, such as results made before there was one."""
+    from steer_assets import assets  # noqa: F401 - registers the stages
+    from steer_assets.pipeline.depot import carried_catalog, carrying
+
+    if not depot_address():
+        raise ValueError("there is no depot: set STEER_DEPOT to s3://bucket/folder, or to a folder")
+    with terminal.working("storing in the depot"):
+        problems = carried_catalog.carry(store=True).conflicts
+        problems += carrying.push(Layout(data_folder()))
+    for problem in problems:
+        terminal.say(problem)
+    if problems:
+        raise typer.Exit(1)

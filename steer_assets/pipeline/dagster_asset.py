@@ -20,6 +20,7 @@ from steer_assets.pipeline import (
     working_point,
 )
 from steer_assets.pipeline.conditions import condition, holds_language_model
+from steer_assets.pipeline.depot import carrying
 from steer_assets.pipeline.failure_messages import explain
 from steer_assets.pipeline.stage import Produced, Rows, Stage, StageRun, registered
 from steer_assets.resources.active_study import ActiveStudy
@@ -30,6 +31,7 @@ from steer_assets.resources.tracking import Tracking
 from steer_assets.resources.tracking_numbers import numbers
 from steer_assets.storage import journal, lineage
 from steer_assets.storage.database import syncing, warehouse
+from steer_assets.storage.depot.objects import UnusableObjectError
 from steer_assets.storage.files.hashing import hash_frame, hash_json
 from steer_assets.storage.files.parquet import write_part
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
@@ -110,17 +112,13 @@ def _result(
     )
 
 
-def _fingerprint(inputs: list[lineage.InputVersion]) -> str:
-    """One hash over everything a computation depends on."""
-    return hash_json(sorted([i.asset_key, i.partition, i.data_version] for i in inputs))
-
-
 def _make(
     context: dg.AssetExecutionContext,
     stage: Stage,
     run: StageRun,
     tracking: Tracking,
     inputs: list[lineage.InputVersion],
+    carried: carrying.Carrier | None,
 ) -> dict[str, Any]:
     """Compute, store and record one partition; return metadata for the UI."""
     layout, key = run.layout, run.key
@@ -134,22 +132,22 @@ def _make(
             produced = stage.make(run)
         with journal.changing(layout, _parts(layout, produced, stage, key)):
             hashes = _write_rows(layout, produced, stage, key, context.run_id) | produced.files
-            data_version = hash_json(hashes)
-            lineage.write_record(
+            record = lineage.write_record(
                 layout,
                 asset_key=stage.name,
                 key=key,
-                data_version=data_version,
+                data_version=hash_json(hashes),
                 inputs=inputs,
                 files=[lineage.describe_file(layout, path) for path in sorted(hashes)],
                 study=run.study.study,
                 code_version=stage.code_version,
                 run_id=context.run_id,
                 mlflow_run_id=tracked.run_id,
+                commit=carried.commit if carried else None,
             )
         run.shards.clear()
         seconds = time.monotonic() - started
-        params = {"data_version": data_version, "code_version": stage.code_version}
+        params = {"data_version": record.data_version, "code_version": stage.code_version}
         params |= run.study.settings(stage.settings)
         if holds_language_model(stage):
             params |= context.resources.language_models.running()
@@ -172,21 +170,27 @@ def _execute(context: dg.AssetExecutionContext, stage: Stage, study: Study) -> d
     layout: Layout = resources.store.layout
     key = partitions.partition_of(context, stage.dimensions)
     forced = context.run.tags.get(FORCE_TAG) == "true"
+    if carried := carrying.carrier(layout, stage, key):
+        carried.bring_records()
     inputs = freshness.expected_inputs(layout, stage, key, study)
-    if not forced and lineage.freshness(layout, stage.name, key, inputs).fresh:
+    fresh = lineage.freshness(layout, stage.name, key, inputs).fresh
+    if fresh and not forced and (carried is None or carried.is_settled(context.log)):
         context.log.info(f"{stage.name} {partition_name(key)} is up to date, reused")
         announce(StageEvent(stage.name, partition_name(key), "reused"))
         return _result(layout, stage, key, ui_metadata.reused(layout, stage, key, context.log))
     try:
+        if carried:
+            carried.bring_inputs()
         _verify_inputs(layout, stage, key, study)
         _verify_possible(layout, stage, key, study)
     except UnusableInputError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    shards = Shards(layout, stage.name, key, _fingerprint(inputs))
+    fingerprint = hash_json(sorted([i.asset_key, i.partition, i.data_version] for i in inputs))
+    shards = Shards(layout, stage.name, key, fingerprint, carried.depot if carried else None)
     run = StageRun(stage.name, key, study, layout, resources.language_models, shards, context.log)
     try:
         run = working_point.settled(run)
-        extra = _make(context, stage, run, resources.tracking, inputs)
+        extra = _make(context, stage, run, resources.tracking, inputs, carried)
     except Exception as error:
         if words := explain(error, stage.name, partition_name(key)):
             raise dg.Failure(words, allow_retries=False) from error
@@ -223,7 +227,10 @@ def as_asset(stage: Stage) -> dg.AssetsDefinition:
     def materialise(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         orphaned_runs.sign(context.instance, context.run)
         active: ActiveStudy = context.resources.study
-        return _execute(context, stage, active.load())
+        try:
+            return _execute(context, stage, active.load())
+        except UnusableObjectError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
 
     return materialise
 

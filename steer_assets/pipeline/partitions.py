@@ -3,10 +3,12 @@
 import dagster as dg
 
 from steer_assets.catalog import catalog
+from steer_assets.pipeline.depot import carried_catalog
 from steer_assets.storage.layout import PartitionKey
 
 MODEL_PARTITIONS_NAME = "steer_model"
 
+carried_catalog.bring()
 models = dg.DynamicPartitionsDefinition(name=MODEL_PARTITIONS_NAME)
 traits = dg.StaticPartitionsDefinition(catalog.trait_keys())
 pairs = dg.MultiPartitionsDefinition({"model": models, "trait": traits})

@@ -7,7 +7,7 @@ files are present and intact.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -15,47 +15,17 @@ from pathlib import Path
 
 import polars as pl
 
+from steer_assets.paths import depot_address
 from steer_assets.storage.files.file_stamp import Stamp, stamp
 from steer_assets.storage.files.hashing import hash_file, hash_file_once
 from steer_assets.storage.files.parquet import DamagedFileError, read_part, write_part
 from steer_assets.storage.layout import Layout, PartitionKey, partition_name
+from steer_assets.storage.lineage_rows import TABLE as TABLE
+from steer_assets.storage.lineage_rows import InputVersion as InputVersion
+from steer_assets.storage.lineage_rows import Record as Record
+from steer_assets.storage.lineage_rows import StoredFile as StoredFile
+from steer_assets.storage.lineage_rows import record_of, rows_of
 from steer_assets.storage.schema import conform
-
-TABLE = "artifact_lineage"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class InputVersion:
-    """One input of an artifact, an asset partition or an outside source, with its data version."""
-
-    asset_key: str
-    partition: str
-    data_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """One file of an artifact, relative to the data folder."""
-
-    path: str
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """The newest materialisation of one asset partition."""
-
-    asset_key: str
-    partition: str
-    data_version: str
-    inputs: frozenset[InputVersion]
-    files: tuple[StoredFile, ...]
-    study: str
-    code_version: str
-    run_id: str
-    mlflow_run_id: str
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +67,29 @@ def _remembered(path: Path, asset_key: str, mark: Stamp) -> Record:
 
 def _read(path: Path, asset_key: str) -> Record:
     frame = read_part(path)
-    newest = frame.filter(pl.col("created_at") == pl.col("created_at").max())
-    files = newest.select("path", "bytes", "file_sha256").unique().sort("path")
-    inputs = newest.select("input_asset_key", "input_partition", "input_data_version").unique()
-    first = newest.row(0, named=True)
-    return Record(
-        asset_key=asset_key,
-        partition=first["partition"],
-        data_version=first["data_version"],
-        inputs=frozenset(InputVersion(*row) for row in inputs.iter_rows()),
-        files=tuple(StoredFile(*row) for row in files.iter_rows()),
-        study=first["study"],
-        code_version=first["code_version"],
-        run_id=first["run_id"],
-        mlflow_run_id=first["mlflow_run_id"],
-        created_at=first["created_at"],
-    )
+    return record_of(frame.filter(pl.col("created_at") == pl.col("created_at").max()), asset_key)
+
+
+def history(layout: Layout, asset_key: str, key: PartitionKey) -> list[Record]:
+    """Every record of one asset partition, the oldest first; none if they cannot be read."""
+    try:
+        frame = read_part(layout.part(TABLE, _part_key(asset_key, key)))
+    except (FileNotFoundError, DamagedFileError):
+        return []
+    groups = frame.partition_by("created_at", "run_id")
+    records = [record_of(group, asset_key) for group in groups]
+    return sorted(records, key=lambda record: record.created_at)
+
+
+def append(layout: Layout, asset_key: str, key: PartitionKey, records: Sequence[Record]) -> None:
+    """Append materialisations to the lineage of their partition."""
+    frame = pl.concat([rows_of(record, key) for record in records])
+    path = layout.part(TABLE, _part_key(asset_key, key))
+    if path.exists():
+        # A damaged part loses its history; the artifact itself has just been made again.
+        with contextlib.suppress(DamagedFileError, ValueError):
+            frame = pl.concat([conform(read_part(path), TABLE), frame])
+    write_part(path, frame)
 
 
 def write_record(
@@ -127,37 +104,29 @@ def write_record(
     code_version: str,
     run_id: str,
     mlflow_run_id: str,
-) -> None:
-    """Append one materialisation to the lineage of its partition. Written last, as the commit."""
-    rows = [
-        {
-            "asset_key": asset_key,
-            "partition": partition_name(key),
-            "model": key.get("model", ""),
-            "trait": key.get("trait", ""),
-            "data_version": data_version,
-            "input_asset_key": source.asset_key,
-            "input_partition": source.partition,
-            "input_data_version": source.data_version,
-            "study": study,
-            "mlflow_run_id": mlflow_run_id,
-            "path": file.path,
-            "bytes": file.bytes,
-            "file_sha256": file.sha256,
-            "run_id": run_id,
-            "code_version": code_version,
-        }
-        for file in files
-        for source in sorted(inputs)
-    ]
-    created_at = datetime.now(UTC).replace(tzinfo=None)
-    frame = conform(pl.DataFrame(rows).with_columns(pl.lit(created_at).alias("created_at")), TABLE)
-    path = layout.part(TABLE, _part_key(asset_key, key))
-    if path.exists():
-        # A damaged part loses its history; the artifact itself has just been made again.
-        with contextlib.suppress(DamagedFileError, ValueError):
-            frame = pl.concat([conform(read_part(path), TABLE), frame])
-    write_part(path, frame)
+    commit: Callable[[Record], Record] | None = None,
+) -> Record:
+    """Append one materialisation to the lineage of its partition. Written last, as the commit.
+
+    commit: where results are kept elsewhere too, stores the record there and returns the one that
+        stands there, which is appended.
+    """
+    record = Record(
+        asset_key=asset_key,
+        partition=partition_name(key),
+        data_version=data_version,
+        inputs=frozenset(inputs),
+        files=tuple(sorted(files, key=lambda file: file.path)),
+        study=study,
+        code_version=code_version,
+        run_id=run_id,
+        mlflow_run_id=mlflow_run_id,
+        created_at=datetime.now(UTC).replace(tzinfo=None),
+    )
+    if commit is not None:
+        record = commit(record)
+    append(layout, asset_key, key, [record])
+    return record
 
 
 #: The clock of a file system lags behind that of the machine.
@@ -174,12 +143,15 @@ def damaged_files(layout: Layout, record: Record, *, all_read: bool = True) -> l
     """Problems with the files of a record, as sentences; empty if all are present and intact.
 
     Without `all_read` only files that were written to after their record are read, since reading
-    years of results would take an hour; readers of a file verify its checksum anyway.
+    years of results would take an hour; readers of a file verify its checksum anyway. With a depot
+    a file that is not here is no problem: stages bring what they read.
     """
     problems = []
     for file in record.files:
         path = layout.root / file.path
         if not path.exists():
+            if depot_address():
+                continue
             problems.append(f"{file.path} is missing")
         elif path.stat().st_size != file.bytes or (
             (all_read or _touched(path, record)) and hash_file_once(path) != file.sha256

@@ -10,10 +10,16 @@ from steer_assets.catalog import catalog
 from steer_assets.catalog.models import ModelSource
 from steer_assets.catalog.studies import Study
 from steer_assets.lm.loading.sources import parts_of
+from steer_assets.paths import data_folder, depot_address
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.files.atomic import sweep_temporaries
 from steer_assets.storage.files.hashing import fingerprint, hash_json
-from steer_assets.storage.layout import PartitionKey
+from steer_assets.storage.files.parquet import DamagedFileError
+from steer_assets.storage.layout import Layout, PartitionKey
+from steer_assets.storage.lineage import read_record
+
+#: What `fingerprint` says of a source that is not on this host.
+_ABSENT = "absent"
 
 
 def _source_file(source: ModelSource) -> Path | None:
@@ -39,9 +45,26 @@ def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
     described: dict[str, object] = {"source": source.model_dump(mode="json")}
     if entry.thinking is not None:
         described["thinking"] = entry.thinking.model_dump()
-    if source.kind != "hub":
-        described["content"] = _content(_source_file(source))
-    return {f"models/{key['model']}.yaml": hash_json(described)}
+    name = f"models/{key['model']}.yaml"
+    if source.kind == "hub":
+        return {name: hash_json(described)}
+    content = _content(_source_file(source))
+    if not depot_address():
+        return {name: hash_json(described | {"content": content})}
+    of_content = f"{name} content"
+    if content == _ABSENT:
+        content = _recorded(key, of_content)
+    return {name: hash_json(described), of_content: content}
+
+
+def _recorded(key: PartitionKey, name: str) -> str:
+    """The content that the snapshot was made from; its source need not be on every host."""
+    try:
+        record = read_record(Layout(data_folder()), "model_snapshot", key)
+    except DamagedFileError:
+        record = None
+    inputs = record.inputs if record else ()
+    return next((one.data_version for one in inputs if one.partition == name), _ABSENT)
 
 
 @stage(

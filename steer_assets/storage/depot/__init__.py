@@ -1,0 +1,1 @@
+"""A depot: results of several hosts in an object store or a folder, beside each host's own disk."""
