@@ -208,3 +208,22 @@ def test_degenerate_inputs_are_refused_by_name() -> None:
 def test_one_dimensional_subspace_orthogonal_to_v_is_used_as_it_is() -> None:
     u = directions.orthogonal_in(np.eye(4)[0], np.eye(4)[:, 2:3], np.random.default_rng(0))
     assert np.abs(u).tolist() == [0.0, 0.0, 1.0, 0.0]
+
+
+def test_a_direction_in_a_span_does_not_depend_on_its_axes() -> None:
+    """Where `orthogonal_in` gives another for every rotation of the basis."""
+    rng = np.random.default_rng(4)
+    basis = np.linalg.qr(rng.normal(size=(9, 5)))[0]
+    turned = basis @ np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    v = rng.normal(size=9)
+    one, other = (
+        directions.orthogonal_in_span(v, axes, np.random.default_rng(1)) for axes in (basis, turned)
+    )
+    np.testing.assert_allclose(one, other, atol=1e-12)
+    assert np.linalg.norm(one) == pytest.approx(1.0)
+    assert abs(one @ v) < 1e-12
+    np.testing.assert_allclose(basis @ (basis.T @ one), one, atol=1e-12)
+    one, other = (
+        directions.orthogonal_in(v, axes, np.random.default_rng(1)) for axes in (basis, turned)
+    )
+    assert np.abs(one - other).max() > 0.01
