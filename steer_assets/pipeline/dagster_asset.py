@@ -1,7 +1,6 @@
 """Stages as Dagster assets: verify inputs, reuse or compute, store, record lineage, report.
 
-A step reuses the stored result if computing would give exactly that result; the run tag
-`steer/force` (value `true`) forces the computation.
+A step reuses a stored result that computing would give again, unless `steer/force` is `true`.
 """
 
 import time
@@ -152,8 +151,7 @@ def _make(
         if holds_language_model(stage):
             params |= context.resources.language_models.running()
         metrics = {"seconds": seconds, **produced.metrics}
-        by_block = numbers({rows.table: rows.frame for rows in produced.rows})
-        tracked.record(params, metrics, produced.attachments, by_block)
+        tracked.record(params, metrics, produced.attachments, numbers(produced.frames))
     announce(StageEvent(stage.name, partition_name(key), "made", seconds))
     page = produced.attachments[0].name if produced.attachments else ""
     links = ui_metadata.tracking_link(tracked.experiment_id, tracked.run_id, page)

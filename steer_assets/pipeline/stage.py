@@ -58,6 +58,11 @@ class Produced:
     metrics: dict[str, float] = field(default_factory=dict)
     attachments: list[Path] = field(default_factory=list)
 
+    @property
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """Rows by table, of a stage that fills one part of each."""
+        return {rows.table: rows.frame for rows in self.rows}
+
 
 @dataclass(frozen=True, slots=True)
 class StageRun:

@@ -12,8 +12,7 @@ import polars as pl
 
 from steer_assets.pipeline.design import prompt_selection, random_streams, scopes
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
-from steer_assets.pipeline.resuming import Pieces
-from steer_assets.pipeline.spreading import spread
+from steer_assets.pipeline.resuming import Pieces, spread
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.files.hashing import hash_json
 
