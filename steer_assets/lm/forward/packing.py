@@ -10,12 +10,13 @@ would take more than a share of the machine's memory, the model's own layers run
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from steer_assets.lm.forward.replacing import forwards_replaced, own_forward
 from steer_assets.lm.machine import machine_memory
 from steer_assets.lm.model import LanguageModel
 
@@ -34,16 +35,9 @@ def packed_weights(lm: LanguageModel) -> Iterator[int]:
     one such block.
     """
     forwards = _forwards(lm)
-    if any("forward" in vars(module) for module in forwards):
-        yield len(forwards)  # an outer block has already packed them
-        return
-    for module, forward in forwards.items():
-        vars(module)["forward"] = forward
-    try:
+    packed = any(own_forward(module) for module in forwards)  # by an outer block
+    with nullcontext() if packed else forwards_replaced(forwards):
         yield len(forwards)
-    finally:
-        for module in forwards:
-            del vars(module)["forward"]
 
 
 def kernel(lm: LanguageModel) -> str:
@@ -82,7 +76,7 @@ def _one_of_each_shape(layers: list[nn.Linear]) -> list[nn.Linear]:
 
 def _is_plain(module: nn.Module) -> bool:
     """Whether it is exactly a linear layer; a subclass or a custom forward may compute more."""
-    return type(module) is nn.Linear and "forward" not in vars(module)
+    return type(module) is nn.Linear and own_forward(module) is None
 
 
 def _packed(layer: nn.Linear) -> Forward:

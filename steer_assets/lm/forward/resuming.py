@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from steer_assets.lm.forward.edit_window import current
 from steer_assets.lm.forward.intervene import Edit, Reader, editing
+from steer_assets.lm.forward.replacing import Forward, forwards_replaced
 from steer_assets.lm.forward.stepping import prepare, shares_prefixes, start_rows
 from steer_assets.lm.model import LanguageModel
 
@@ -32,21 +33,15 @@ def resuming(lm: LanguageModel, layer: int, hidden: Float[Tensor, "rows 1 d"]) -
             yield
 
 
-@contextmanager
-def _skipping(lm: LanguageModel, layer: int, hidden: Tensor) -> Iterator[None]:
-    skipped = lm.layout.blocks[: layer + 1]
-    before = [vars(block).get("forward") for block in skipped]
-    for block, arity in zip(skipped, lm.layout.output_arity, strict=False):
+def _skipping(lm: LanguageModel, layer: int, hidden: Tensor) -> AbstractContextManager[None]:
+    """Blocks up to ``layer`` return ``hidden`` without being run."""
+
+    def returning(arity: int) -> Forward:
         output = hidden if arity == 0 else (hidden, *[None] * (arity - 1))
-        vars(block)["forward"] = lambda *_args, _output=output, **_kwargs: _output
-    try:
-        yield
-    finally:
-        for block, own in zip(skipped, before, strict=True):
-            if own is None:
-                del vars(block)["forward"]
-            else:
-                vars(block)["forward"] = own
+        return lambda *_args, **_kwargs: output
+
+    skipped = zip(lm.layout.blocks[: layer + 1], lm.layout.output_arity, strict=False)
+    return forwards_replaced({block: returning(arity) for block, arity in skipped})
 
 
 def skips_blocks(lm: LanguageModel) -> bool:

@@ -8,8 +8,8 @@ plain forwards, one row at a time and without a cache.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from steer_assets.lm.forward.intervene import Addition, ArmTable, Steering, editing
+from steer_assets.lm.forward.replacing import forwards_replaced
 from steer_assets.lm.forward.stepping import prepare, start_rows
 from steer_assets.lm.layout import residual, with_residual
 from steer_assets.lm.measurements.capture import capture_last
@@ -133,11 +134,12 @@ def hook_error(lm: LanguageModel, prompt: Tokens, layers: Sequence[int]) -> floa
     return max(errors)
 
 
-@contextmanager
-def _adding(lm: LanguageModel, layer: int, added: Float[Tensor, "1 d"]) -> Iterator[None]:
+def _adding(
+    lm: LanguageModel, layer: int, added: Float[Tensor, "1 d"]
+) -> AbstractContextManager[None]:
     """Block ``layer`` itself adds ``added`` at the last position, without any hook."""
     block = lm.layout.blocks[layer]
-    own, before = block.forward, vars(block).get("forward")
+    own = block.forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         output = own(*args, **kwargs)
@@ -145,14 +147,7 @@ def _adding(lm: LanguageModel, layer: int, added: Float[Tensor, "1 d"]) -> Itera
         hidden[:, -1] += added
         return with_residual(output, hidden)
 
-    vars(block)["forward"] = forward
-    try:
-        yield
-    finally:
-        if before is None:
-            del vars(block)["forward"]
-        else:
-            vars(block)["forward"] = before
+    return forwards_replaced({block: forward})
 
 
 def is_finite(lm: LanguageModel, prompt: Tokens) -> bool:
