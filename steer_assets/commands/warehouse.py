@@ -99,11 +99,13 @@ def sync() -> None:
 
 @db.command("rebuild")
 def rebuild() -> None:
-    """Build the DuckDB file again from Parquet."""
+    """Build the DuckDB file again from Parquet; with a depot, bring all of it again first."""
     from steer_assets import assets  # noqa: F401 - registers the stages
     from steer_assets.pipeline import freshness
+    from steer_assets.pipeline.depot import carrying
 
     layout = Layout(data_folder())
+    carrying.catch_up(layout, all_records=True)
     with terminal.working("making the database anew from Parquet"):
         result = syncing.rebuild(layout, expected_inputs=freshness.expected_frame(layout))
     _tell(result)

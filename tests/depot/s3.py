@@ -70,7 +70,9 @@ class Server:
              f"-master.port={master}", f"-master.port.grpc={grpc[1]}",
              f"-volume.port={volume}", f"-volume.port.grpc={grpc[2]}",
              f"-filer.port={filer}", f"-filer.port.grpc={grpc[3]}",
-             "-master.telemetry=false", "-volume.max=8", "-master.volumeSizeLimitMB=64"],
+             "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.localSocket={self.root}/s3.sock",
+             f"-filer.localSocket={self.root}/filer.sock", "-master.telemetry=false",
+             "-volume.max=8", "-master.volumeSizeLimitMB=64"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
         self._wait()
@@ -119,6 +121,9 @@ class Server:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+        for port in self.ports:  # it makes sockets of these names, and leaves them when killed
+            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

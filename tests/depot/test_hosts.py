@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from steer_assets.assets import STAGES
 from steer_assets.automation import model_partitions, refresh, runner
+from steer_assets.automation.retire import retire
 from steer_assets.catalog import catalog
 from steer_assets.cli import app
 from steer_assets.pipeline import freshness
@@ -185,3 +186,28 @@ def test_what_no_host_has_any_more_is_made_again(a: World, b: World, depot: Depo
     assert run(STAGE) == [STAGE]
     assert depot.holds(gone)
     assert problem == ""
+
+
+@pytest.mark.faults
+def test_what_was_damaged_here_is_brought_again(a: World, b: World) -> None:
+    assert CliRunner().invoke(app, ["db", "sync"]).exit_code == 0
+    part = b.layout.part("generations", KEY)
+    part.write_bytes(b"?")
+    assert CliRunner().invoke(app, ["db", "rebuild"]).exit_code == 0
+    assert all_rows(b.layout) == all_rows(a.layout)
+
+
+@pytest.mark.faults
+def test_a_retired_model_leaves_the_other_host(a: World, b: World, depot: Depot) -> None:
+    carrying.catch_up(b.layout)
+    assert KEY["model"] in catalog.model_names()
+    with living_in(a), runner.instance() as found:
+        model_partitions.add(found, [KEY["model"]])
+        retire(a.layout, found, KEY["model"])
+        assert KEY["model"] not in catalog.model_names()
+    carried_catalog.bring()
+    carrying.catch_up(b.layout)
+    assert KEY["model"] not in catalog.model_names()
+    assert {name.partition(" ")[0] for name in versions(b)} == {"prompt_sets", "scorer_validation"}
+    assert not list((b.layout.root / "tables").rglob(f"model={KEY['model']}/**/*.parquet"))
+    assert versions(b) == versions(a)

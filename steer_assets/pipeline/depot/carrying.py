@@ -83,7 +83,7 @@ class Carrier:
 
     def bring_records(self) -> None:
         """Bring the records on which freshness depends, with light files."""
-        if "duckdb" in self.stage.kinds:  # it asks the database, which holds every partition
+        if not self.stage.dimensions:  # a summary reads every partition, of which few are new
             news.catch_up(self.depot, self.layout, is_asked)
         mirror = Mirror(self.depot, self.layout)
         asked = [self.artifact, *self._upstream(_above(self.stage))]
@@ -91,14 +91,12 @@ class Carrier:
         self.seen = self._arrived[self.artifact].number
 
     def _upstream(self, stages: Iterable[Stage]) -> list[Artifact]:
-        found = []
-        for stage in stages:
-            if set(stage.dimensions) <= set(self.key):
-                key = {name: self.key[name] for name in stage.dimensions}
-                found.append(Artifact.of(stage.name, key))
-            else:
-                found += self.depot.artifacts(stage.name)
-        return found
+        """Artifacts of these stages at this partition."""
+        return [
+            Artifact.of(stage.name, {name: self.key[name] for name in stage.dimensions})
+            for stage in stages
+            if set(stage.dimensions) <= set(self.key)
+        ]
 
     def bring_inputs(self) -> None:
         """Bring all files of direct inputs; of a summary, light ones."""
@@ -193,9 +191,14 @@ def bring_partition(layout: Layout, dimensions: tuple[str, ...], key: PartitionK
         Mirror(depot, layout).bring_all(artifacts, is_light)
 
 
-def catch_up(layout: Layout) -> None:
-    """Bring what is new in the depot for questions: records, tables, pages."""
+def catch_up(layout: Layout, *, all_records: bool = False) -> None:
+    """Bring what is new in the depot for questions: records, tables, pages.
+
+    With `all_records`, also what was brought before and is not here as it was any more.
+    """
     if depot := configured():
+        if all_records:
+            news.forget(layout)
         news.catch_up(depot, layout, is_asked)
 
 

@@ -119,10 +119,9 @@ class Depot:
         with atomic_path(target, verify) as temporary:
             self.objects.fetch(name, temporary)
 
-    def artifacts(self, asset: str = "") -> list[Artifact]:
-        """Every artifact that has a record, or every one of an asset."""
-        prefix = f"lineage/{asset}/" if asset else "lineage/"
-        names = {found.name.rpartition("/")[0] for found in self.objects.list(prefix)}
+    def artifacts(self) -> list[Artifact]:
+        """Every artifact that has a record."""
+        names = {found.name.rpartition("/")[0] for found in self.objects.list("lineage/")}
         known = (artifact_of(name.split("/")[1:]) for name in sorted(names))
         return [artifact for artifact in known if artifact is not None]
 

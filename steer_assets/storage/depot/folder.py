@@ -94,13 +94,12 @@ class FolderObjects:
 
     def list(self, prefix: str, after: str = "") -> Iterator[Found]:
         """Objects below a folder, by name; what a dead writer left is removed."""
-        names = []
+        names, cut = [], len(str(self._root)) + 1
         for place, _, inside in os.walk(self._root / prefix):
-            for name in inside:
-                path = Path(place, name)
+            for name in inside:  # strings: a journal has many
                 if not name.startswith("."):
-                    names.append(path.relative_to(self._root).as_posix())
-                elif is_left_over(path):
+                    names.append(f"{place[cut:]}/{name}".lstrip("/"))
+                elif is_left_over(path := Path(place, name)):
                     with suppress(OSError):  # of a reader who may not
                         path.unlink(missing_ok=True)
         for name in sorted(names):

@@ -9,10 +9,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from steer_assets.storage.depot.depot import Depot, Marker
 from steer_assets.storage.depot.mirror import Arrived, Mirror, Wanted
-from steer_assets.storage.depot.records import Artifact
+from steer_assets.storage.depot.records import Artifact, artifact_of
 from steer_assets.storage.files.atomic import write_text
 from steer_assets.storage.layout import Layout
 
@@ -69,8 +70,6 @@ def _artifacts(names: Iterable[str]) -> list[Artifact]:
 
 
 def _marked(name: str) -> Artifact | None:
-    from steer_assets.storage.depot.records import artifact_of
-
     return artifact_of(name.rpartition("/")[2].split("=")[1:4])
 
 
@@ -96,7 +95,7 @@ def _after(
     return _Place(place.address, last, [name for name in names if name > until], still)
 
 
-def _path(layout: Layout):  # type: ignore[no-untyped-def]
+def _path(layout: Layout) -> Path:
     return layout.root / "depot" / "news.json"
 
 
