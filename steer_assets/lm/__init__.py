@@ -5,6 +5,7 @@ __all__ = [
     "chat",
     "context",
     "decoding",
+    "engines",
     "errors",
     "forward",
     "layout",

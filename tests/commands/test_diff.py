@@ -70,7 +70,7 @@ def test_two_warehouses_differ_in_what_was_changed_and_for_its_reasons(before, a
     (row,) = _rows(answer)
     assert (row["model"], row["trait"], row["layer"]) == (MODEL, CHANGED, LAYER)
     assert (row["verdict_before"], row["verdict_after"]) == ("different", "equivalent")
-    assert row["texts"] == "1 of 3 texts differ"
+    assert row["texts"] == "1 of 4 texts differ"
     assert row["effects"] == ""
     assert row["why"] == ["code: all from version 1 to 2", "study: statistics"]
     said = steer("diff", str(before.root), str(after.root))
@@ -112,7 +112,7 @@ def test_the_page_escapes_and_shows_each_change(before, after, steer, tmp_path):
     html = page.read_text()
     assert html.count('class="chip chip-equivalent"') == 1
     assert "<script" not in html
-    assert "1 of 3 texts differ" in html
+    assert "1 of 4 texts differ" in html
 
 
 def test_what_is_no_side_is_refused(before, steer):
@@ -180,7 +180,7 @@ def test_dates_and_studies_are_compared_by_effects_and_texts_too(before, steer):
         before, "equivalence_reports", KEY, [InputVersion("code", "all", "2")], "b", "standard"
     )
     sync(before)
-    told = "1 of 3 texts differ", "effects differ, by up to 0.25 SD"
+    told = "1 of 4 texts differ", "effects differ, by up to 0.25 SD"
     said = _made(before).metadata["change 1"]
     assert all(words in said for words in told)
     # With now, where one side is in the database, and between studies, where none is.

@@ -22,13 +22,15 @@ from tests.e2e.conftest import MODEL, STUDY, TRAITS, World
 
 pytestmark = pytest.mark.slow
 
-#: One scorer has nobody to agree with and no judge; shares need an effect of v to be shares of.
+#: One scorer has nobody to agree with and no judge; shares need an effect of v to be shares of;
+#: the model writes no section of thinking.
 MAY_BE_EMPTY = {
     "efficacy_ratios",
     "effect_correlations",
     "judge_validation",
     "sampling_noise",
     "scorer_agreement",
+    "thinking_sections",
 }
 
 
@@ -70,7 +72,7 @@ def test_every_table_has_rows_for_every_trait_and_no_gaps(world: World) -> None:
 def test_every_view_answers(world: World) -> None:
     for view in view_statements():
         rows = warehouse.query(world.layout, f'SELECT * FROM "{view}"')
-        assert len(rows) or view == "v_stale_artifacts", view
+        assert len(rows) or view in ("v_stale_artifacts", "v_interference"), view
 
 
 def test_whole_texts_notice_a_shorter_step_than_their_first_token(world: World) -> None:
