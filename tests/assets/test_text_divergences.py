@@ -109,3 +109,13 @@ def test_greedy_texts_have_no_divergence(world: Tiny) -> None:
     produced = greedy.run("text_divergences")
     frames = [rows.frame for rows in STAGES["text_divergences"].make(produced).rows]
     assert [frame.is_empty() for frame in frames] == [True, True]
+
+
+def test_texts_of_three_prompts_are_read_and_not_compared(world: Tiny) -> None:
+    value = world.study.model_dump(mode="json")
+    value["text_divergences"] |= {"prompts": 3}
+    few = dataclasses.replace(world, study=Study.model_validate(value))
+    made = STAGES["text_divergences"].make(few.run("text_divergences"))
+    divergences, likelihoods = (rows.frame for rows in made.rows)
+    assert divergences.is_empty()
+    assert len(likelihoods) > 0

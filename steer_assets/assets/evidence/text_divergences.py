@@ -25,6 +25,7 @@ from steer_assets.storage.schema import frame_of
 if TYPE_CHECKING:
     from steer_assets.stats.divergences.text_divergences import Divergences, Pair
 
+#: With fewer, one resample in twenty and more has a single prompt, which gives no AUROC.
 _FEWEST_PROMPTS = 4
 Row = dict[str, object]
 
@@ -94,7 +95,7 @@ def _divergence_rows(
     by_arm: dict[Arm, list[ReadText]],
     environment_of: dict[str, str],
 ) -> Iterator[Row]:
-    """Pooled at every length, and whole texts in each environment with enough prompts."""
+    """Pooled at every length, and whole texts in each environment; where prompts are enough."""
     from steer_assets.stats.divergences import bounds
     from steer_assets.stats.divergences.text_divergences import estimate
 
@@ -107,7 +108,7 @@ def _divergence_rows(
         wanted += [(environment, longest) for environment in ENVIRONMENTS]
         for environment, n in wanted:
             prompts = [p for p in shared if environment in (POOLED, environment_of[p])]
-            if len(prompts) < (2 if environment == POOLED else _FEWEST_PROMPTS):
+            if len(prompts) < _FEWEST_PROMPTS:
                 continue
             pair = pair_of(arm, reference, by_arm, prompts, n)
             # Every arm has the same resamples, so that a copy of a vector has its intervals.
