@@ -28,10 +28,14 @@ try {
   await dialog.waitFor({ state: "detached" });
   const began = performance.now();
   await page.goto(`${address}/assets/${asset}?view=partitions&partition=${partition}`);
-  await page.getByText("Materialized (1)").first().waitFor({ timeout: PATIENCE });
+  // Another model's partition may be made meanwhile, so that the page's count tells nothing; what
+  // stands beside the partition is brought up to date by a reload.
+  const made = () => page.getByText("data_version", { exact: false }).first();
+  while (!(await made().waitFor({ timeout: 15_000 }).then(() => true, () => false))) {
+    if (performance.now() - began > PATIENCE) throw new Error("not materialised in time");
+    await page.reload();
+  }
   const seconds = (performance.now() - began) / 1000;
-  await page.reload(); // the list is kept up to date, what stands beside it may still be of before
-  await page.getByText("data_version", { exact: false }).first().waitFor();
   await shot("2-made");
   await page.goto(`${address}/runs`);
   await page.getByText("Success", { exact: true }).first().waitFor();
