@@ -33,6 +33,14 @@ class RayEngines:
         """As `Processes.run`; the piece of an engine that died is given to another."""
         left = list(range(len(pieces)))[::-1]
         running: dict[Any, tuple[int, Any]] = {}
+        try:
+            yield from self._run(pieces, left, running)
+        finally:  # an engine that still runs takes its next piece when it is done
+            self._idle += [engine for _, engine in running.values()]
+
+    def _run(
+        self, pieces: Sequence[Piece], left: list[int], running: dict[Any, tuple[int, Any]]
+    ) -> Iterator[tuple[int, Any]]:
         losses = 0
         while left or running:
             while left and self._idle:
