@@ -21,21 +21,11 @@ from steer_assets.resources.tracking import forget_model
 from steer_assets.storage import journal, report_history
 from steer_assets.storage.database import syncing
 from steer_assets.storage.files.atomic import write_text
-from steer_assets.storage.layout import Layout
+from steer_assets.storage.layout import MODEL_ROOMS, Layout
 from steer_assets.storage.lineage import record_part
 from steer_assets.storage.slugs import validate_slug
 
-_ROOMS = (
-    "models",
-    "activations",
-    "moments",
-    "bases",
-    "vectors",
-    "protocols",
-    "reports",
-    "external",
-    report_history.ROOM,
-)
+_ROOMS = (*MODEL_ROOMS, "external", report_history.ROOM)
 
 
 class ModelInUseError(RuntimeError):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from steer_assets.lm.chat import DEFAULT_DATE, Encoder
 from steer_assets.lm.errors import PromptError
 from steer_assets.lm.layout import Layout, find_layout
 from steer_assets.lm.thinking import Thinking
+
+Found = TypeVar("Found")
 
 DTYPES = {
     "float32": torch.float32,
@@ -82,6 +84,15 @@ class LanguageModel(Encoder):
             yield
         finally:
             config._attn_implementation = before
+
+
+def tried_once(lm: LanguageModel, name: str, trial: Callable[[], Found]) -> Found:
+    """The result of a trial of the model, which is kept on it as attribute ``name``."""
+    found: Found | None = getattr(lm, name, None)
+    if found is None:
+        found = trial()
+        setattr(lm, name, found)
+    return found
 
 
 def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from steer_assets.storage.slugs import validate_slug
 
 _PART = "part.parquet"
+#: Folders of the data folder in which stages write files of a model, beside its tables.
+MODEL_ROOMS = ("models", "activations", "moments", "bases", "vectors", "protocols", "reports")
 #: A partition of an asset: values of those of the dimensions `model` and `trait` that it has.
 PartitionKey = dict[str, str]
 

@@ -178,3 +178,16 @@ def as_run(table: pl.DataFrame, study: Study, trait: str, auroc_low: float = 0.9
         rows=lambda name: frames[name],
         model_facts=lambda: {"n_layers": 30, "hidden_size": 8},
     )
+
+
+def scored_by_vector(shifts: dict[str, float]) -> pl.DataFrame:
+    """Scores of two texts of 40 prompts by vector, at its shift from the prompts' own scores."""
+    rng = np.random.default_rng(4)
+    prompt = rng.normal(size=(40, 1))
+    rows = [
+        {"vector_id": name, "alpha": 0.0 if name == "none" else 1.0, "prompt_id": f"p{p}",
+         "environment": "in_distribution", "sample": s,
+         "score": float(prompt[p, 0] + shift + 0.1 * rng.normal())}
+        for name, shift in shifts.items() for p in range(40) for s in range(2)
+    ]  # fmt: skip
+    return pl.DataFrame(rows)

@@ -15,7 +15,7 @@ from steer_assets.lm.forward.intervene import Addition
 from steer_assets.pipeline.design import multi_layer, prompt_selection
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm, arms_by_environment
 from tests.assets.conftest import Tiny
-from tests.assets.planted import one_look
+from tests.assets.planted import one_look, scored_by_vector
 
 V, PLUS = "L15.multi_layer", "L15.multi_layer_plus_orthogonal.s0"
 
@@ -86,18 +86,6 @@ def _seed(run: object) -> int:
     return random_streams.integer(run.study, "generations", run.model, run.trait)  # type: ignore[attr-defined]
 
 
-def _scored(shifts: dict[str, float]) -> pl.DataFrame:
-    rng = np.random.default_rng(4)
-    prompt = rng.normal(size=(40, 1))
-    rows = [
-        {"vector_id": name, "alpha": 0.0 if name == "none" else 1.0, "prompt_id": f"p{p}",
-         "environment": "in_distribution", "sample": s,
-         "score": float(prompt[p, 0] + shift + 0.1 * rng.normal())}
-        for name, shift in shifts.items() for p in range(40) for s in range(2)
-    ]  # fmt: skip
-    return pl.DataFrame(rows)
-
-
 @pytest.mark.parametrize(
     ("several", "verdict"), [(1.5, "equivalent"), (0.5, "different"), (0.0, "untestable")]
 )
@@ -105,7 +93,7 @@ def test_v_perp_at_several_blocks_is_judged_beside_v_at_several_blocks(
     study: Study, several: float, verdict: str
 ) -> None:
     plus = 0.0 if several == 0 else 1.5
-    scored = _scored({"none": 0.0, "L15.base": 2.0, V: several, PLUS: plus})
+    scored = scored_by_vector({"none": 0.0, "L15.base": 2.0, V: several, PLUS: plus})
     single = pl.DataFrame(
         {"vector_id": ["none", "L15.base"], "family": ["none", "base"], "null_space": "",
          "layer": [-1, 15]}

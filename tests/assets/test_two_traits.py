@@ -26,7 +26,7 @@ from steer_assets.storage.files.tensors import read_vectors, write_vectors
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.lineage import InputVersion, describe_file, write_record
 from tests.assets.conftest import LAYER, MODEL, TRAIT, Tiny
-from tests.assets.planted import one_look
+from tests.assets.planted import one_look, scored_by_vector
 
 OTHER = "formality"
 BASE, PAIR = f"L{LAYER}.base", f"L{LAYER}.two_traits.{OTHER}"
@@ -159,18 +159,6 @@ def test_blocks_of_both_traits_are_given_by_hand(tiny: Tiny) -> None:
         Study.model_validate(value)
 
 
-def _scored(shifts: dict[str, float]) -> pl.DataFrame:
-    rng = np.random.default_rng(4)
-    prompt = rng.normal(size=(40, 1))
-    rows = [
-        {"vector_id": name, "alpha": 0.0 if name == "none" else 1.0, "prompt_id": f"p{p}",
-         "environment": "in_distribution", "sample": s,
-         "score": float(prompt[p, 0] + shift + 0.1 * rng.normal())}
-        for name, shift in shifts.items() for p in range(40) for s in range(2)
-    ]  # fmt: skip
-    return pl.DataFrame(rows)
-
-
 @pytest.mark.parametrize(
     ("alone", "polite", "honest", "verdicts"),
     [
@@ -190,7 +178,9 @@ def test_interference_is_the_effect_of_both_minus_that_of_v_alone(
          "family": ["none", "base", "two_traits", "two_traits"], "null_space": "",
          "layer": [-1, 15, 15, 15]}
     )  # fmt: skip
-    judged = with_verdicts(compare_arms(_scored(shifts), vectors, study, "test"), 0.9, study)
+    judged = with_verdicts(
+        compare_arms(scored_by_vector(shifts), vectors, study, "test"), 0.9, study
+    )
     asked = (pl.col("comparison") == "against_base") & (pl.col("margin_kind") == "sd")
     found = {row["vector_id"]: row for row in judged.tests.filter(asked).to_dicts()}
     assert set(found) == set(pairs)

@@ -4,9 +4,9 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from steer_assets.catalog.prompt_texts.sentences import refuse_repeats
+from steer_assets.catalog.prompt_texts.poles import Poles, distinct, refuse_repeated_texts
 from steer_assets.catalog.prompts import (
     Asked,
     Said,
@@ -19,27 +19,11 @@ from steer_assets.catalog.prompts import (
 )
 
 
-def refuse_repeated_texts(texts: tuple[str, ...]) -> None:
-    """Raise an error, reported by line, if two texts of a list are equal up to case."""
-    refuse_repeats(((number,), text) for number, text in enumerate(texts))
+class Sides(Poles[Text]):
+    """System turns, or starts of an answer, for opposite poles."""
 
 
-class Sides(Strict):
-    """Two texts for opposite poles: system turns, or starts of an answer."""
-
-    positive: Text
-    negative: Text
-
-    @model_validator(mode="after")
-    def _poles_differ(self) -> "Sides":
-        if self.positive == self.negative:
-            raise ValueError("positive and negative are the same")
-        return self
-
-
-def _distinct(given: tuple[Sides, ...]) -> tuple[Sides, ...]:
-    refuse_repeated_texts(tuple(f"{one.positive} | {one.negative}" for one in given))
-    return given
+DistinctSides = Annotated[tuple[Sides, ...], Field(min_length=1), AfterValidator(distinct)]
 
 
 class _AroundQuestions(Strict):
@@ -82,12 +66,7 @@ class ContrastInstructions(_AroundQuestions):
     The layout of Chen et al. 2025, "Persona Vectors" (arXiv 2507.21509).
     """
 
-    instructions: Annotated[tuple[Sides, ...], Field(min_length=1)]
-
-    @field_validator("instructions")
-    @classmethod
-    def _instructions_distinct(cls, given: tuple[Sides, ...]) -> tuple[Sides, ...]:
-        return _distinct(given)
+    instructions: DistinctSides
 
     @field_validator("questions")
     @classmethod
@@ -108,12 +87,7 @@ class ContrastInstructions(_AroundQuestions):
 class ContrastPrefixes(_AroundQuestions):
     """Pairs of starts of an answer, each after every question: v is read at their last token."""
 
-    prefixes: Annotated[tuple[Sides, ...], Field(min_length=1)]
-
-    @field_validator("prefixes")
-    @classmethod
-    def _prefixes_distinct(cls, given: tuple[Sides, ...]) -> tuple[Sides, ...]:
-        return _distinct(given)
+    prefixes: DistinctSides
 
     @property
     def sides(self) -> tuple[Sides, ...]:

@@ -9,15 +9,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from steer_assets.catalog.prompt_texts.around_questions import (
     ContrastInstructions,
     ContrastPrefixes,
-    refuse_repeated_texts,
 )
 from steer_assets.catalog.prompt_texts.contexts import Contexts, placed
 from steer_assets.catalog.prompt_texts.environments import Environment
+from steer_assets.catalog.prompt_texts.poles import Poles, distinct
 from steer_assets.catalog.prompt_texts.sentences import Location, refuse_repeats
 from steer_assets.catalog.prompts import (
     Asked,
@@ -81,31 +81,14 @@ def _filled(template: str, context: Asked) -> Said:
     return (*before, Turn(role="user", content=template.replace(PLACEHOLDER, last.content)))
 
 
-class Pair(Strict):
+class Pair(Poles[Said]):
     """Two prompts that differ only in the requested pole."""
-
-    positive: Said
-    negative: Said
-
-    @model_validator(mode="after")
-    def _poles_differ(self) -> "Pair":
-        if self.positive == self.negative:
-            raise ValueError("positive and negative are the same")
-        return self
 
 
 class ContrastPairs(Strict):
     """Explicitly listed contrast pairs."""
 
-    pairs: Annotated[tuple[Pair, ...], Field(min_length=2)]
-
-    @field_validator("pairs")
-    @classmethod
-    def _pairs_distinct(cls, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
-        refuse_repeated_texts(
-            tuple(f"{readable(pair.positive)} | {readable(pair.negative)}" for pair in pairs)
-        )
-        return pairs
+    pairs: Annotated[tuple[Pair, ...], Field(min_length=2), AfterValidator(distinct)]
 
     def prompts(self) -> Iterator[tuple[Said, Said]]:
         """Positive and negative prompt of every pair."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from steer_assets.lm.forward.stepping import SHARED, STATES, WHOLE, way_of
+from steer_assets.lm.forward.stepping import SHARED, STATES, WHOLE, set_way, way_of
 from steer_assets.lm.model import LanguageModel
 
 NAME = "stepping.json"
@@ -44,5 +44,5 @@ def recall(lm: LanguageModel, folder: Path) -> None:
     if isinstance(noted, dict):
         way = noted.pop("way", None)
         if way in (SHARED, STATES, WHOLE) and noted == _circumstances(lm):
-            lm._way = way  # type: ignore[attr-defined]
+            set_way(lm, way)
     way_of(lm)

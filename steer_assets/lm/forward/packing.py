@@ -9,22 +9,20 @@ would take more than a share of the machine's memory, the model's own layers run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from steer_assets.lm.forward.replacing import forwards_replaced, own_forward
+from steer_assets.lm.forward.replacing import Forward, forwards_replaced, own_forward
 from steer_assets.lm.machine import machine_memory
-from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.model import LanguageModel, tried_once
 
 _ROWS = 256  # the packing is chosen for about this batch size and works well for all
 _SHARE = 0.2  # of total, not of free memory, so that two runs on a machine round identically
 _DTYPES = (torch.float32, torch.bfloat16)
-
-Forward = Callable[[Tensor], Tensor]
 
 
 @contextmanager
@@ -46,11 +44,7 @@ def kernel(lm: LanguageModel) -> str:
 
 
 def _forwards(lm: LanguageModel) -> dict[nn.Module, Forward]:
-    known: dict[nn.Module, Forward] | None = getattr(lm, "_packed_forwards", None)
-    if known is None:
-        known = _pack(lm)
-        lm._packed_forwards = known  # type: ignore[attr-defined]
-    return known
+    return tried_once(lm, "_packed_forwards", lambda: _pack(lm))
 
 
 def _pack(lm: LanguageModel) -> dict[nn.Module, Forward]:

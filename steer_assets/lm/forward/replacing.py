@@ -1,6 +1,6 @@
 """Contexts that change a loaded model, and which of them nest.
 
-Modules of transformers are changed in place, for the length of a ``with`` block, by these alone:
+Modules of transformers are changed in place, for the length of a ``with`` block, by these:
 
 =========================  ==============================================  =====================
 context                    what it changes                                 nesting
@@ -10,14 +10,15 @@ context                    what it changes                                 nesti
 `resuming.resuming`        blocks up to one, which return a given state    inside any other
 `self_test.trials`         one block that adds a vector itself             one at a time
 `intervene.editing`        hooks on block outputs                          inner edits run later
+hooks on the unembedding   derivatives, final states, a trial of the head  by one caller at a time
 `LanguageModel.attention`  the attention function in the configuration     inner restores outer
 `narrow_windows`           widths of attention windows, for trials         outside all others
 =========================  ==============================================  =====================
 
 Threads may run one model together within `packed_weights`, `editing` and `attention`, entered by
 the thread that starts them; what differs between threads (rows, windows of positions, caches) is
-kept per thread. `resuming` belongs to a single thread. Two hooks stay on the model: that of
-`edit_window.watch_head`, which does nothing outside a window, and none other.
+kept per thread. `resuming` belongs to a single thread. One hook stays on the model, that of
+`edit_window.watch_head`, which does nothing outside a window.
 """
 
 from __future__ import annotations

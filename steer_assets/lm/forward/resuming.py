@@ -13,7 +13,7 @@ from steer_assets.lm.forward.edit_window import current
 from steer_assets.lm.forward.intervene import Edit, Reader, editing
 from steer_assets.lm.forward.replacing import Forward, forwards_replaced
 from steer_assets.lm.forward.stepping import prepare, shares_prefixes, start_rows
-from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.model import LanguageModel, tried_once
 
 
 @contextmanager
@@ -48,11 +48,7 @@ def skips_blocks(lm: LanguageModel) -> bool:
     """Whether lower blocks may be skipped; tried once per model, at several depths."""
     if not shares_prefixes(lm):
         return False
-    known: bool | None = getattr(lm, "_skips_blocks", None)
-    if known is None:
-        known = _reproduces(lm)
-        lm._skips_blocks = known  # type: ignore[attr-defined]
-    return known
+    return tried_once(lm, "_skips_blocks", lambda: _reproduces(lm))
 
 
 @torch.inference_mode()

@@ -30,9 +30,10 @@ from steer_assets.lm.forward.prefix import Prefix, Tokens, prefill
 from steer_assets.lm.forward.rows import RowCache
 from steer_assets.lm.forward.states import StateRows, prefill_states
 from steer_assets.lm.forward.whole import TOKENS_AT_ONCE, WholeRows, whole_logits
-from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.model import LanguageModel, tried_once
 
 SHARED, STATES, WHOLE = "shared", "states", "whole"
+_WAY = "_way"  # the model's attribute that keeps it
 _STEPS = 3
 
 
@@ -154,11 +155,13 @@ def shares_prefixes(lm: LanguageModel) -> bool:
 
 def way_of(lm: LanguageModel) -> str:
     """How the model's rows are run: ``shared``, ``states`` or ``whole``; tried once per model."""
-    known: str | None = getattr(lm, "_way", None)
-    if known is None:
-        known = next((way for way in (SHARED, STATES) if _reproduces(lm, way)), WHOLE)
-        lm._way = known  # type: ignore[attr-defined]
-    return known
+    ways = (way for way in (SHARED, STATES) if _reproduces(lm, way))
+    return tried_once(lm, _WAY, lambda: next(ways, WHOLE))
+
+
+def set_way(lm: LanguageModel, way: str) -> None:
+    """Take ``way`` as the model's, from a record of its trial."""
+    setattr(lm, _WAY, way)
 
 
 def _reproduces(lm: LanguageModel, way: str) -> bool:

@@ -23,7 +23,7 @@ from torch.nn.functional import linear
 
 from steer_assets.lm.decoding.sampling import Sampling
 from steer_assets.lm.forward.stepping import shares_prefixes
-from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.model import LanguageModel, tried_once
 
 _ELEMENTS = 2**19  # of a part: its passes stay in the processor's cache
 _NARROWEST, _WIDEST = 256, 4096  # tokens of a part, for the rate of the matrix product
@@ -38,11 +38,7 @@ def in_parts(lm: LanguageModel, sampling: Sampling) -> bool:
     """
     if sampling.top_p < 1.0 or not shares_prefixes(lm):
         return False
-    known: bool | None = getattr(lm, "_plain_head", None)
-    if known is None:
-        known = _is_plain(lm)
-        lm._plain_head = known  # type: ignore[attr-defined]
-    return known
+    return tried_once(lm, "_plain_head", lambda: _is_plain(lm))
 
 
 @torch.inference_mode()

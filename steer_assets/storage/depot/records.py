@@ -11,21 +11,12 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from steer_assets.storage.depot.objects import DamagedObjectError
-from steer_assets.storage.layout import PartitionKey, partition_name
+from steer_assets.storage.layout import MODEL_ROOMS, PartitionKey, partition_name
 from steer_assets.storage.lineage import InputVersion, Record, StoredFile
 from steer_assets.storage.slugs import is_slug
 
 #: Rooms of the data folder in which stages write their files.
-ROOMS = (
-    "tables",
-    "models",
-    "activations",
-    "moments",
-    "bases",
-    "vectors",
-    "protocols",
-    "reports",
-)
+ROOMS = ("tables", *MODEL_ROOMS)
 _NONE = "_"
 _ASSET = re.compile(r"[a-z][a-z0-9_]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
