@@ -1,4 +1,7 @@
-"""Where the processor time of a test run went: the ten slowest tests, and a line per room.
+"""Where the processor time of a test run went, and how slow the processor is just now.
+
+A summary names the ten slowest tests and gives a line per room. `slowness` scales limits of time:
+the same tests have taken three times as many processor seconds on one machine as on another.
 
 Processor seconds of the process and of its awaited children, not wall-clock time, so that other
 load does not change them. A shared fixture counts for the first test that uses it.
@@ -8,12 +11,14 @@ from __future__ import annotations
 
 import json
 import resource
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 N_SLOWEST = 10
+_FIXED_WORK_S = 0.031  # of `_fixed_work` on an idle core with AVX-512; the limits were set there
 _OVERHEAD = "(imports and collection)"
 
 
@@ -21,6 +26,20 @@ def processor_seconds() -> float:
     """User and system seconds of this process and of its finished children."""
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, who))
+
+
+def _fixed_work() -> float:
+    """Processor seconds of a fixed piece of interpreted Python."""
+    start, found = time.process_time(), {}
+    for i in range(100_000):
+        found[str(i * 7919 % 10007)] = (i, found.get(str(i % 97)))
+    sorted(found.items())
+    return time.process_time() - start
+
+
+def slowness() -> float:
+    """Processor time of fixed work here and now, as a multiple of the reference; at least 1."""
+    return max(1.0, min(_fixed_work() for _ in range(5)) / _FIXED_WORK_S)
 
 
 def room(nodeid: str) -> str:

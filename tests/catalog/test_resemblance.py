@@ -18,6 +18,7 @@ from steer_assets.catalog.prompt_texts.resemblance import (
     similarity,
 )
 from tests.catalog.samples import TRAIT, change
+from tests.timings import slowness
 
 PROMPT = "Ask the neighbour to turn the music down after ten."
 
@@ -99,7 +100,7 @@ def test_two_thousand_prompts_take_a_moment():
     start = time.process_time()
     assert not list(resemblances(texts))
     assert not series(texts)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 4 * slowness()
 
 
 def _warnings(path, text):

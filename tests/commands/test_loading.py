@@ -3,6 +3,7 @@
 import json
 
 from tests.storage.processes import run_python
+from tests.timings import slowness
 
 _LOAD = """
 import json, resource, socket, sys
@@ -40,7 +41,7 @@ def test_definitions_load_in_seconds_without_torch_and_without_a_network():
     assert found["assets"] == ASSETS.split()
     assert "torch" not in found["loaded"]
     assert "transformers" not in found["loaded"]
-    # Processor time: on an idle machine it is the time, on a busy one it stays the same.
-    assert found["cpu"] < 5, found
+    # Processor time, not wall time: other load does not change it. Idle, 2.0 s and 0.6 s.
+    assert found["cpu"] < 4 * slowness(), found
     assert found["command"]["loaded"] == []
-    assert found["command"]["cpu"] < 3, found
+    assert found["command"]["cpu"] < 2 * slowness(), found

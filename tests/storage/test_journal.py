@@ -21,6 +21,7 @@ from steer_assets.storage.schema import view_statements
 from tests.sizes import in_full
 from tests.storage import synthetic
 from tests.storage.processes import run_python
+from tests.timings import slowness
 
 FORMALITY = {"model": "toy", "trait": "formality"}
 SENTIMENT = {"model": "toy", "trait": "sentiment"}
@@ -156,7 +157,7 @@ def test_many_changes_at_once_are_looked_at_in_a_moment(known):
     started = time.process_time()
     with journal.changing(known, [found.name for found in known.parts()]):
         assert catch_up(known).loaded == []
-    assert time.process_time() - started < 1.5
+    assert time.process_time() - started < slowness()
 
 
 def _shorten(path: Path) -> None:
