@@ -9,7 +9,7 @@ once for every arm. Rows are right-padded, which under causal attention needs no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from itertools import groupby
 
@@ -220,8 +220,13 @@ def over_equal_lengths(
     Prefixes are run many at a time; None where the model's cannot be shared, or are not to be.
     """
     share = share and shares_prefixes(lm)
-    for batch in by_length(prompts, _PREFIX_TOKENS):
+    for batch in together(prompts):
         prefix = prefill(lm, [prompts[i] for i in batch]) if share else None
         for _, group in groupby(enumerate(batch), key=lambda at: len(prompts[at[1]])):
             places, indices = zip(*group, strict=True)
             visit(indices, prefix, places)
+
+
+def together(prompts: Sequence[Tokens]) -> Iterator[list[int]]:
+    """Indices of prompts whose prefixes are run in one batch, the shorter ones first."""
+    yield from by_length(prompts, _PREFIX_TOKENS)
