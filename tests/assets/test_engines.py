@@ -42,6 +42,7 @@ def _all_tokens(study: Study) -> Study:
 STAGES_WITH_PIECES: dict[str, Callable[[Study], Study]] = {
     "generations": _small_batches,
     "behavioral_spectra": lambda study: study,
+    "logit_distances": lambda study: study,
     "text_divergences": lambda study: study,
     "text_fisher": lambda study: study,
     "protocol_measures": lambda study: study,

@@ -103,7 +103,7 @@ def text_gradients(
                 meter.advance(len(part), sum(map(len, ids)))
 
     chosen = [prompts[p] for p in asked]
-    over_equal_lengths(lm, chosen, visit, share=not scope.whole_prompt)
+    over_equal_lengths(lm, chosen, visit, share=not scope.whole_prompt, keep=bool(beside))
     return found
 
 

@@ -112,7 +112,7 @@ def text_likelihoods(
             found[row] = {arm: readings[arm] for arm in dict.fromkeys((text.arm, *text.others))}
         meter.advance(len(rows), sum(len(text.ids) for text in own))
 
-    over_prompts(lm, [prompts[p] for p in asked], visit)
+    over_prompts(lm, [prompts[p] for p in asked], visit, keep=bool(beside))
     return found
 
 

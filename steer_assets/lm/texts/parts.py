@@ -2,7 +2,8 @@
 
 Last bits depend on what is run in one batch: prefixes of prompts of similar length, and texts of
 one unit. A part has whole units, and all prompts of their prefixes' batch, of which those without a
-text of the part are run `beside`. Parts depend on prompts and texts alone.
+text of the part are run `beside`; they are kept for the next part. Parts depend on prompts and
+texts alone.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class _Text(Protocol):
 
 T = TypeVar("T", bound=_Text)
 
-#: Tokens of texts in a part, by token of the prompts that every part runs again.
-_TEXT_TOKENS = 4
+#: Tokens of texts in a part, by token of the prompts: who runs a part first runs all of these.
+_TEXT_TOKENS = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _parts(
     unit_of: Callable[[T], Hashable],
     passes: Callable[[T], int],
 ) -> Iterator[Part[T]]:
-    """Whole units of one batch of prefixes, until running them takes longer than the prefixes."""
+    """Whole units of one batch of prefixes, until they have as many tokens as the prompts."""
     asked = sorted({text.prompt for text in texts})
     by_prompt: dict[int, list[int]] = {}
     for row, text in enumerate(texts):
