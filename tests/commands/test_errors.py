@@ -1,7 +1,6 @@
 """Errors are one sentence and an exit code: 2 for wrong input, 1 for an invalid state."""
 
 import re
-import shutil
 import sys
 
 import click
@@ -12,6 +11,7 @@ from steer_assets import cli
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.commands import warehouse as warehouse_commands
 from steer_assets.paths import CATALOG
+from tests.storage import synthetic
 from tests.storage.processes import database_open, holding
 
 MODEL = "smollm2-135m-instruct"
@@ -99,8 +99,7 @@ def test_hostile_keys_are_refused_before_anything_is_touched(steer, layout, key)
         ("SELECT 1; DROP TABLE models", "read-only"),
     ],
 )
-def test_bad_sql_is_answered_in_words(steer, layout, query, said):
-    assert steer("db", "sync").code == 0
+def test_bad_sql_is_answered_in_words(steer, full, query, said):
     answer = steer("sql", query)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith("steer: ")
@@ -123,26 +122,29 @@ def test_a_database_open_elsewhere(steer, full):
     assert steer("sql", "SELECT 1").code == 0
 
 
-def test_a_damaged_database_and_its_remedy(steer, full):
-    full.database.write_bytes(b"nothing like a database" * 1000)
+def test_a_damaged_database_and_its_remedy(steer, layout):
+    synthetic.write(layout, "prompt_sets", {"trait": "formality"}, {})
+    assert steer("db", "sync").code == 0
+    layout.database.write_bytes(b"nothing like a database" * 1000)
     for command in (["sql", "SELECT 1"], ["db", "sync"]):
         said = steer(*command).refused(code=1)
-        assert str(full.database) in said
+        assert str(layout.database) in said
         assert "`steer db rebuild` remakes it from Parquet" in said
     assert steer("db", "rebuild").code == 0
-    assert steer("sql", "FROM v_effects").code == 0
+    assert steer("sql", "SELECT count(*) AS n FROM prompt_sets", "--json").out == '{"n": 1}\n'
 
 
-def test_a_damaged_part_is_named_and_the_rest_is_loaded(steer, layout, parts):
-    shutil.copytree(parts.root, layout.root)
-    path = layout.part("logit_distances", {"model": "toy", "trait": "formality"})
+def test_a_damaged_part_is_named_and_the_rest_is_loaded(steer, layout):
+    for trait in ("formality", "sentiment"):
+        synthetic.write(layout, "prompt_sets", {"trait": trait}, {})
+    path = layout.part("prompt_sets", {"trait": "formality"})
     path.write_bytes(b"PAR1")
     answer = steer("db", "sync")
     assert answer.code == 1
     damaged, loaded = answer.err.splitlines()
     assert damaged.startswith(f"damaged   {path} is damaged")
     assert damaged.endswith("delete it and run again to remake it")
-    assert re.fullmatch(r"\d+ parts loaded, 0 removed", loaded)
+    assert loaded == "1 parts loaded, 0 removed"
 
 
 def test_a_report_that_is_not_there_yet(steer):

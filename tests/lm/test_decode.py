@@ -22,27 +22,28 @@ def _key(row):
 
 
 def test_a_row_of_a_mixed_batch_equals_the_row_alone(tiny, prompts, vectors):
-    """Sampled tokens equal those of whole forwards, one row at a time, and a float64 race."""
+    """Sampled tokens equal those of a whole forward, one row at a time, and a float64 race."""
     keys = [f"prompt {i}" for i in range(len(prompts))]
     found = generate(tiny, prompts, ARMS, vectors, SAMPLED, prompt_keys=keys)
     assert [_key(row) for row in found] == sorted(_key(row) for row in found)
     for row in found[::5]:
         key = NoiseKey.of(SAMPLED.seed, keys[row.prompt], row.sample)
-        expected = reference.sample(tiny, prompts[row.prompt], ARMS[row.arm], vectors, SAMPLED, key)
-        assert row.token_ids == expected
+        assert row.token_ids == reference.drawn(
+            tiny, prompts[row.prompt], row.token_ids, ARMS[row.arm], vectors, SAMPLED, key
+        )
         assert row.seed == key.seed
 
 
-def test_greedy_equals_transformers_generate(tiny, prompts, vectors):
+def test_greedy_equals_transformers_generate(few, prompts, vectors):
     greedy = Sampling(max_new_tokens=8, temperature=0.0)
-    for row in generate(tiny, prompts, [()], vectors, greedy):
+    for row in generate(few, prompts, [()], vectors, greedy):
         prompt = torch.tensor([prompts[row.prompt]])
-        ids = tiny.model.generate(
+        ids = few.model.generate(
             prompt,
             attention_mask=torch.ones_like(prompt),
             max_new_tokens=8,
             do_sample=False,
-            eos_token_id=sorted(tiny.stop_ids),
+            eos_token_id=sorted(few.stop_ids),
             pad_token_id=0,
         )
         assert row.token_ids == ids[0, prompt.shape[1] :].tolist()
@@ -160,8 +161,8 @@ def test_nucleus_sampling_equals_a_sorted_one(llama, prompts, vectors, top_p):
     keys = [str(i) for i in range(len(prompts))]
     for row in generate(llama, prompts, ARMS, vectors, sampling, prompt_keys=keys):
         key = NoiseKey.of(2, keys[row.prompt], 0)
-        assert row.token_ids == reference.sample(
-            llama, prompts[row.prompt], ARMS[row.arm], vectors, sampling, key
+        assert row.token_ids == reference.drawn(
+            llama, prompts[row.prompt], row.token_ids, ARMS[row.arm], vectors, sampling, key
         )
 
 

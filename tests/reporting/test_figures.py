@@ -93,9 +93,9 @@ NEEDS = {
 }
 
 
-@pytest.mark.parametrize("chart", ALL)
-def test_no_mark_lies_outside_its_axes(evidence: Evidence, chart):
-    assert not _outside(chart(evidence))
+def test_no_mark_lies_outside_its_axes(figures: dict[str, Figure]):
+    assert len(figures) == len(ALL)
+    assert not {name: found for name, figure in figures.items() if (found := _outside(figure))}
 
 
 def test_no_mark_of_a_later_layer_lies_outside_axes_that_layers_share(
@@ -233,10 +233,10 @@ def test_files_are_written_with_their_data_and_without_dates(
 ):
     chosen = [figures["efficacy_layers"], figures["null_fraction"]]
     paths = write_figures(chosen, tmp_path / "a")
-    again = write_figures(chosen, tmp_path / "b")
+    again = write_figures(chosen[:1], tmp_path / "b")
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == sorted(p.name for p in paths)
     assert [p.suffix for p in paths] == [".svg", ".pdf", ".csv"] * 2
-    for first, second in zip(paths, again, strict=True):
+    for first, second in zip(paths[:3], again, strict=True):
         assert first.read_bytes() == second.read_bytes()
     standalone = paths[0].read_text()
     assert "var(--" not in standalone
@@ -323,9 +323,9 @@ def test_no_tick_is_written_in_the_markup_of_mathematics(figures: dict[str, Figu
 
 
 def test_only_its_own_folder_is_swept(figures: dict[str, Figure], tmp_path: Path):
-    write_figures([figures["forest"], figures["scorers"]], tmp_path)
+    write_figures([figures["forest"], figures["scorers"]], tmp_path, pdf=False)
     (tmp_path / "notes.txt").write_text("mine")
-    write_figures([figures["forest"]], tmp_path, all_there_is=False)
+    write_figures([figures["forest"]], tmp_path, pdf=False, all_there_is=False)
     assert (tmp_path / "scorers.svg").exists()
     write_figures([figures["forest"]], tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [

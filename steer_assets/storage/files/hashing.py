@@ -123,8 +123,9 @@ def _column_bytes(column: pl.Series) -> bytes:
         return valid + lengths + _column_bytes(flat(column))
     if column.dtype == pl.String:
         filled = column if whole else column.fill_null("")
-        lengths = filled.str.len_bytes().to_numpy().tobytes()
-        return valid + lengths + "".join(filled.to_list()).encode()
+        texts = [text.encode() for text in filled.to_list()]
+        lengths = np.fromiter(map(len, texts), np.uint32, len(texts)).tobytes()
+        return valid + lengths + b"".join(texts)
     if column.dtype.is_temporal():
         column = column.to_physical()
     if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
