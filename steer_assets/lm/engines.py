@@ -25,6 +25,7 @@ class Opening:
     """How an engine opens a model, and on how many threads it computes.
 
     sha256: content hashes of weights and tokenizer; another content is another model.
+    tensor_parallel: processes that hold the model, the engine and others that it starts.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class Opening:
     device: str
     dtype: str
     threads: int = 1
+    tensor_parallel: int = 1
 
 
 class Engines(Protocol):
@@ -70,6 +72,10 @@ def _model(opening: Opening) -> LanguageModel:
         gc.collect()
         torch.set_num_threads(opening.threads)
         _opened[opening] = loader.load(
-            opening.folder, device=opening.device, dtype=opening.dtype, date=opening.date
+            opening.folder,
+            device=opening.device,
+            dtype=opening.dtype,
+            date=opening.date,
+            tensor_parallel=opening.tensor_parallel,
         )
     return _opened[opening]

@@ -131,6 +131,7 @@ class StageRun:
             enable_thinking=self.study.thinking.asked,
             device=numerics.device,
             dtype=dtype or numerics.dtype,
+            tensor_parallel=numerics.tensor_parallel,
         )
 
     @property
@@ -159,6 +160,7 @@ class StageRun:
             device=numerics.device,
             dtype=self.derivative_dtype if derivatives else numerics.dtype,
             threads=threads,
+            tensor_parallel=numerics.tensor_parallel,
         )
 
 

@@ -12,8 +12,9 @@ from dagster import ConfigurableResource
 if TYPE_CHECKING:
     from steer_assets.lm.model import LanguageModel
 
-#: Content hashes of weights and tokenizer, what the chat template is given, device, number type.
-_Identity = tuple[str, str, tuple[datetime.date, bool | None], str, str]
+#: Content hashes of weights and tokenizer, what the chat template is given, device, number type,
+#: number of processes.
+_Identity = tuple[str, str, tuple[datetime.date, bool | None], str, str, int]
 _Loaded = tuple[_Identity, "LanguageModel"]
 _loaded: list[_Loaded] = []
 
@@ -31,23 +32,33 @@ class LanguageModels(ConfigurableResource):
         enable_thinking: bool | None = None,
         device: str,
         dtype: str,
+        tensor_parallel: int = 1,
     ) -> LanguageModel:
         """The model in `folder` with these content hashes, and what its chat template is given."""
         from steer_assets.lm.decoding.memory import small
         from steer_assets.lm.loading import loader
 
-        identity = (sha256, tokenizer_sha256, (date, enable_thinking), device, dtype)
+        given = (date, enable_thinking)
+        identity = (sha256, tokenizer_sha256, given, device, dtype, tensor_parallel)
         for known, model in _loaded:
-            if known == identity:
+            if known == identity and not _lost(model):
                 return model
         # One model is in memory at a time; a small one may be in memory in several number types.
         _loaded[:] = [
-            (known, kept) for known, kept in _loaded if known[:3] == identity[:3] and small(kept)
+            (known, kept)
+            for known, kept in _loaded
+            if known[:3] == identity[:3] and known[5] == tensor_parallel
+            if small(kept) and not _lost(kept)
         ]
         # hooks form reference cycles, which keep the model in memory until the next collection
         gc.collect()
         model = loader.load(
-            folder, device=device, dtype=dtype, date=date, enable_thinking=enable_thinking
+            folder,
+            device=device,
+            dtype=dtype,
+            date=date,
+            enable_thinking=enable_thinking,
+            tensor_parallel=tensor_parallel,
         )
         _loaded.append((identity, model))
         return model
@@ -68,4 +79,10 @@ class LanguageModels(ConfigurableResource):
             "threads": str(torch.get_num_threads()),
             "rows": way_of(model),
             "linear_kernel": kernel(model),
+            "processes": str(model.ranks.n if model.ranks else 1),
         }
+
+
+def _lost(model: LanguageModel) -> bool:
+    """Whether a process that held a part of the model is no more."""
+    return model.ranks is not None and bool(model.ranks.lost)
