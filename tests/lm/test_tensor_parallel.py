@@ -196,6 +196,7 @@ def test_two_ranks_measure_and_write_what_one_process_does(
         _counted(monkeypatch, "_batched_over_ranks"),
     )
     _equal(one, two, few=True)
+    assert set(two._packed_forwards) <= {two.layout.head}  # type: ignore[attr-defined]
     # All rows of a Jacobian run at once, as they do in one process.
     assert max(len(rows) for _, _, rows in batches) == conftest.HIDDEN
     n_of_one_process = len(single) - len(batches)
@@ -288,6 +289,17 @@ def test_other_architectures_are_the_same_over_two_ranks(tmp_path: Path, name: s
     own = conftest.cached_build if name in conftest.CONFIGS else architectures.build
     folder = _saved(own(name), tmp_path)
     _equal(load(folder, device="cpu"), load(folder, device="cpu", tensor_parallel=2))
+
+
+@pytest.mark.faults
+def test_four_ranks_and_half_precision(tmp_path: Path) -> None:
+    folder = _saved(conftest.cached_build("gpt_neox"), tmp_path)
+    _equal(load(folder, device="cpu"), load(folder, device="cpu", tensor_parallel=4))
+    for dtype in ("bfloat16", "float16"):
+        one = load(folder, device="cpu", dtype=dtype)
+        two = load(folder, device="cpu", dtype=dtype, tensor_parallel=4)
+        for expected, found in zip(_logits(one), _logits(two), strict=True):
+            assert np.abs(expected - found).max() < 0.05 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize(
