@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gc
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ class Opening:
 
     sha256: content hashes of weights and tokenizer; another content is another model, and the
     same content in another folder is the same. date and enable_thinking are given to the chat
-    template.
+    template. tensor_parallel: processes that hold the model, this one and others that it starts.
     """
 
     folder: Path = field(compare=False)
@@ -27,11 +27,11 @@ class Opening:
     device: str
     dtype: str
     enable_thinking: bool | None = None
+    tensor_parallel: int = 1
 
     def same_but_for_numbers(self, other: Opening) -> bool:
         """Whether only device and number type differ."""
-        mine, theirs = ((one.sha256, one.date, one.enable_thinking) for one in (self, other))
-        return mine == theirs
+        return replace(self, device=other.device, dtype=other.dtype) == other
 
 
 _open: list[tuple[Opening, LanguageModel]] = []
@@ -46,12 +46,12 @@ def model_of(opening: Opening) -> LanguageModel:
     from steer_assets.lm.loading import loader
 
     for known, model in _open:
-        if known == opening:
+        if known == opening and not _lost(model):
             return model
     _open[:] = [
         (known, kept)
         for known, kept in _open
-        if known.same_but_for_numbers(opening) and small(kept)
+        if known.same_but_for_numbers(opening) and small(kept) and not _lost(kept)
     ]
     # hooks form reference cycles, which keep the model in memory until the next collection
     gc.collect()
@@ -61,6 +61,7 @@ def model_of(opening: Opening) -> LanguageModel:
         dtype=opening.dtype,
         date=opening.date,
         enable_thinking=opening.enable_thinking,
+        tensor_parallel=opening.tensor_parallel,
     )
     _open.append((opening, model))
     return model
@@ -69,3 +70,8 @@ def model_of(opening: Opening) -> LanguageModel:
 def last_loaded() -> LanguageModel | None:
     """The model that was loaded last."""
     return _open[-1][1] if _open else None
+
+
+def _lost(model: LanguageModel) -> bool:
+    """Whether a process that held a part of the model is no more."""
+    return model.ranks is not None and bool(model.ranks.lost)

@@ -130,6 +130,7 @@ class StageRun:
             device=numerics.device,
             dtype=dtype or numerics.dtype,
             enable_thinking=self.study.thinking.asked,
+            tensor_parallel=numerics.tensor_parallel,
         )
 
     def language_model(self, dtype: str = "") -> LanguageModel:

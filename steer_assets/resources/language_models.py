@@ -35,4 +35,5 @@ class LanguageModels(ConfigurableResource):
             "threads": str(torch.get_num_threads()),
             "rows": way_of(model),
             "linear_kernel": kernel(model),
+            "processes": str(model.ranks.n if model.ranks else 1),
         }

@@ -32,6 +32,7 @@ from steer_assets.lm.forward.prefix import Prefix
 from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 from steer_assets.lm.texts.vocabulary import in_parts, slopes
 
 
@@ -44,6 +45,7 @@ class GradientText:
     ids: tuple[int, ...]
 
 
+@on_every_rank
 def text_gradients(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],

@@ -23,6 +23,7 @@ from steer_assets.lm.forward.prefix import Prefix
 from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 from steer_assets.lm.texts.token_divergences import in_nuclei, of_everything
 from steer_assets.lm.texts.vocabulary import FinalStates, Logits, Scores, in_parts
 
@@ -50,6 +51,7 @@ class Reading:
     kl: Float[np.ndarray, " t"]
 
 
+@on_every_rank
 @torch.inference_mode()
 def text_likelihoods(
     lm: LanguageModel,
