@@ -95,8 +95,9 @@ class ScoresByLook:
         self.looks = study.generation.looks
         self._up_to = [self.whole]
         self._look: dict[str, int] = {}
-        last = every.filter(pl.col("look") == len(self.looks))
-        self._newest = Scores(last) if len(every) > len(scored) else None
+        self._newest: Scores | None = None
+        if len(every) > len(scored):
+            self._newest = Scores(every.filter(pl.col("look") == len(self.looks)))
         if len(self.looks) > 1:
             numbers = range(1, len(self.looks) + 1)
             self._up_to = [Scores(scored.filter(pl.col("look") <= k)) for k in numbers]
@@ -119,6 +120,8 @@ class ScoresByLook:
 
 def planned(scored: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Rows of the samples that the study plans, without further ones of the last look."""
+    if study.generation.extra == 1:
+        return scored
     return scored.filter(pl.col("sample") < study.generation.samples)
 
 
