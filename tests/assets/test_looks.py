@@ -15,7 +15,7 @@ from steer_assets.assets.reports._verdict_rows import with_verdicts
 from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.catalog.sections.generation import Generation
 from steer_assets.checks.harness import LOOKS, Finding, carry_out
-from steer_assets.checks.looks import planned_pairs
+from steer_assets.checks.looks import planned_samples
 from steer_assets.pipeline.design import looks, prompt_selection, thinking
 from steer_assets.stats.sequential import stopping
 from steer_assets.storage.files.parquet import write_part
@@ -176,7 +176,7 @@ def test_v_and_unsteered_go_on_with_what_is_open(
     n = len(world.rows("prompt_sets").filter(role="test"))
     assert rows.filter(vector_id="none")["prompt_id"].n_unique() == 30 < n
     stored = world.run("generations")
-    assert {(p, a.vector_id, k) for p, a, k in planned_pairs(stored)} == set(
+    assert {(p, a.vector_id, k) for p, a, k in planned_samples(stored)} == set(
         rows.select("prompt_id", "vector_id", "look").iter_rows()
     )
 
