@@ -8,11 +8,10 @@ those of Postgres transaction by transaction, and asks once.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import (
     create_pg_engine,
     get_token_provider_from_config,
@@ -23,13 +22,39 @@ from dagster_postgres.utils import (
 _KEPT = 4
 
 
+class _Events(PostgresEventLogStorage):  # type: ignore[misc]
+    """Events; what tables there are changes with `dagster instance migrate` alone."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._there: dict[tuple[str, str], bool] = {}
+        super().__init__(*args, **kwargs)
+
+    def has_table(self, table_name: str) -> bool:
+        if (table_name, "") not in self._there:
+            self._there[table_name, ""] = super().has_table(table_name)
+        return self._there[table_name, ""]
+
+    def has_asset_key_col(self, column_name: str) -> bool:
+        if ("asset_keys", column_name) not in self._there:
+            self._there["asset_keys", column_name] = super().has_asset_key_col(column_name)
+        return self._there["asset_keys", column_name]
+
+    def dispose(self) -> None:
+        """Close all connections; an instance disposes of its events last."""
+        super().dispose()
+        self._engine.dispose()
+
+
 class PooledPostgres(DagsterPostgresStorage):  # type: ignore[misc]
     """Runs, events and schedules over one pool of connections."""
 
-    def __init__(self, *args: Any, token_provider: Any = None, **kwargs: Any) -> None:
-        super().__init__(*args, token_provider=token_provider, **kwargs)
+    def __init__(self, url: str, *, token_provider: Any = None, **kwargs: Any) -> None:
+        super().__init__(url, token_provider=token_provider, **kwargs)
+        self._event_log_storage = _Events(
+            url, should_autocreate_tables=False, token_provider=token_provider
+        )
         engine = create_pg_engine(
-            self.postgres_url,
+            url,
             token_provider,
             isolation_level="AUTOCOMMIT",
             pool_size=_KEPT,
@@ -38,9 +63,6 @@ class PooledPostgres(DagsterPostgresStorage):  # type: ignore[misc]
         )
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
             storage._engine = engine
-        # Tables and columns change with `dagster instance migrate` alone, after which all restart.
-        for asked in ("has_table", "has_asset_key_col"):
-            setattr(self._event_log_storage, asked, cache(getattr(self._event_log_storage, asked)))
 
     @classmethod
     def from_config_value(
