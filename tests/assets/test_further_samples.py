@@ -1,6 +1,7 @@
 """What stopped families save goes to open ones, as further samples of the last prompts."""
 
 import zlib
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -16,20 +17,13 @@ from steer_assets.checks.looks import planned_samples
 from steer_assets.stats.sequential import stopping
 from steer_assets.storage.files.parquet import write_part
 from tests.assets.conftest import Tiny
-from tests.assets.test_looks import KEYS, SHARES, _study, world
-
-__all__ = ["world"]
+from tests.assets.looked import SHARES, Known, copied, study_of
+from tests.assets.test_looks import KEYS
 
 PLAN = {"samples": 1, "max_new_tokens": 1, "arms": [{"families": ["base"]}]}
 #: v and v + v_perp are alike; of all others the first look is sure.
 _EFFECTS = {"base": 3.0, "base_plus_orthogonal": 3.0}
 _NOISY = 30
-
-
-class _Known:
-    """A scorer by name; scores come from `_scored`."""
-
-    name = "known"
 
 
 def _scored(_reader: object, texts: pl.DataFrame) -> pl.DataFrame:
@@ -45,9 +39,14 @@ def _scored(_reader: object, texts: pl.DataFrame) -> pl.DataFrame:
 
 
 @pytest.fixture
+def world(tiny: Tiny, tmp_path: Path) -> Tiny:
+    return copied(tiny, tmp_path / "data")
+
+
+@pytest.fixture
 def extended(world: Tiny, monkeypatch: pytest.MonkeyPatch) -> Tiny:
     """A study whose families are all decided at the first look, but for v + v_perp."""
-    monkeypatch.setattr(_looks, "_scorer", lambda _run: _Known())
+    monkeypatch.setattr(_looks, "_scorer", lambda _run: Known())
     monkeypatch.setattr(_looks._Reader, "scored", _scored)
     monkeypatch.setattr(stopping, "HOPELESS", 0.0)
     first, second = world.study.generation.arms
@@ -69,7 +68,7 @@ def test_open_arms_have_the_texts_of_a_longer_study_and_no_more_than_were_planne
     assert families == {None, "base", "base_plus_orthogonal"}
     last = rows.filter(look=2)
     assert set(last.group_by("vector_id", "alpha", "prompt_id").len()["len"]) == {2}
-    longer = _study(extended, (1.0,))
+    longer = study_of(extended, (1.0,))
     arms = extended.study.generation.arms
     changed = {"samples": 2, "arms": arms, "extra": 1.0}
     generation = longer.study.generation.model_copy(update=changed)
