@@ -11,7 +11,7 @@ from steer_assets.scoring.labelled import LabelledText, read_labelled
 from steer_assets.scoring.scorer import Scorer
 from tests.scoring.conftest import LABELLED, stock_means
 
-BARS = {"sentiment": 0.9, "formality": 0.9, "politeness": 0.8, "agreeableness": 0.8}
+BARS = {"sentiment": 0.85, "formality": 0.9, "politeness": 0.8, "agreeableness": 0.8}
 FEW_BARS = {"sentiment": 0.85, "formality": 0.95, "politeness": 0.95, "agreeableness": 0.65}
 FEW_TOPICS = {"sentiment": 3, "formality": 3, "politeness": 3, "agreeableness": 5}
 ODD = ["", " ", "\ud800", "\x00", "🙂" * 300, "word " * 300, "!!!!", "the the the the"]

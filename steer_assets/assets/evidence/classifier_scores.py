@@ -56,7 +56,7 @@ def _judged(run: StageRun, voting: list[Scorer]) -> pl.DataFrame:
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "duckdb"},
-    code_version="4",
+    code_version="5",
     needs=("model_snapshot", "generations"),
     settings=("numerics", "scoring.scorers"),
     sources=scorers.sources,

@@ -118,7 +118,7 @@ def _switched(run: StageRun) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     dimensions=("model", "trait"),
     group="evidence",
     kinds={"pytorch", "duckdb"},
-    code_version="5",
+    code_version="6",
     needs=("model_snapshot", "prompt_sets", "vector_families", "protocol_vectors"),
     settings=(
         "seed",

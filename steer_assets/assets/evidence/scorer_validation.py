@@ -29,7 +29,7 @@ def _validated(judge: Scorer, trait: str) -> Validation:
     dimensions=("trait",),
     group="evidence",
     kinds={"scikitlearn", "duckdb"},
-    code_version="4",
+    code_version="5",
     settings=("scoring.scorers",),
     sources=scorers.sources,
 )

@@ -147,7 +147,7 @@ def _compare(run: StageRun) -> Iterator[tuple[Row, list[Row], Row]]:
     dimensions=("model", "trait"),
     group="protocols",
     kinds={"scipy", "duckdb"},
-    code_version="5",
+    code_version="6",
     needs=(
         "model_snapshot",
         "generations",

@@ -109,7 +109,7 @@ def _page(run: StageRun, tables: dict[str, pl.DataFrame]) -> tuple[str, dict[str
     dimensions=("model", "trait"),
     group="reports",
     kinds={"scipy", "html", "duckdb"},
-    code_version="12",
+    code_version="13",
     needs=(
         "model_snapshot",
         "prompt_sets",

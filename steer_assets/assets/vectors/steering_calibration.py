@@ -52,7 +52,7 @@ def _sources(key: PartitionKey, study: Study) -> dict[str, str]:
     dimensions=("model", "trait"),
     group="vectors",
     kinds={"pytorch", "duckdb"},
-    code_version="1",
+    code_version="2",
     needs=("model_snapshot", "prompt_sets", "activation_caches"),
     settings=(
         "seed",

@@ -8,9 +8,9 @@ generalises. A head is penalised logistic regression in the feature space of a k
 
 (Zhu & Hastie, "Kernel Logistic Regression and the Import Vector Machine", JCGS 2005). With K = U S
 U' the problem is ordinary logistic regression on the rows of U S^(1/2), and a = U S^(-1/2)
-coefficients. C is chosen by the log-loss on held-out topics within the given texts, so that
-cross-validation of the whole fit is unbiased by the choice. The score is the linear predictor: the
-log-odds of the positive pole.
+coefficients. C is given, or chosen by the log-loss on held-out topics within the given texts, so
+that cross-validation of the whole fit is unbiased by the choice. The score is the linear predictor:
+the log-odds of the positive pole.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,8 @@ def fit_dual(
         topics: topic of each row; rows with None (anchors) are in the training set of every split
             and in no test set.
         weights: weight of each row in the loss.
-        penalties: values of C to choose from; with fewer than two topics, the middle one is used.
+        penalties: values of C to choose from; with fewer than two topics, the middle one is used,
+            and a single one without a choice.
 
     Raises:
         ValueError: if lengths differ, the kernel is not finite, or a pole is missing.
@@ -117,7 +118,7 @@ def _choose(
     judged = np.array([row for row, topic in enumerate(topics) if topic is not None])
     groups = [topic for topic in topics if topic is not None]
     n_topics = len(set(groups))
-    if n_topics < 2:
+    if n_topics < 2 or len(penalties) == 1:
         return penalties[len(penalties) // 2]
     loss = np.zeros(len(penalties))
     folds = GroupKFold(n_splits=min(_INNER_SPLITS, n_topics))

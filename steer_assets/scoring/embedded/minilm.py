@@ -8,6 +8,7 @@ fitted scorer is stored as plain arrays and restored without encoding.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
@@ -22,7 +23,7 @@ from steer_assets.scoring.embedded.features import (
     kernel,
     stack,
 )
-from steer_assets.scoring.embedded.heads import Dual, fit_dual
+from steer_assets.scoring.embedded.heads import PENALTIES, Dual, fit_dual
 from steer_assets.scoring.embedded.surface import NAMES as SURFACE_NAMES
 from steer_assets.scoring.labelled import LabelledText, is_positive
 from steer_assets.scoring.validation import Validation, held_out_scores, validate_scores
@@ -32,6 +33,9 @@ __all__ = ["MiniLMEncoder", "MiniLMScorer", "fit_minilm"]
 NAME = "minilm"
 #: Weight of all anchors together, relative to all labelled texts together.
 ANCHOR_WEIGHT = 0.2
+#: Inverse penalty of traits for which it was chosen on texts of other sources than the labelled
+#: ones: sentiment, on sentences of product reviews and editorials that people rated (`Methods`).
+INVERSE_PENALTY = MappingProxyType({"sentiment": 1.0})
 _CHUNK = 1024
 
 
@@ -82,7 +86,9 @@ class _Data:
         weights = np.concatenate([np.ones(len(rows)), np.full(n_anchors, share)])
         standard, support = self._support(rows)
         gram = kernel(support, support, self._surface_weight)
-        dual = fit_dual(gram, positive, topics, weights)
+        penalty = INVERSE_PENALTY.get(self.trait)
+        penalties = PENALTIES if penalty is None else (penalty,)
+        dual = fit_dual(gram, positive, topics, weights, penalties=penalties)
         return _Head(standard, support, dual, self._surface_weight)
 
     def fitted(self, dual: Dual) -> _Head:
