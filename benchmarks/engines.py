@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from benchmarks.__main__ import EMBEDDED
 from benchmarks.measure import seconds
@@ -30,7 +31,7 @@ from steer_assets.lm.texts.likelihoods import SampledText, text_likelihoods
 from steer_assets.lm.texts.parts import Part, parts_of_gradients, parts_of_readings
 from steer_assets.parallel_processes import Piece, Processes
 
-_SAMPLING = Sampling(40)
+_SAMPLING = Sampling(24)
 _ROUNDS = 3
 
 
@@ -48,44 +49,55 @@ class _Job:
 
 def main() -> None:
     """Print a row for each kind of piece."""
+    pools = [Processes(1), Processes(2)]
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "smollm2"
         snapshot(Source("package", EMBEDDED), folder)
         opening = Opening(folder, ("", ""), DEFAULT_DATE, "cpu", "float32")
         lm = model_of(opening)
         print(f"load average {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores", flush=True)
-        for job in (_derivatives(lm, opening), *_of_texts(lm, opening)):
-            _measure(job)
+        try:
+            for job in (*_of_texts(lm, opening), _derivatives(lm, opening)):
+                _measure(job, pools)
+        finally:
+            for pool in pools:
+                pool.close()
 
 
-def _measure(job: _Job) -> None:
+def _processor_seconds() -> float:
+    """Of this process and its engines, together."""
+    own = psutil.Process()
+    every = [one.cpu_times() for one in (own, *own.children(recursive=True))]
+    return sum(times.user + times.system for times in every)
+
+
+def _measure(job: _Job, pools: Sequence[Processes]) -> None:
+    before = _processor_seconds()
     expected = job.here()
-    pools = [Processes(1), Processes(2)]
+    print(f"{job.name}: {_processor_seconds() - before:.1f} s of a processor here", flush=True)
+    for pool in pools:
+        dict(pool.run(job.pieces[:2]))  # the engines load the model
     taken: list[list[float]] = [[], []]
-    try:
-        for pool in pools:
-            dict(pool.run(job.pieces * 2))  # every engine loads the model
-        for _ in range(_ROUNDS):
-            for pool, own in zip(pools, taken, strict=True):
-                found: dict[int, Any] = {}
-                own.append(
-                    seconds(lambda pool=pool, found=found: found.update(pool.run(job.pieces)))
-                )
-                for one, other in zip(job.joined(found), expected, strict=True):
-                    assert np.array_equal(one, other), f"{job.name}: another result"
-    finally:
-        for pool in pools:
-            pool.close()
+    used: list[list[float]] = [[], []]
+    for _ in range(_ROUNDS):
+        for pool, own, processor in zip(pools, taken, used, strict=True):
+            found: dict[int, Any] = {}
+            before = _processor_seconds()
+            own.append(seconds(lambda pool=pool, found=found: found.update(pool.run(job.pieces))))
+            processor.append(_processor_seconds() - before)
+            for one, other in zip(job.joined(found), expected, strict=True):
+                assert np.array_equal(one, other), f"{job.name}: another result"
     one, two = (job.work / min(own) for own in taken)
     print(
         f"{job.name}: {one:.2f} {job.unit}/s with one engine, {two:.2f} with two "
-        f"({two / one:.2f} times), {len(job.pieces)} pieces",
+        f"({two / one:.2f} times), {min(used[0]):.1f} and {min(used[1]):.1f} s of processors, "
+        f"{len(job.pieces)} pieces, load average {os.getloadavg()[0]:.1f}",
         flush=True,
     )
 
 
 def _derivatives(lm: LanguageModel, opening: Opening) -> _Job:
-    prompts = lm.encode(texts()[::13])
+    prompts = lm.encode(texts()[::25])
 
     def numbers(forms: Sequence[PromptForms]) -> list[np.ndarray]:
         return [form.fisher[LAYER] for form in forms] + [
@@ -103,7 +115,7 @@ def _derivatives(lm: LanguageModel, opening: Opening) -> _Job:
 
 
 def _of_texts(lm: LanguageModel, opening: Opening) -> list[_Job]:
-    prompts = lm.encode(texts()[::5])
+    prompts = lm.encode(texts()[::9])
     table, every = vectors(lm, prompts, 3), [(), *arms(3)]
     made = generate(lm, prompts, every, table, _SAMPLING)
     read = [SampledText(t.prompt, t.arm, tuple(t.token_ids), (0, 1)) for t in made]
