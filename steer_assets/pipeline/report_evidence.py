@@ -5,7 +5,8 @@ evidence, so their output agrees.
 """
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import polars as pl
 
@@ -64,18 +65,31 @@ MADE = (
 )
 
 
-def read_tables(
-    layout: Layout, key: PartitionKey, names: tuple[str, ...]
-) -> dict[str, pl.DataFrame]:
-    """Stored rows of a model and trait by table; tables without parts are omitted."""
-    found = {}
-    for name in names:
-        own = {d: key[d] for d in _DIMENSIONS.get(name, ("model", "trait"))}
-        # Some tables have one part per kind below the partition.
-        parts = sorted(layout.part(name, own).parent.rglob("part.parquet"))
-        if parts:
-            found[name] = pl.concat(read_part(path) for path in parts)
-    return found
+class StoredTables(Mapping[str, pl.DataFrame]):
+    """Stored rows of a model and trait by table; tables without parts are omitted.
+
+    A table is read when it is first asked for: a figure needs few of them, and texts take longest.
+    """
+
+    def __init__(self, layout: Layout, key: PartitionKey, names: tuple[str, ...]) -> None:
+        self._parts: dict[str, list[Path]] = {}
+        self._read: dict[str, pl.DataFrame] = {}
+        for name in names:
+            own = {d: key[d] for d in _DIMENSIONS.get(name, ("model", "trait"))}
+            # Some tables have one part per kind below the partition.
+            if parts := sorted(layout.part(name, own).parent.rglob("part.parquet")):
+                self._parts[name] = parts
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        if name not in self._read:
+            self._read[name] = pl.concat(read_part(path) for path in self._parts[name])
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
 
 
 def assemble(
@@ -115,9 +129,8 @@ def stored(layout: Layout, model: str, trait: str) -> Evidence:
             f"there is no report for {model} and {trait} yet; "
             f"`steer run --model {model} --trait {trait}` makes it"
         )
-    return assemble(
-        layout, key, catalog.study(record.study), read_tables(layout, key, INPUTS + MADE)
-    )
+    tables = StoredTables(layout, key, INPUTS + MADE)
+    return assemble(layout, key, catalog.study(record.study), tables)
 
 
 def _provenance(layout: Layout, key: PartitionKey) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.pipeline.design import thinking
 from steer_assets.pipeline.design.multi_layer import with_multi_layer
 from steer_assets.pipeline.design.two_traits import with_two_traits
-from steer_assets.pipeline.report_evidence import INPUTS, read_tables
+from steer_assets.pipeline.report_evidence import INPUTS, StoredTables
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.files.atomic import write_text
 from steer_assets.storage.files.hashing import hash_json
@@ -149,7 +149,7 @@ def equivalence_reports(run: StageRun) -> Produced:
     different, inconclusive or untestable; a difference that is not significant does not count as
     equivalence.
     """
-    tables = read_tables(run.layout, run.key, INPUTS)
+    tables = dict(StoredTables(run.layout, run.key, INPUTS))
     path = run.layout.relative(run.layout.pair_file("reports", run.model, run.trait, ".html"))
     made = tests_and_rows(run, tables["null_spaces"], path)
     tests, reports = made["equivalence_tests"], made["equivalence_reports"]
