@@ -27,7 +27,8 @@ class LostWorkersError(RuntimeError):
     def __init__(self, error: object) -> None:
         super().__init__(
             f"{MAX_LOSSES} workers died without finishing a piece, so the piece is probably larger "
-            f"than a worker's memory; set a smaller generation.batch_rows ({error})"
+            "than a worker's memory; give workers more of it, or, for sampled texts, set a smaller "
+            f"generation.batch_rows ({error})"
         )
 
 
@@ -85,7 +86,7 @@ class Processes:
     def _open(self) -> ProcessPoolExecutor:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.n, context, initializer=_begin)
+            self._pool = ProcessPoolExecutor(self.n, context, initializer=begin_worker)
         return self._pool
 
     def close(self) -> None:
@@ -95,8 +96,8 @@ class Processes:
             self._pool = None
 
 
-def _begin() -> None:
-    """An interrupt is the parent's to handle, and the process ends when the parent is killed."""
+def begin_worker() -> None:
+    """Leave interrupts to the parent of this process, and end when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -204,19 +204,19 @@ def make_world(root: Path, *, scorer: Path, source: Path | None = None) -> World
 
 
 @contextmanager
-def few_figures(name: str = "null_fraction") -> Iterator[None]:
-    """Pages with a single figure, and no pictures of tables in Dagster.
+def few_figures(*names: str) -> Iterator[None]:
+    """Pages with these figures or a single one, and no pictures of tables in Dagster.
 
     Drawing takes longer than all that a tiny study computes.
     """
     from steer_assets.reporting.figures import thumbnails
     from steer_assets.reporting.pages import report, sections
 
+    wanted = names or ("null_fraction",)
     kept = [
-        dataclasses.replace(section, charts=(chart,))
+        dataclasses.replace(section, charts=charts)
         for section in report.SECTIONS
-        for chart in section.charts
-        if chart.__name__ == name
+        if (charts := tuple(chart for chart in section.charts if chart.__name__ in wanted))
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "SECTIONS", kept)

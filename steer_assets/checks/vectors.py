@@ -76,7 +76,7 @@ def vectors_are_what_they_are_called(stored: StageRun) -> Finding:
 @check("vector_families", blocking=True, language_model=True)
 def steering_adds_what_it_says(stored: StageRun) -> Finding:
     """On the real model, the residual stream changes by alpha v at the block, up to rounding."""
-    from steer_assets.lm.forward.intervene import Addition, ArmTable, Steering, editing
+    from steer_assets.lm.forward.intervene import Addition
     from steer_assets.lm.measurements.capture import capture_last
 
     model = stored.language_model()
@@ -89,9 +89,9 @@ def steering_adds_what_it_says(stored: StageRun) -> Finding:
         row = own.filter(pl.col("family") == "base").item(0, "at")
         plain = capture_last(model, ids, [layer])[layer][0].astype(np.float64)
         for alpha in (1.0, -2.0):
-            table = ArmTable(model, [(Addition(layer, row, alpha),)], values)
-            with editing(model, Steering(table, model.tensor([0])).edits()):
-                steered = capture_last(model, ids, [layer])[layer][0].astype(np.float64)
+            arm = (Addition(layer, row, alpha),)
+            found = capture_last(model, ids, [layer], arm=arm, vectors=values)
+            steered = found[layer][0].astype(np.float64)
             off = np.abs(steered - plain - alpha * values[row])
             allowed = _EPS[model.dtype] * (np.abs(plain) + 2 * np.abs(alpha * values[row]))
             share = float((off / np.maximum(allowed, 1e-300)).max())

@@ -54,16 +54,20 @@ class Needs:
         return "light" if self.cpus == 1 else "model"
 
 
-def needs(size: Size | None, holding: Collection[str], worker: Worker) -> Needs:
+def needs(
+    size: Size | None, holding: Collection[str], worker: Worker, *, tensor_parallel: int = 1
+) -> Needs:
     """Resources of a run.
 
     GPUs are whole, and a power of two where one is too small, because tensor parallelism divides
-    heads. A run on the processor has the weights in main memory, one on a GPU reads them there.
+    heads; at least as many as the study's processes. A run on the processor has the weights in main
+    memory, one on a GPU reads them there.
 
     Args:
         size: of the model; None where it is not known yet, or the run has none.
         holding: stages of the run that hold a language model.
         worker: what workers offer.
+        tensor_parallel: processes that hold the model, of the study.
     """
     if not holding:
         return Needs(cpus=1, gpus=0, memory=_BASE)
@@ -73,6 +77,7 @@ def needs(size: Size | None, holding: Collection[str], worker: Worker) -> Needs:
     if on_gpu:
         share = _WITH_BATCHES * weights / (worker.gpu_gib * _GIB)
         gpus = 1 << max(0, math.ceil(math.log2(share))) if share > 0 else 1
+        gpus = max(gpus, tensor_parallel)
     matrices = _MATRICES * size.hidden_size**2 if size else 0
     factor = 1.0 if on_gpu else 2.0
     memory = int(_BASE + factor * weights + matrices) if size else 0

@@ -7,10 +7,12 @@ import dagster as dg
 
 from steer_assets.assets import STAGES
 from steer_assets.automation.jobs import JOB_NAMES, PARTS
+from steer_assets.catalog.errors import CatalogError
 from steer_assets.cluster.needs import Size, Worker, k8s_tag, needs, ray_tag
 from steer_assets.paths import data_folder
 from steer_assets.pipeline.conditions import holds_language_model
 from steer_assets.pipeline.stage import Stage
+from steer_assets.resources.active_study import ActiveStudy
 from steer_assets.storage.files.parquet import DamagedFileError, read_part
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.slugs import is_slug
@@ -60,10 +62,19 @@ def size_of(layout: Layout, model: str) -> Size | None:
     return Size(row["n_parameters"], row["hidden_size"])
 
 
+def _processes() -> int:
+    """Processes that hold a model in the active study; one where the study cannot be read."""
+    try:
+        return ActiveStudy().load().numerics.tensor_parallel
+    except CatalogError:  # the run says it in a sentence
+        return 1
+
+
 def tags_of(run: dg.DagsterRun) -> dict[str, str]:
     """What the queue, Ray and Kubernetes are told of a run."""
     layout, stages = Layout(data_folder()), stages_of(run)
     holding = [stage.name for stage in stages if holds_language_model(stage)]
     sizes = (size_of(layout, model) for model in _models(run, stages))
-    asked = needs(next((size for size in sizes if size), None), holding, worker())
+    size = next((size for size in sizes if size), None)
+    asked = needs(size, holding, worker(), tensor_parallel=_processes())
     return {SIZE_TAG: asked.size, **ray_tag(asked), **k8s_tag(asked)}

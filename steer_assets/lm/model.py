@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from steer_assets.lm.chat import DEFAULT_DATE, Encoder
 from steer_assets.lm.errors import PromptError
 from steer_assets.lm.layout import Layout, find_layout
+from steer_assets.lm.tensor_parallel.every_rank import Ranks
 from steer_assets.lm.thinking import Thinking
 
 Found = TypeVar("Found")
@@ -30,7 +31,8 @@ class LanguageModel(Encoder):
 
     ``n_layers``, ``hidden_size`` and ``vocab_size`` count blocks, residual dimensions and logits;
     ``device`` and ``dtype`` are recorded as text; ``date`` and ``thinking`` are given to chat
-    templates. Not safe for concurrent use: interventions place hooks on the shared module.
+    templates; ``ranks`` are the processes that each hold a part of the weights, None where this
+    one holds all. Not safe for concurrent use: interventions place hooks on the shared module.
     """
 
     def __init__(
@@ -52,6 +54,20 @@ class LanguageModel(Encoder):
         self.device = str(weight.device)
         self.dtype = str(weight.dtype).removeprefix("torch.")
         self.stop_ids: frozenset[int] = _stop_ids(model, tokenizer)
+        self.ranks: Ranks | None = None
+
+    def divide(self, ranks: Ranks) -> None:
+        """Say that this process holds a part of the weights, as one of ``ranks``."""
+        self.ranks = ranks
+
+        def watch(_module: nn.Module, _args: Any) -> None:
+            if not ranks.inside:  # the others would not run with this one, which would wait
+                raise RuntimeError(
+                    "a model over several processes runs only within functions of lm that run on "
+                    "every rank"
+                )
+
+        self.layout.backbone.register_forward_pre_hook(watch)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, without special and stop tokens."""
@@ -87,7 +103,7 @@ class LanguageModel(Encoder):
 
 
 def tried_once(lm: LanguageModel, name: str, trial: Callable[[], Found]) -> Found:
-    """The result of a trial of the model, which is kept on it as attribute ``name``."""
+    """What ``trial`` finds of the model, which is kept on it as attribute ``name``."""
     found: Found | None = getattr(lm, name, None)
     if found is None:
         found = trial()

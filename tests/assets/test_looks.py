@@ -11,7 +11,7 @@ from steer_assets.assets.evidence._texts import Texts
 from steer_assets.assets.reports._arm_tests import compare_arms
 from steer_assets.assets.reports._verdict_rows import with_verdicts
 from steer_assets.catalog.protocols import CONTROLLED
-from steer_assets.checks.looks import planned_pairs
+from steer_assets.checks.looks import planned_samples
 from steer_assets.pipeline.design import thinking
 from steer_assets.stats.sequential import stopping
 from steer_assets.storage.schema import frame_of
@@ -112,7 +112,7 @@ def test_v_and_unsteered_go_on_with_what_is_open(
     n = len(world.rows("prompt_sets").filter(role="test"))
     assert rows.filter(vector_id="none")["prompt_id"].n_unique() == 30 < n
     stored = world.run("generations")
-    assert {(p, a.vector_id, k) for p, a, k in planned_pairs(stored)} == set(
+    assert {(p, a.vector_id, k) for p, a, k in planned_samples(stored)} == set(
         rows.select("prompt_id", "vector_id", "look").iter_rows()
     )
 

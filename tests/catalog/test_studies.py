@@ -5,7 +5,9 @@ import pytest
 from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.catalog.errors import CatalogError
+from steer_assets.catalog.studies import Study
 from steer_assets.paths import CATALOG, REPOSITORY
+from steer_assets.pipeline.conditions import holds_language_model
 from steer_assets.pipeline.working_point import in_study
 from tests.catalog.samples import STUDY, change
 
@@ -75,6 +77,12 @@ MALFORMED = {
         "vectors",
         "may not exceed subspace_directions",
     ),
+    "a model over no process": (
+        "seed: 7\n",
+        "seed: 7\nnumerics: {tensor_parallel: 0}\n",
+        "numerics.tensor_parallel",
+        "greater than or equal to 1",
+    ),
     "a confidence of one": (
         "confidence: 0.95",
         "confidence: 1.0",
@@ -138,6 +146,7 @@ MALFORMED = {
 
 #: What the line to be named holds, where it is not what was put in.
 NAMED = {
+    "a model over no process": "numerics:",
     "an environment forgotten": "  test:",
     "a kind without estimator": "  estimator:",
     "a family forgotten": "  families:",
@@ -236,3 +245,18 @@ def test_what_cannot_be_left_to_calibration_is_refused(user, old, new, said):
     (user / "studies" / "mine.yaml").write_text(change(_automatic(), old, new))
     with pytest.raises(CatalogError, match=re.escape(said)):
         catalog.study("mine")
+
+
+def test_the_number_of_processes_is_an_input_of_every_stage_with_a_model_where_it_is_not_one():
+    one = catalog.study("quick")
+    two = one.model_copy(
+        update={"numerics": one.numerics.model_copy(update={"tensor_parallel": 2})}
+    )
+    # What was made before there was the setting stays current.
+    assert one.settings(("numerics",)) == {"numerics": {"device": "auto", "dtype": "float32"}}
+    assert Study.model_validate(two.model_dump(mode="json")) == two
+    for stage in STAGES.values():
+        before, after = one.settings(stage.settings), two.settings(stage.settings)
+        changed = {name for name in before if before[name] != after[name]}
+        holds = holds_language_model(stage) and stage.name != "model_snapshot"
+        assert changed == ({"numerics"} if holds else set()), stage.name

@@ -10,6 +10,7 @@ import pytest
 
 from steer_assets.assets import STAGES
 from steer_assets.automation.jobs import JOB_NAMES, PARTS
+from steer_assets.catalog import catalog
 from steer_assets.cluster import sized_runs
 from steer_assets.cluster.needs import Needs, Size, Worker, k8s_tag, needs, ray_tag
 from steer_assets.pipeline.conditions import holds_language_model
@@ -55,6 +56,22 @@ def test_memory_grows_with_weights_and_with_matrices() -> None:
 def test_a_snapshot_is_converted_on_the_processor() -> None:
     assert needs(SMALL, ["model_snapshot"], GPU).gpus == 0
     assert needs(SMALL, ["model_snapshot", "generations"], GPU).gpus == 1
+
+
+def test_a_run_asks_for_as_many_gpus_as_its_study_has_processes(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert needs(SMALL, ["generations"], GPU, tensor_parallel=4).gpus == 4
+    assert needs(LARGE, ["generations"], GPU, tensor_parallel=4).gpus == 8
+    assert needs(LARGE, ["generations"], Worker(), tensor_parallel=4).gpus == 0
+    assert needs(LARGE, [], GPU, tensor_parallel=4).gpus == 0
+    study = catalog.study("quick")
+    numerics = study.numerics.model_copy(update={"tensor_parallel": 2})
+    divided = study.model_copy(update={"numerics": numerics})
+    new = run("pair_job", model="new")
+    assert sized_runs.tags_of(new)[sized_runs.SIZE_TAG] == "gpu-1"
+    monkeypatch.setattr(catalog, "study", lambda _name: divided)
+    assert sized_runs.tags_of(new)[sized_runs.SIZE_TAG] == "gpu-2"
 
 
 def test_a_model_of_unknown_size_claims_no_memory() -> None:

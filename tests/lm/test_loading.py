@@ -3,12 +3,16 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import weakref
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from steer_assets.lm import errors
+from steer_assets.lm.loading import loader
 from steer_assets.lm.loading.loader import Source, facts, load, snapshot
 from steer_assets.lm.measurements.logits import next_token_logits
 
@@ -29,9 +33,9 @@ def test_a_snapshot_loads_as_it_was(tmp_path, folder, llama, prompts, vectors):
     assert found == facts(tmp_path / "copy")
 
 
-def test_every_architecture_can_be_taken(tmp_path, tiny):
-    tiny.model.save_pretrained(tmp_path / "origin")
-    tiny.tokenizer.save_pretrained(tmp_path / "origin")
+def test_every_architecture_can_be_taken(tmp_path, few):
+    few.model.save_pretrained(tmp_path / "origin")
+    few.tokenizer.save_pretrained(tmp_path / "origin")
     found = snapshot(Source("folder", str(tmp_path / "origin")), tmp_path / "copy").facts
     assert (found.n_layers, found.hidden_size) == (LAYERS, HIDDEN)
     assert load(tmp_path / "copy", dtype="bfloat16", device="cpu").dtype == "bfloat16"
@@ -211,3 +215,27 @@ def test_nothing_follows_the_prompt(folder):
 
     lm = LanguageModel(cached_build("llama").model, tokenizer)
     assert lm.encode(["w5 w9"]) == [[1, 5, 9]]
+
+
+def test_a_snapshot_holds_one_model_at_a_time(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its memory is that of one model: also where it is read back, and tried in other dtypes."""
+    living: weakref.WeakSet[Any] = weakref.WeakSet()
+    before: list[int] = []
+
+    def watched(name: str) -> None:
+        own = getattr(loader, name)
+
+        def reading(*args: Any, **kwargs: Any) -> Any:
+            before.append(len(living))
+            found = own(*args, **kwargs)
+            living.add(found[0] if isinstance(found, tuple) else found)
+            return found
+
+        monkeypatch.setattr(loader, name, reading)
+
+    watched("read")
+    watched("pretrained")
+    snapshot(Source("folder", str(folder)), tmp_path / "copy")
+    assert before == [0] * 5  # the source, the copy, and the copy in three dtypes

@@ -2,7 +2,7 @@
 
 import datetime
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -10,8 +10,10 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     WrapValidator,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -68,10 +70,23 @@ class Section(BaseModel):
 
 
 class Numerics(Section):
-    """Device and precision of the language model."""
+    """Device and precision of the language model.
+
+    tensor_parallel: processes that each hold a part of every large weight, each on a GPU of the
+    host where it has any; their number changes the last digits of results.
+    """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What was made before there was this setting is as it would be made now.
+        found: dict[str, Any] = handler(self)
+        if self.tensor_parallel == 1:
+            del found["tensor_parallel"]
+        return found
 
 
 class PromptChoice(Section):

@@ -23,6 +23,7 @@ from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Reach, Scop
 from steer_assets.lm.forward.stepping import Rows, prepare, prepare_edited, start_rows, stepping
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter
+from steer_assets.lm.tensor_parallel.every_rank import agreed
 from steer_assets.parallel_batches import side_by_side
 
 
@@ -113,7 +114,8 @@ class _Batch:
             edited = reach.at(live, texts)
             on_device = None if edited is None else torch.tensor(edited, device=tokens.device)
             drawn = self._choose(state.step(tokens, on_device), live, step)
-            tokens = drawn.tokens
+            tokens = agreed(job.lm, drawn.tokens)
+            drawn = drawn._replace(tokens=tokens)
             kept = self._take(drawn, live, taken, limit - step - 1, meter)
             if not kept:
                 break

@@ -23,6 +23,7 @@ from steer_assets.lm.forward.intervene import Arm, ArmTable, Steering
 from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 
 __all__ = ["Generation", "Sampling", "generate"]
 
@@ -50,6 +51,7 @@ class Generation:
     least_token: int
 
 
+@on_every_rank
 def generate(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],
@@ -112,7 +114,7 @@ def _run(job: Job, batches: list[list[Row]], meter: Meter) -> dict[Row, Taken] |
     try:
         return run_together(job, batches, meter)
     except torch.OutOfMemoryError:
-        if max(map(len, batches)) == 1:
+        if max(map(len, batches)) == 1 or job.lm.ranks is not None:  # others may have room
             raise
     meter.done = done
     torch.cuda.empty_cache()

@@ -9,6 +9,7 @@ import torch
 from steer_assets.lm.forward.stepping import WHOLE, rows_at_once, way_of
 from steer_assets.lm.machine import machine_memory
 from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.tensor_parallel.every_rank import agreed, on_every_rank
 
 _BEST_ROWS = {"cpu": 256, "cuda": 1024}  # larger batches no longer increase speed
 _LANE_ROWS = 48  # with fewer, reading the weights once per lane costs more than the barriers
@@ -16,6 +17,7 @@ _SMALL = 0.05
 _SHARE = 0.25  # of total memory, so that the default is the same in every run
 
 
+@on_every_rank
 def default_rows(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> int:
     """Rows per batch for prompts of ``prompt_tokens`` and ``max_new_tokens`` tokens.
 
@@ -25,7 +27,7 @@ def default_rows(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> 
     if way_of(lm) == WHOLE:  # a step runs all tokens of a row
         return rows_at_once(lm, _BEST_ROWS["cpu"], prompt_tokens + max_new_tokens)
     per_row = row_bytes(lm, prompt_tokens, max_new_tokens)
-    total, free = machine_memory(lm.torch_device)
+    total, free = agreed(lm, torch.tensor(machine_memory(lm.torch_device))).tolist()
     best = _BEST_ROWS.get(lm.torch_device.type, 256)
     rows = max(1, min(best, int(_SHARE * total / per_row)))
     while rows > 1 and rows * per_row > 0.8 * free:
@@ -36,9 +38,10 @@ def default_rows(lm: LanguageModel, prompt_tokens: int, max_new_tokens: int) -> 
 def default_lanes(lm: LanguageModel, n_rows: int) -> int:
     """Number of batches to run in parallel if ``n_rows`` rows fit into memory together.
 
-    An accelerator runs one batch at a time, as does a model that may keep state in its modules.
+    An accelerator runs one batch at a time, as does a model that may keep state in its modules, or
+    whose ranks must compute in one order.
     """
-    if lm.torch_device.type != "cpu" or way_of(lm) == WHOLE:
+    if lm.torch_device.type != "cpu" or lm.ranks is not None or way_of(lm) == WHOLE:
         return 1
     return max(1, min(torch.get_num_threads(), n_rows // _LANE_ROWS))
 

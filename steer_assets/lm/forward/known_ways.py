@@ -19,7 +19,9 @@ NAME = "stepping.json"
 
 
 def _circumstances(lm: LanguageModel) -> dict[str, str]:
+    ranks = {} if lm.ranks is None else {"ranks": str(lm.ranks.n)}
     return {
+        **ranks,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "device": lm.torch_device.type,

@@ -8,6 +8,8 @@ weights are never read.
 from __future__ import annotations
 
 import datetime
+import gc
+import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,12 +24,14 @@ from steer_assets.lm.chat import DEFAULT_DATE
 from steer_assets.lm.errors import LanguageModelError, SnapshotError
 from steer_assets.lm.forward import known_ways
 from steer_assets.lm.layout import find_layout
+from steer_assets.lm.loading import divided
 from steer_assets.lm.loading.reading import pretrained, read
 from steer_assets.lm.loading.snapshots import SnapshotFacts, facts
 from steer_assets.lm.loading.sources import Source, check_folder, locate
 from steer_assets.lm.model import DTYPES, LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
 from steer_assets.lm.self_test.self_test import SelfTest, require_sound
+from steer_assets.lm.tensor_parallel import ranks
 from steer_assets.lm.thinking import Markup, Thinking, declared, write
 from steer_assets.lm.tokenizers import read_tokenizer
 from steer_assets.processes import temporary_beside
@@ -78,8 +82,10 @@ def snapshot(
             if markup is not None:
                 write(work, markup)
             meter.advance(1)
-            _verify(model, work)
-            del model
+            written = _digests(model)
+            del model  # before it is read again, so that one is in memory at a time
+            gc.collect()
+            _verify(written, work)
         meter.advance(1)
         tested = require_sound(lambda dtype: _opened(work, "auto", dtype), source.location)
         (work / known_ways.NAME).write_text(tested.stepping)
@@ -104,19 +110,45 @@ def load(
     threads: int | None = None,
     date: datetime.date = DEFAULT_DATE,
     enable_thinking: bool | None = None,
+    tensor_parallel: int = 1,
 ) -> LanguageModel:
     """Open a snapshot, or any folder of config, safetensors and tokenizer.
 
     ``device`` is "cpu", "cuda", "cuda:1" or "auto" (a GPU where there is one); ``dtype`` float32,
     bfloat16, float16 or float64; ``threads`` sets torch's thread count for the process; ``date``
-    and ``enable_thinking`` are given to the chat template.
+    and ``enable_thinking`` are given to the chat template. With ``tensor_parallel`` above 1 the
+    weights are divided among as many processes, one for each GPU where there are any; raises
+    LanguageModelError for a model that cannot be, RankError if a process is lost.
     """
     if dtype not in DTYPES:
         raise LanguageModelError(f'dtype "{dtype}" is not one of {", ".join(sorted(DTYPES))}')
     if threads is not None:
         torch.set_num_threads(threads)
     check_folder(folder)
+    if tensor_parallel > 1:
+        backend = divided.backend(device, tensor_parallel)
+        plan = divided.plan_of(folder, tensor_parallel)
+        opened: LanguageModel = ranks.leader(tensor_parallel, backend).open(
+            _open_part, tensor_parallel, plan, folder, device, dtype, date, enable_thinking
+        )
+        return opened
     lm = _opened(folder, device, dtype, date, enable_thinking)
+    known_ways.recall(lm, folder)
+    return lm
+
+
+def _open_part(
+    n: int,
+    plan: dict[str, str],
+    folder: Path,
+    device: str,
+    dtype: str,
+    date: datetime.date,
+    enable_thinking: bool | None,
+) -> LanguageModel:
+    """This rank's part of a model; every rank runs it."""
+    lm = _opened(folder, device, dtype, date, enable_thinking, plan=plan, n=n)
+    lm.divide(ranks.own(n))
     known_ways.recall(lm, folder)
     return lm
 
@@ -127,10 +159,15 @@ def _opened(
     dtype: str,
     date: datetime.date = DEFAULT_DATE,
     enable_thinking: bool | None = None,
+    plan: dict[str, str] | None = None,
+    n: int = 1,
 ) -> LanguageModel:
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     with _without_bars():
-        model = pretrained(folder, dtype=DTYPES[dtype])
+        if plan is None:
+            model = pretrained(folder, dtype=DTYPES[dtype])
+        else:
+            model = divided.pretrained_part(folder, plan, n, dtype=DTYPES[dtype])
     thinking = Thinking(enable_thinking, declared(folder))
     return LanguageModel(model.to(place), read_tokenizer(folder), date, thinking)
 
@@ -147,17 +184,17 @@ def _without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _verify(model: Any, folder: Path) -> None:
-    again = pretrained(folder, dtype="auto")
-    written, read = model.state_dict(), again.state_dict()
-    wrong = [
-        name
-        for name in written.keys() | read.keys()
-        if name not in written
-        or name not in read
-        or written[name].dtype != read[name].dtype
-        or not torch.equal(_bytes(written[name]), _bytes(read[name]))
-    ]
+def _digests(model: Any) -> dict[str, tuple[torch.dtype, bytes]]:
+    """Number type and content of every tensor."""
+    return {
+        name: (tensor.dtype, hashlib.sha256(_bytes(tensor)).digest())
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def _verify(written: dict[str, tuple[torch.dtype, bytes]], folder: Path) -> None:
+    read = _digests(pretrained(folder, dtype="auto"))
+    wrong = [name for name in written.keys() | read.keys() if written.get(name) != read.get(name)]
     if wrong:
         raise SnapshotError(
             f"{len(wrong)} tensors did not read back as written, {sorted(wrong)[0]} first; "
@@ -165,6 +202,6 @@ def _verify(model: Any, folder: Path) -> None:
         )
 
 
-def _bytes(tensor: torch.Tensor) -> torch.Tensor:
-    """Its bytes, in which NaN compares equal to itself."""
-    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+def _bytes(tensor: torch.Tensor) -> Any:
+    """Its bytes, in which NaN is equal to itself; not copied where they lie in one piece."""
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()

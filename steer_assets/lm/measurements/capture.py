@@ -16,12 +16,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from steer_assets.lm.forward.intervene import Edit, check_layers, editing
+from steer_assets.lm.forward.intervene import (
+    Arm,
+    ArmTable,
+    Edit,
+    Steering,
+    check_layers,
+    editing,
+)
 from steer_assets.lm.forward.prefix import by_length, common_length, run_padded
 from steer_assets.lm.forward.stepping import shares_prefixes
 from steer_assets.lm.forward.whole import run_whole
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 
 Activations = Float[np.ndarray, "b d"] | list[Float[np.ndarray, "t d"]]
 
@@ -41,6 +49,7 @@ class _Stop(Exception):
     """Ends the forward after the deepest block."""
 
 
+@on_every_rank
 def capture(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],
@@ -67,23 +76,31 @@ def capture(
         meter.advance(len(batch), sum(map(len, chosen)))
 
 
+@on_every_rank
 def capture_last(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],
     layers: Sequence[int],
     *,
+    arm: Arm = (),
+    vectors: Float[np.ndarray, "n d"] | None = None,
     batch_tokens: int = 4096,
     on_progress: OnProgress = None,
 ) -> dict[int, Float[np.ndarray, "n d"]]:
-    """Last-token block outputs in input order: layer -> [n_prompts, d] float32."""
+    """Last-token block outputs in input order: layer -> [n_prompts, d] float32.
+
+    ``arm``, of ``vectors``, is added at every token of every prompt.
+    """
+    steering = Steering(ArmTable(lm, [arm], vectors), lm.tensor([0]))
     out = {
         layer: np.empty((len(prompts), lm.hidden_size), dtype=np.float32) for layer in set(layers)
     }
-    for captured in capture(
-        lm, prompts, layers, batch_tokens=batch_tokens, on_progress=on_progress
-    ):
-        for layer, values in captured.activations.items():
-            out[layer][captured.prompt_indices] = values
+    with editing(lm, steering.edits()):
+        for captured in capture(
+            lm, prompts, layers, batch_tokens=batch_tokens, on_progress=on_progress
+        ):
+            for layer, values in captured.activations.items():
+                out[layer][captured.prompt_indices] = values
     return out
 
 

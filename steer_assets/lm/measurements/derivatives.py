@@ -16,7 +16,7 @@ layers, over a cached prefix and the upper blocks only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -44,6 +44,7 @@ from steer_assets.lm.forward.whole import whole_logits
 from steer_assets.lm.measurements.unembedding import Unembedding
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class PromptForms:
     fisher: dict[int, Float[np.ndarray, "d d"]]
 
 
+@on_every_rank
 def prompt_forms(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],
@@ -82,7 +84,7 @@ def prompt_forms(
     table = ArmTable(lm, [arm], vectors)
     wanted = sorted(set(layers))
     meter = Meter(on_progress, len(prompts), "prompts")
-    unembedding = Unembedding(lm)
+    unembedding = Unembedding.of(lm)
     for index, prompt in enumerate(prompts):
         point = differentiate(lm, prompt, wanted, table, row_chunk, scope)
         yield _pulled_back(index, point, unembedding)
@@ -117,7 +119,8 @@ def differentiate(
     final = head.hidden.reshape(-1)
     if row_chunk is None and (scope.whole_prompt or not shares_prefixes(lm)):
         row_chunk = max(8, len(final) // len(prompt))  # every row contains the whole prompt
-    found = _jacobian(final, [sources[layer] for layer in layers], row_chunk)
+    batched = _batched if lm.ranks is None else _batched_over_ranks
+    found = _jacobian(final, [sources[layer] for layer in layers], row_chunk, batched)
     return Point(dict(zip(layers, found, strict=True)), logits.detach(), slope.reshape(-1))
 
 
@@ -203,34 +206,51 @@ class _HeadProbe:
         return lm.layout.head.register_forward_hook(hook)
 
 
-def _jacobian(final: Tensor, states: list[Tensor], row_chunk: int | None) -> list[Tensor]:
+Gradients = tuple[Tensor, ...]
+
+
+def _jacobian(
+    final: Tensor,
+    states: list[Tensor],
+    row_chunk: int | None,
+    batched: Callable[[Tensor, list[Tensor], Tensor], Gradients],
+) -> list[Tensor]:
     size = len(final)
     identity = torch.eye(size, dtype=final.dtype, device=final.device)
     try:
-        parts = _backward(final, states, identity.split(row_chunk or size))
+        parts = [batched(final, states, rows) for rows in identity.split(row_chunk or size)]
     except (
         NotImplementedError,
         RuntimeError,
     ):  # other architectures' backward passes may support only one row at a time
-        parts = _backward(final, states, identity)
+        parts = [_backward(final, states, row) for row in identity]
     return [torch.cat(rows).reshape(size, -1) for rows in zip(*parts, strict=True)]
 
 
 def _backward(
-    final: Tensor, states: list[Tensor], rows: Iterable[Tensor]
-) -> list[tuple[Tensor, ...]]:
-    """Gradients of ``rows @ final`` by every state, for a matrix of rows or one row."""
-    return [
-        torch.autograd.grad(
-            final,
-            states,
-            grad_outputs=row,
-            is_grads_batched=row.ndim > 1,
-            retain_graph=True,
-            materialize_grads=True,
-        )
-        for row in rows
-    ]
+    final: Tensor, states: list[Tensor], rows: Tensor, *, batched: bool = False
+) -> Gradients:
+    """Gradients of ``rows @ final`` by every state, for one row or, ``batched``, a matrix."""
+    return torch.autograd.grad(
+        final,
+        states,
+        grad_outputs=rows,
+        is_grads_batched=batched,
+        retain_graph=True,
+        materialize_grads=True,
+    )
+
+
+def _batched(final: Tensor, states: list[Tensor], rows: Float[Tensor, "n e"]) -> Gradients:
+    return _backward(final, states, rows, batched=True)
+
+
+def _batched_over_ranks(
+    final: Tensor, states: list[Tensor], rows: Float[Tensor, "n e"]
+) -> Gradients:
+    """The same by the vmap that knows how a batch is exchanged between ranks."""
+    found: Gradients = torch.vmap(lambda row: _backward(final, states, row))(rows)
+    return found
 
 
 def _pulled_back(index: int, point: Point, unembedding: Unembedding) -> PromptForms:

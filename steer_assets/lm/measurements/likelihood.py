@@ -20,6 +20,7 @@ from steer_assets.lm.forward.stepping import shares_prefixes
 from steer_assets.lm.forward.whole import whole_logits
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 
 Tokens = Sequence[int]
 
@@ -30,6 +31,7 @@ def text_ids(lm: LanguageModel, text: str) -> list[int]:
     return ids or sorted(lm.stop_ids)[:1]
 
 
+@on_every_rank
 @torch.inference_mode()
 def log_probabilities(
     lm: LanguageModel,

@@ -22,8 +22,10 @@ from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope, requ
 from steer_assets.lm.forward.stepping import prepare, prepare_edited, rows_at_once, start_rows
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 
 
+@on_every_rank
 def next_token_logits(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],

@@ -23,6 +23,7 @@ from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope, requ
 from steer_assets.lm.forward.stepping import prepare, rows_at_once
 from steer_assets.lm.measurements.logits import chunks, steered, unsteered
 from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class _Batch:
 class PreparedPrompts:
     """Prompts whose unsteered pass is done; ``unsteered`` [n, v] are its next-token logits."""
 
+    @on_every_rank
     @torch.inference_mode()
     def __init__(
         self,
@@ -57,7 +59,7 @@ class PreparedPrompts:
         require_next_token(scope)
         lm.check_prompts(prompts)
         check_layers(lm, layers)
-        self._lm, self._scope = lm, scope
+        self.lm, self._scope = lm, scope
         whole, longest = scope.whole_prompt, max(map(len, prompts))
         self._most = rows_at_once(lm, batch_rows, longest, whole_prompt=whole)
         self._batches: list[_Batch] = []
@@ -72,6 +74,7 @@ class PreparedPrompts:
             self.unsteered[places] = plain.float().cpu().numpy()
             self._batches.append(_Batch(list(places), prefix, last, hidden))
 
+    @on_every_rank
     @torch.inference_mode()
     def steered(
         self, arms: Sequence[Arm], vectors: Float[np.ndarray, "n d"]
@@ -80,7 +83,7 @@ class PreparedPrompts:
 
         Raises InterventionError for an arm that does not add at one block, and that one prepared.
         """
-        table = ArmTable(self._lm, arms, vectors)
+        table = ArmTable(self.lm, arms, vectors)
         by_layer: dict[int, list[int]] = {}
         for index, arm in enumerate(arms):
             layers = {addition.layer for addition in arm}
@@ -100,7 +103,7 @@ class PreparedPrompts:
         for rows in chunks(len(batch.places), members, self._most):
             hidden = batch.hidden[layer]
             found = steered(
-                self._lm, batch.prefix, batch.last, layer, hidden, table, rows, self._scope
+                self.lm, batch.prefix, batch.last, layer, hidden, table, rows, self._scope
             )
             pairs = [(batch.places[p], arm) for p in rows.prompts for arm in rows.arms]
             for (prompt, arm), logits in zip(pairs, found.float().cpu().numpy(), strict=True):

@@ -34,8 +34,10 @@ from steer_assets.lm.forward.whole import whole_logits
 from steer_assets.lm.measurements.derivatives import differentiate
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
+from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 
 
+@on_every_rank
 def fisher_along(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],

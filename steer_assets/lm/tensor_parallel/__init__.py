@@ -1,0 +1,1 @@
+"""One model over several processes, each of which holds a part of every large weight."""
