@@ -1,4 +1,4 @@
-"""How much the tests of processes and faults do: all of it in `make faults`.
+"""How much the tests do that have a smaller form in `make test`: all of it in `make faults`.
 
 `STEER_TEST_FULL=1` asks for all; `STEER_TEST_KILLS` sets one size by itself.
 """

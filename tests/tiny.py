@@ -205,7 +205,11 @@ def make_world(root: Path, *, scorer: Path, source: Path | None = None) -> World
 
 @contextmanager
 def few_figures(*names: str) -> Iterator[None]:
-    """Pages with these figures or a single one: drawing takes longer than a tiny study does."""
+    """Pages with these figures or a single one, and no pictures of tables in Dagster.
+
+    Drawing takes longer than all that a tiny study computes.
+    """
+    from steer_assets.reporting.figures import thumbnails
     from steer_assets.reporting.pages import report, sections
 
     wanted = names or ("null_fraction",)
@@ -217,6 +221,7 @@ def few_figures(*names: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "SECTIONS", kept)
         patch.setattr(sections, "SECTIONS", kept)
+        patch.setattr(thumbnails, "thumbnail", lambda *_: None)
         yield
 
 

@@ -31,14 +31,17 @@ def _angles(rows: pl.DataFrame) -> str | None:
     return None
 
 
-def _dimensions(rows: pl.DataFrame) -> str | None:
-    """The problem with rows of `effective_dimension`, or None."""
+def claimed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows that a floor applies to: a noise-aware estimator that finds no signal claims nothing."""
     from steer_assets.geometry.null_spaces.ranks import NOISE_EDGES
 
-    # If a noise-aware estimator finds no signal it claims no null space, and no floor applies.
-    claimed = rows.filter(~pl.col("estimator").is_in(list(NOISE_EDGES)) | (pl.col("value") > 0))
+    return rows.filter(~pl.col("estimator").is_in(list(NOISE_EDGES)) | (pl.col("value") > 0))
+
+
+def _dimensions(rows: pl.DataFrame) -> str | None:
+    """The problem with rows of `effective_dimension`, or None."""
     below = pl.col("null_fraction") < pl.col("sampling_floor") - 1e-9
-    if len(claimed.filter(below)) or not rows["null_fraction"].is_between(0, 1).all():
+    if len(claimed(rows).filter(below)) or not rows["null_fraction"].is_between(0, 1).all():
         return "a null fraction lies below the floor that so few prompts give any model"
     if (rows["value"] < 0).any():
         return "an effective dimension is negative"

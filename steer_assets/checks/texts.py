@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from steer_assets.checks.harness import Finding, check
+from steer_assets.checks.stability import claimed
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.files.hdf5 import read_array
 
@@ -67,7 +68,7 @@ def forms_of_texts_are_forms(stored: StageRun) -> Finding:
         n = int(own["n_texts"][0])
         if (values[n:] > 1e-6 * values[0]).any():
             return Finding(False, f"block {layer} {at}: rank above its {n} texts")
-    spaces = stored.rows("null_spaces", kind="text")
+    spaces = claimed(stored.rows("null_spaces", kind="text"))
     forced = 1 - spaces["n_samples"] / spaces["ambient_dim"]
     if (spaces["null_fraction"] < forced - 1e-9).any():
         return Finding(False, "a null fraction lies below what the number of texts forces")

@@ -23,7 +23,7 @@ def _study(study: Study) -> Study:
     value |= {"protocols": [{"name": "controlled"}], "protocol_texts": None}
     value["behaviour"] = {"prompts": 4, "steered_alpha": 0.5}
     value["logits"] = {"prompts": 8, "alphas": [0.5]}
-    value["generation"] |= {"temperature": 1.0, "samples": 3}
+    value["generation"] |= {"temperature": 1.0, "samples": 3, "looks": [1.0]}
     value["generation"]["arms"] = [
         {"families": ["base", "base_plus_orthogonal"], "alphas": [0.5, 2.0]}
     ]

@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,8 +96,16 @@ def _tables(world: World, trait: str = TRAIT) -> dict[str, pl.DataFrame]:
     return found
 
 
+@contextmanager
+def _untracked() -> Iterator[None]:
+    """Without MLflow, of which nothing here is asked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "off")
+        yield
+
+
 def _run(world: World) -> dict[str, pl.DataFrame]:
-    with living_in(world), few_figures(), one_thread(), records_in_memory():
+    with living_in(world), few_figures(), one_thread(), records_in_memory(), _untracked():
         materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY))
     return _tables(world)
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.pipeline import freshness
 from steer_assets.storage import lineage
 from steer_assets.storage.database import syncing
 from steer_assets.storage.layout import partition_name
-from tests.finished import KEY, run_tiny
+from tests.finished import KEY, records_in_memory, run_tiny
 from tests.storage.processes import database_open, holding
 from tests.tiny import STUDY, World
 
 PAIR_STAGES = [stage for stage in STAGES.values() if stage.dimensions == ("model", "trait")]
+
+
+@pytest.fixture(autouse=True)
+def _records() -> Iterator[None]:
+    with records_in_memory():
+        yield
 
 
 def versions(world: World) -> dict[tuple[str, str], str]:

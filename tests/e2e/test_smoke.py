@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from steer_assets import cli
 from steer_assets.assets import STAGES
+from steer_assets.catalog import catalog
 from steer_assets.paths import SQL
 from steer_assets.pipeline import freshness
 from steer_assets.storage import lineage
@@ -18,7 +19,7 @@ from steer_assets.storage.database import warehouse
 from steer_assets.storage.files import hdf5
 from steer_assets.storage.layout import partition_name
 from steer_assets.storage.schema import nullable, table_statements, view_statements
-from tests.e2e.conftest import MODEL, STUDY, TRAITS, World
+from tests.e2e.conftest import LAYERS, MODEL, STUDY, TRAITS, World
 
 pytestmark = pytest.mark.slow
 
@@ -76,16 +77,24 @@ def test_every_view_answers(world: World) -> None:
 
 
 def test_whole_texts_notice_a_shorter_step_than_their_first_token(world: World) -> None:
+    """Where the next token notices one at all, among the steps that were taken."""
     query = (
-        "SELECT layer, direction, null_space, observer, measured_radius "
+        "SELECT layer, direction, null_space, observer, reached, measured_radius "
         "FROM v_equivalence_radius WHERE tolerance = 0.01"
     )
-    rows = warehouse.query(world.layout, query)
-    both = rows.pivot("observer", index=["layer", "direction", "null_space"])
+    rows, index = warehouse.query(world.layout, query), ["layer", "direction", "null_space"]
+    both = rows.pivot("observer", index=index, values="measured_radius")
     assert {"", "covariance", "fisher", "jacobian", "text"} == set(both["null_space"])
-    known = both.drop_nulls()
+    noticed = rows.filter("reached", observer="next token")
+    known = both.drop_nulls().join(noticed, on=index, how="semi")
     assert {"", "covariance", "fisher", "jacobian"} == set(known["null_space"])
     assert (known["whole text"] < 1.1 * known["next token"]).all(), known
+
+
+def test_the_scorer_is_certain_enough_for_verdicts(world: World) -> None:
+    floor = catalog.study(STUDY).scoring.auroc_floor
+    low = warehouse.query(world.layout, "SELECT auroc_low FROM scorer_validation")["auroc_low"]
+    assert (low > floor).all()
 
 
 def test_nothing_is_stale_after_a_run(world: World) -> None:
@@ -128,7 +137,7 @@ def test_numpy_gets_the_same_from_the_stored_activations(world: World, trait: st
     spectra = warehouse.query(
         world.layout, f"SELECT * FROM svd_spectra WHERE trait = '{trait}' ORDER BY \"index\""
     )
-    for layer in (22, 26):
+    for layer in LAYERS:
         h = arrays[f"last/{layer}"].astype(np.float64)
         expected = np.cov(h[own], rowvar=False)
         stored = moments[f"covariance/{layer}/pooled"]
@@ -172,7 +181,7 @@ def test_no_null_fraction_lies_below_its_floor_and_prompts_are_counted(world: Wo
     assert len(forms) > 0
     assert (forms["sampling_floor"] > 0.5).all()
     tokens = rows.filter(pl.col("environment") == "all_tokens")
-    assert set(tokens["layer"]) == {22, 26}
+    assert set(tokens["layer"]) == set(LAYERS)
     tests = warehouse.query(
         world.layout, "SELECT trait, count(*) AS n FROM prompt_sets WHERE role = 'test' GROUP BY 1"
     )
@@ -229,7 +238,7 @@ def test_mlflow_has_a_parent_per_run_and_a_child_per_artifact_all_closed(world: 
     assert set(world.first.made) <= made
     report = next(r for r in children if r.data.tags["asset"] == "equivalence_reports")
     blocks = client.get_metric_history(report.info.run_id, "efficacy/minilm")
-    assert {metric.step for metric in blocks} == {22, 26}
+    assert {metric.step for metric in blocks} == set(LAYERS)
     assert [f.path for f in client.list_artifacts(report.info.run_id)] != []
     (decoded,) = (r for r in children if r.data.tags["asset"] == "generations")
     assert decoded.data.params["rows"] == "shared"
@@ -256,7 +265,7 @@ def test_a_second_run_computes_nothing_and_shows_verdicts(
     said = capsys.readouterr()
     rows = [json.loads(line) for line in said.out.splitlines()]
     assert sorted((row["trait"], row["layer"]) for row in rows) == [
-        (trait, layer) for trait in TRAITS for layer in (22, 26)
+        (trait, layer) for trait in TRAITS for layer in LAYERS
     ]
     assert "0 artifacts made" in said.err
     assert versions(world) == before

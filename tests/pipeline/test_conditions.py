@@ -2,114 +2,34 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluationTargetMaterializationData,
-)
-from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
-from dagster_shared.serdes import deserialize_value, serialize_value
 
 from steer_assets.assets import STAGES
 from steer_assets.automation.schedules import SCHEDULES
 from steer_assets.automation.sensors import SENSORS
-from steer_assets.catalog import catalog
-from steer_assets.definitions import defs
-from steer_assets.pipeline import partitions
 from steer_assets.pipeline.conditions import condition, is_heavy
-from steer_assets.pipeline.dagster_asset import all_assets, resources
-from steer_assets.pipeline.stage import Stage
-from steer_assets.storage.layout import PartitionKey
+from tests.pipeline.ticks import MODEL, PAIR_STAGES, TRAITS, Ticks, only
 
-MODEL = "m"
 #: Its content stays the same; other tests change that of another trait.
 SAME_TRAIT = "formality"
-PAIR_STAGES = [s for s in STAGES.values() if s.dimensions == ("model", "trait")]
 
 
-class Ticks:
-    """An instance without runs, and the evaluations that follow one another on it."""
-
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self.instance = instance
-        self.defs = defs
-        self._cursor: str | None = None
-
-    def tick(self) -> dict[str, set[str]]:
-        """Partitions asked for, by stage; between ticks the state is stored, as by the daemon."""
-        before = self._cursor and deserialize_value(self._cursor, AssetDaemonCursor)
-        result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=before or None)
-        self._cursor = serialize_value(result.cursor)
-        found = {name: set(result.get_requested_partitions(dg.AssetKey(name))) for name in STAGES}
-        return {name: {str(p) for p in asked} for name, asked in found.items() if asked}
-
-    def made(self, stage: Stage, key: PartitionKey, version: str, *, passed: bool = True) -> None:
-        partition = partitions.dagster_key(key)
-        name = dg.AssetKey(stage.name)
-        self.instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                name,
-                partition=partition,
-                tags={"dagster/data_version": version, "dagster/code_version": "1"},
-            )
-        )
-        newest = self.instance.fetch_materializations(name, limit=1).records[0]
-        target = AssetCheckEvaluationTargetMaterializationData(
-            storage_id=newest.storage_id, run_id=newest.run_id, timestamp=newest.timestamp
-        )
-        for check in self.defs.resolve_asset_graph().get(name).check_keys:
-            evaluation = dg.AssetCheckEvaluation(
-                asset_key=name,
-                check_name=check.name,
-                passed=passed,
-                partition=partition,
-                target_materialization_data=target,
-            )
-            # Not as a runless event: of those there can be one per check and partition only.
-            event = dg.DagsterEvent(
-                dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
-                job_name="test",
-                event_specific_data=evaluation,
-            )
-            self.instance.report_dagster_event(event, run_id=str(uuid.uuid4()))
-
-    def roots_made(self, *, passed: bool = True) -> None:
-        self.made(STAGES["model_snapshot"], {"model": MODEL}, "1")
-        for trait in catalog.trait_keys():
-            self.made(STAGES["prompt_sets"], {"trait": trait}, "1", passed=passed)
-            self.made(STAGES["scorer_validation"], {"trait": trait}, "1")
-
-    def pair_made(self, version: str = "1") -> None:
-        for stage in PAIR_STAGES:
-            for trait in catalog.trait_keys():
-                self.made(stage, {"model": MODEL, "trait": trait}, version)
+@pytest.fixture(scope="module", autouse=True)
+def _few_traits() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        only(patch, TRAITS)
+        yield
 
 
 @pytest.fixture
 def ticks() -> Iterator[Ticks]:
     with dg.DagsterInstance.ephemeral() as instance:
         yield Ticks(instance)
-
-
-def add_model(ticks: Ticks, model: str = MODEL) -> None:
-    ticks.instance.add_dynamic_partitions(partitions.MODEL_PARTITIONS_NAME, [model])
-
-
-def add_trait(patch: pytest.MonkeyPatch, ticks: Ticks, trait: str) -> None:
-    """The definitions as they are loaded again after `trait` came into the catalog, without checks.
-
-    Checks have the partitions that the catalog had when their modules were imported.
-    """
-    traits = dg.StaticPartitionsDefinition([*catalog.trait_keys(), trait])
-    pairs = dg.MultiPartitionsDefinition({"model": partitions.models, "trait": traits})
-    patch.setitem(partitions._BY_DIMENSIONS, ("trait",), traits)
-    patch.setitem(partitions._BY_DIMENSIONS, ("model", "trait"), pairs)
-    ticks.defs = dg.Definitions(assets=all_assets(), resources=resources())
 
 
 @dataclass
@@ -126,7 +46,9 @@ def settled() -> Iterator[Settled]:
     with dg.DagsterInstance.ephemeral() as instance:
         ticks = Ticks(instance)
         asked = [ticks.tick()]
-        add_model(ticks)
+        ticks.add_model()
+        asked += [ticks.tick(), ticks.tick()]
+        ticks.roots_made(passed=False)
         asked.append(ticks.tick())
         ticks.roots_made()
         asked.append(ticks.tick())
@@ -136,8 +58,8 @@ def settled() -> Iterator[Settled]:
 
 
 def test_a_new_model_is_brought_in_first_then_every_pair_in_one_run(settled: Settled) -> None:
-    traits = set(catalog.trait_keys())
-    empty, added, roots, pairs = settled.asked
+    traits = set(TRAITS)
+    empty, added, _, _, roots, pairs = settled.asked
     assert empty == {}
     assert added == {
         "model_snapshot": {MODEL},
@@ -151,8 +73,8 @@ def test_a_new_model_is_brought_in_first_then_every_pair_in_one_run(settled: Set
 
 def demo_made(ticks: Ticks) -> tuple[str, ...]:
     """One model with one of its traits, as the demo leaves them; returns the other traits."""
-    add_model(ticks)
-    first, *others = catalog.trait_keys()
+    ticks.add_model()
+    first, *others = TRAITS
     ticks.made(STAGES["model_snapshot"], {"model": MODEL}, "1")
     for name in ("prompt_sets", "scorer_validation"):
         ticks.made(STAGES[name], {"trait": first}, "1")
@@ -183,7 +105,7 @@ def test_what_was_missing_at_the_first_look_is_left_to_the_user(ticks: Ticks) ->
 def test_after_the_demo_a_new_model_runs_with_all_traits_and_nothing_else(ticks: Ticks) -> None:
     others = demo_made(ticks)
     ticks.tick()
-    add_model(ticks, "new")
+    ticks.add_model("new")
     asked = ticks.tick()
     assert asked == {
         "model_snapshot": {"new"},
@@ -196,7 +118,7 @@ def test_after_the_demo_a_new_model_runs_with_all_traits_and_nothing_else(ticks:
             ticks.made(STAGES[name], {"trait": trait}, "1")
     asked = ticks.tick()
     assert set(asked) == {stage.name for stage in PAIR_STAGES}
-    assert asked["generations"] == {f"new|{trait}" for trait in catalog.trait_keys()}
+    assert asked["generations"] == {f"new|{trait}" for trait in TRAITS}
     assert ticks.tick() == {}
 
 
@@ -205,7 +127,7 @@ def test_after_the_demo_a_new_trait_runs_with_the_models_and_nothing_else(
 ) -> None:
     demo_made(ticks)
     ticks.tick()
-    add_trait(monkeypatch, ticks, "zest")
+    only(monkeypatch, [*TRAITS, "zest"])
     assert ticks.tick() == {"prompt_sets": {"zest"}, "scorer_validation": {"zest"}}
     for name in ("prompt_sets", "scorer_validation"):
         ticks.made(STAGES[name], {"trait": "zest"}, "1")
@@ -215,23 +137,20 @@ def test_after_the_demo_a_new_trait_runs_with_the_models_and_nothing_else(
     assert ticks.tick() == {}
 
 
-def test_nothing_is_asked_for_twice(ticks: Ticks) -> None:
-    ticks.tick()
-    add_model(ticks)
-    assert ticks.tick()
-    assert ticks.tick() == {}
+def test_nothing_is_asked_for_twice(settled: Settled) -> None:
+    _, added, again, *_ = settled.asked
+    assert added
+    assert again == {}
 
 
-def test_a_failed_blocking_check_holds_back_what_reads_it(ticks: Ticks) -> None:
-    ticks.tick()
-    add_model(ticks)
-    ticks.tick()
-    ticks.roots_made(passed=False)
-    assert ticks.tick() == {}
+def test_a_failed_blocking_check_holds_back_what_reads_it_until_it_passes(settled: Settled) -> None:
+    *_, failed, passed, _ = settled.asked
+    assert failed == {}
+    assert "activation_caches" in passed
 
 
 def test_new_inputs_run_light_stages_only(settled: Settled) -> None:
-    trait = catalog.trait_keys()[0]
+    trait = TRAITS[0]
     assert trait != SAME_TRAIT
     key = {"model": MODEL, "trait": trait}
     settled.ticks.made(STAGES["activation_caches"], key, "2")

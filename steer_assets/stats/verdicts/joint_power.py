@@ -98,26 +98,7 @@ def power(found: Design, *, n: int | None = None, alpha: float = 0.05) -> float:
     validation.level(alpha)
     if found.margin <= 0:
         return 0.0
-    sd = np.sqrt(np.diag(found.covariance))
-    moves = sd > 1e-12 * found.margin
-    if not moves.any():
-        return 1.0
-    sd, correlation = sd[moves], found.covariance[np.ix_(moves, moves)]
-    correlation = correlation / np.outer(sd, sd)
-    normal, other, third = _draws(len(sd))
-    z = normal @ _root(correlation)
-    noise = other @ _root(correlation**2)
-    df = size - 1
-    c = np.maximum(1 - 2 / (9 * df) + noise * np.sqrt(2 / (9 * df)), 1e-3) ** 1.5
-    t = (found.margin * np.sqrt(size) / sd + z) / c
-    critical = float(special.stdtrit(df, 1 - alpha))
-    passed = t > critical
-    if found.guard and size > 2:
-        known = np.abs(found.skewness[moves]) > 2 * np.sqrt(6 / found.n)
-        error = np.sqrt(6 * (size - 2) / ((size + 1) * (size + 3)))
-        skewness = np.where(known, found.skewness[moves], 0.0)
-        passed &= _hall(t, skewness + error * (third @ _root(correlation**3)), size) > critical
-    return float(passed.all(axis=1).mean())
+    return _Claim.of(found).power(size, alpha)
 
 
 def sample_size(found: Design, wanted: float = 0.8, *, alpha: float = 0.05) -> int:
@@ -128,7 +109,55 @@ def sample_size(found: Design, wanted: float = 0.8, *, alpha: float = 0.05) -> i
     """
     if found.margin <= 0:
         raise ValueError(f"nothing lies inside a margin of {found.margin}")
-    return fewest(lambda n: power(found, n=n, alpha=alpha), validation.level(wanted))
+    validation.level(alpha)
+    claim = _Claim.of(found)
+    return fewest(lambda n: claim.power(n, alpha), validation.level(wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What the power of a design rests on for any number of prompts: [j, draws] of j combinations.
+
+    Combinations that do not vary are left out. Without the skewness guard ``third`` is None.
+    """
+
+    found: Design
+    sd: Float[np.ndarray, "j 1"]
+    skewness: Float[np.ndarray, "j 1"]
+    z: Float[np.ndarray, "j b"]
+    noise: Float[np.ndarray, "j b"]
+    third: Float[np.ndarray, "j b"] | None
+
+    @classmethod
+    def of(cls, found: Design) -> _Claim:
+        sd = np.sqrt(np.diag(found.covariance))
+        moves = sd > 1e-12 * found.margin
+        sd, correlation = sd[moves], found.covariance[np.ix_(moves, moves)]
+        correlation = correlation / np.outer(sd, sd)
+        draws = _draws(len(sd))
+        z, noise, third = (
+            np.ascontiguousarray((drawn @ _root(correlation**k)).T)
+            for k, drawn in enumerate(draws, start=1)
+        )
+        known = np.abs(found.skewness[moves]) > 2 * np.sqrt(6 / found.n)
+        skewness = np.where(known, found.skewness[moves], 0.0)
+        return cls(found, sd[:, None], skewness[:, None], z, noise, third if found.guard else None)
+
+    def power(self, size: int, alpha: float) -> float:
+        """Probability that all tests on ``size`` prompts pass at this level."""
+        if not len(self.sd):
+            return 1.0
+        df = size - 1
+        c = np.maximum(1 - 2 / (9 * df) + self.noise * np.sqrt(2 / (9 * df)), 1e-3) ** 1.5
+        t = (self.found.margin * np.sqrt(size) / self.sd + self.z) / c
+        critical = float(special.stdtrit(df, 1 - alpha))
+        passed = (t > critical).all(axis=0)
+        if self.third is not None and size > 2:
+            # Draws that do not pass without the guard do not pass with it.
+            error = np.sqrt(6 * (size - 2) / ((size + 1) * (size + 3)))
+            skewness = self.skewness + error * self.third[:, passed]
+            passed = (_hall(t[:, passed], skewness, size) > critical).all(axis=0)
+        return float(passed.sum() / _DRAWS)
 
 
 @lru_cache(maxsize=16)
@@ -145,8 +174,8 @@ def _root(correlation: Float[np.ndarray, "j j"]) -> Float[np.ndarray, "j j"]:
 
 
 def _hall(
-    t: Float[np.ndarray, "b j"], skewness: Float[np.ndarray, "b j"], n: int
-) -> Float[np.ndarray, "b j"]:
+    t: Float[np.ndarray, "j b"], skewness: Float[np.ndarray, "j b"], n: int
+) -> Float[np.ndarray, "j b"]:
     """Hall's g(t), or t if the sample is no more skewed than a normal one (``equivalence``)."""
     s = np.where(np.abs(skewness) > np.sqrt(6 / n), skewness, 0.0) / np.sqrt(n)
     return np.asarray(t + s * t**2 / 3 + s**2 * t**3 / 27 + s / 6)
