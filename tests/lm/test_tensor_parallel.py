@@ -15,11 +15,14 @@ import pytest
 import torch
 import transformers as tf
 
+from steer_assets.lm.chat import DEFAULT_DATE
 from steer_assets.lm.decoding.decode import Sampling, generate
 from steer_assets.lm.decoding.memory import default_rows
+from steer_assets.lm.engines import Opening, on_model
 from steer_assets.lm.errors import LanguageModelError, PromptError
 from steer_assets.lm.forward.intervene import Addition
 from steer_assets.lm.forward.scope import Scope
+from steer_assets.lm.loading import divided
 from steer_assets.lm.loading.loader import load
 from steer_assets.lm.measurements import derivatives
 from steer_assets.lm.measurements.capture import capture, capture_last
@@ -29,10 +32,11 @@ from steer_assets.lm.measurements.logits import next_token_logits
 from steer_assets.lm.measurements.prepared import PreparedPrompts
 from steer_assets.lm.measurements.pushforward import fisher_along
 from steer_assets.lm.model import LanguageModel
-from steer_assets.lm.tensor_parallel import ranks
+from steer_assets.lm.tensor_parallel import layers, ranks
 from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 from steer_assets.lm.texts.gradients import GradientText, text_gradients
 from steer_assets.lm.texts.likelihoods import SampledText, text_likelihoods
+from steer_assets.parallel_processes import Processes
 from tests.lm import architectures, conftest
 
 TOLERANCE = 1e-4
@@ -118,7 +122,7 @@ MEASURED: dict[str, Callable[[LanguageModel], list[np.ndarray]]] = {
 #: Architectures whose plans divide layers in different ways.
 TRIED = ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "gpt_neox", "granite"]
 TRIED += ["olmo2", "olmo3", "starcoder2", "cohere", "cohere2", "smollm3", "glm4", "exaone4"]
-TRIED += ["mixtral", "qwen3_moe", "olmoe"]
+TRIED += ["mixtral", "qwen3_moe", "olmoe", "deepseek_v3", "jamba", "qwen3_next", "gemma4", "phi"]
 
 #: What the test of `make test` leaves to `make faults`.
 LONG = ("likelihoods", "prepared prompts", "forms, steered and over whole prompts")
@@ -278,6 +282,45 @@ def failing(lm: LanguageModel, rank: int) -> None:
     capture_last(lm, PROMPTS, [1])
 
 
+@pytest.mark.faults
+def test_a_plan_that_leaves_gradients_partial_is_refused(origin: Path) -> None:
+    two = load(origin, device="cpu", tensor_parallel=2)
+    with pytest.raises(LanguageModelError, match="llama has other derivatives when it is divided"):
+        with_partial_gradients(two)
+    assert capture_last(two, PROMPTS, [1])[1].shape == (3, conftest.HIDDEN)
+
+
+@on_every_rank
+def with_partial_gradients(lm: LanguageModel) -> None:
+    """Try the model with a plan that forgets to sum gradients before divided layers."""
+    own = layers.Columns.forward
+    layers.Columns.forward = lambda part, x: torch.nn.functional.linear(x, part.weight)
+    try:
+        divided.require_same_gradients(lm, "llama")
+    finally:
+        layers.Columns.forward = own
+
+
+@pytest.mark.faults
+def test_an_engine_has_ranks_of_its_own_which_end_with_it(origin: Path) -> None:
+    opening = Opening(
+        origin, ("weights", "tokenizer"), DEFAULT_DATE, "cpu", "float32", tensor_parallel=2
+    )
+    engines = Processes(1)
+    try:
+        piece = on_model(opening, capture_last, {"prompts": PROMPTS, "layers": [1]})
+        ((_, found),) = engines.run([piece])
+        expected = capture_last(load(origin, device="cpu"), PROMPTS, [1])
+        np.testing.assert_allclose(found[1], expected[1], rtol=TOLERANCE, atol=1e-5)
+        (engine,) = [p for p in _followers() if p.children()]
+        rank = [p for p in engine.children() if any("spawn_main" in word for word in p.cmdline())]
+        assert len(rank) == 1
+        engine.kill()
+        assert psutil.wait_procs(rank, timeout=20)[0] == rank
+    finally:
+        engines.close()
+
+
 def _followers() -> list[psutil.Process]:
     spawned = [p for p in psutil.Process(os.getpid()).children() if p.status() != "zombie"]
     return [p for p in spawned if any("spawn_main" in word for word in p.cmdline())]
@@ -306,6 +349,7 @@ def test_four_ranks_and_half_precision(tmp_path: Path) -> None:
     ("name", "words"),
     [
         ("gpt2", "no plan by which GPT2LMHeadModel is divided"),
+        ("lfm2", "no plan by which Lfm2ForCausalLM is divided"),
         ("heads", "has 3 heads, which are not divided evenly among 2"),
         ("key heads", "has 1 key heads, which are not divided evenly among 2"),
         ("quantised", "quantised weights"),
@@ -322,6 +366,9 @@ def test_what_cannot_be_divided_is_refused_in_one_sentence(
         num_key_value_heads=heads[1],
     )
     config = conftest.CONFIGS["gpt2"]() if name == "gpt2" else config
+    if name == "lfm2":  # a plan for the unembedding alone
+        kind, sizes = architectures.CONFIGS[name]
+        config = getattr(tf, kind)(**sizes)
     if name == "quantised":
         config.quantization_config = {"quant_method": "fp8", "weight_block_size": [8, 8]}
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
