@@ -70,7 +70,7 @@ e2e: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
 
 faults: setup  ## kills, damage, contention, the daemon; simulations and block kinds in full (an hour)
-	HF_HUB_OFFLINE=1 STEER_TEST_FULL=1 $(BIN)/python -m pytest -s -m "faults or not slow" tests/automation tests/storage/test_writers.py tests/storage/test_syncing.py::test_killed_in_the_middle_the_next_sync_carries_on tests/commands/test_fuzz.py
+	HF_HUB_OFFLINE=1 STEER_TEST_FULL=1 $(BIN)/python -m pytest -s -m "faults or not slow" tests/automation tests/storage/test_writers.py tests/storage/test_sync_prevented.py::test_killed_in_the_middle_the_next_sync_carries_on tests/commands/test_fuzz.py
 	HF_HUB_OFFLINE=1 STEER_TEST_FULL=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "faults or not slow" $(BESIDE) tests/assets tests/depot tests/geometry tests/lm tests/scoring tests/stats tests/storage
 
 # In an environment of its own upon .venv. Needs root, for namespaces, and Debian's postgresql, pgbouncer,

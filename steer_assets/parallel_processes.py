@@ -27,7 +27,8 @@ class LostWorkersError(RuntimeError):
     def __init__(self, error: object) -> None:
         super().__init__(
             f"{MAX_LOSSES} workers died without finishing a piece, so the piece is probably larger "
-            f"than a worker's memory; set a smaller generation.batch_rows ({error})"
+            "than a worker's memory; give workers more of it, or, for sampled texts, set a smaller "
+            f"generation.batch_rows ({error})"
         )
 
 

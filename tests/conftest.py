@@ -8,7 +8,7 @@ import pytest
 from steer_assets.storage.database.syncing import sync
 from steer_assets.storage.layout import Layout
 from tests.finished import finished, original
-from tests.storage import synthetic
+from tests.storage.synthetic_warehouse import write_warehouse
 from tests.timings import Timings
 
 __all__ = ["finished", "original"]
@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """Parts of every table, not loaded: written once, to be copied and not changed."""
     layout = Layout(tmp_path_factory.mktemp("parts"))
-    synthetic.write_warehouse(layout)
+    write_warehouse(layout)
     return layout
 
 

@@ -19,6 +19,11 @@ FUZZ = 2400 if FULL else 200
 STUDIES = 150 if FULL else 60
 
 
+def simulated(n: int) -> int:
+    """Of n studies that a simulation makes in full, those that `make test` makes."""
+    return n if FULL else n // 3
+
+
 def in_full(*values: Any) -> Any:
     """A parameter that `make faults` tries, beside one like it that `make test` does."""
     return pytest.param(*values, marks=pytest.mark.faults)

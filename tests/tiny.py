@@ -204,15 +204,15 @@ def make_world(root: Path, *, scorer: Path, source: Path | None = None) -> World
 
 
 @contextmanager
-def few_figures(name: str = "null_fraction") -> Iterator[None]:
-    """Pages with a single figure: drawing takes longer than all that a tiny study computes."""
+def few_figures(*names: str) -> Iterator[None]:
+    """Pages with these figures or a single one: drawing takes longer than a tiny study does."""
     from steer_assets.reporting.pages import report, sections
 
+    wanted = names or ("null_fraction",)
     kept = [
-        dataclasses.replace(section, charts=(chart,))
+        dataclasses.replace(section, charts=charts)
         for section in report.SECTIONS
-        for chart in section.charts
-        if chart.__name__ == name
+        if (charts := tuple(chart for chart in section.charts if chart.__name__ in wanted))
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "SECTIONS", kept)

@@ -201,10 +201,10 @@ def _check_part(path: Path) -> tuple[str, str]:
         raise ManifestError(f"{path.name} is not GGUF")
     if struct.unpack("<I", head[4:8])[0] not in (2, 3):
         raise ManifestError(f"{path.name} is GGUF of a version other than 2 and 3")
-    import gguf  # slow to import, and needed for GGUF only
+    from steer_assets.lm.loading.gguf_reader import Header  # slow to import, needed for GGUF only
 
     try:
-        reader = gguf.GGUFReader(path)
+        reader = Header(path)
         field = reader.get_field("general.architecture")
         architecture = str(field.contents()) if field is not None else ""
         names = "\n".join(f"{t.name} {t.tensor_type} {list(t.shape)}" for t in reader.tensors)

@@ -16,8 +16,8 @@ _KEY = ("family", "null_space", "layer", "alpha")
 _DECISIONS = ("equivalent", "different", "hopeless", "open")
 
 
-def planned_pairs(stored: StageRun) -> set[tuple[str, Arm, int]]:
-    """Prompt, arm and look of every text of the controlled protocol, by the stored decisions."""
+def planned_samples(stored: StageRun) -> dict[tuple[str, Arm, int], int]:
+    """Samples by prompt, arm and look, of the controlled protocol, by the stored decisions."""
     study = stored.study
     vectors = stored.rows("steering_vectors").filter(pl.col("family") != NONE_ID)
     steer = stored.steer_layers()
@@ -40,28 +40,45 @@ def planned_pairs(stored: StageRun) -> set[tuple[str, Arm, int]]:
         for look in range(1, len(study.generation.looks) + 1)
     }
     where = prompts.select("prompt_id", "environment").iter_rows()
-    return {
+    designed = [
         (prompt, arm, look)
         for (prompt, environment), look in zip(
             where, looks.look_of_prompts(prompts, study), strict=True
         )
         for arm in arms.get(environment, [])
+    ]
+    end = len(study.generation.looks)
+    still = [family for family in known if stopped.get(family.key, end) >= end]
+    by_look = [(look, arm) for _, arm, look in designed]
+    more, n_more = looks.further_samples(by_look, at_look, still, last, study)
+    return {
+        (prompt, arm, look): study.generation.samples + n_more * (look == end and arm in more)
+        for prompt, arm, look in designed
         if arm in at_look[look]
     }
 
 
 @check("generations", blocking=True)
 def texts_follow_the_decisions(stored: StageRun) -> Finding:
-    """Every arm has texts of the prompts of a look, exactly where no earlier look stopped it."""
+    """Every arm has texts of the prompts of a look, exactly where no earlier look stopped it.
+
+    It has as many as planned, and further ones of the last look by what was saved.
+    """
     rows = stored.rows("generations").filter(pl.col("protocol") == CONTROLLED)
     have = {
-        (prompt, Arm(vector_id, alpha), look)
-        for prompt, vector_id, alpha, look in rows.select(
+        (prompt, Arm(vector_id, alpha), look): n
+        for prompt, vector_id, alpha, look, n in rows.group_by(
             "prompt_id", "vector_id", "alpha", "look"
-        ).iter_rows()
+        )
+        .len()
+        .iter_rows()
     }
-    wanted = planned_pairs(stored)
-    for words, apart in (("missing", wanted - have), ("not expected", have - wanted)):
+    wanted = planned_samples(stored)
+    for words, apart in (
+        ("missing", wanted.keys() - have.keys()),
+        ("not expected", have.keys() - wanted.keys()),
+        ("of another number", {key for key in have if have[key] != wanted.get(key)}),
+    ):
         if apart:
             prompt, arm, look = min(apart)
             return Finding(

@@ -7,7 +7,7 @@ import polars as pl
 
 from steer_assets.catalog.protocols import CONTROLLED, variants
 from steer_assets.checks.harness import Finding, check
-from steer_assets.checks.looks import planned_pairs
+from steer_assets.checks.looks import planned_samples
 from steer_assets.geometry.vector_ids import base_id
 from steer_assets.pipeline.design import prompt_selection, protocol_sites
 from steer_assets.pipeline.design.protocol_settings import AS_PUBLISHED, TOUCHED
@@ -28,8 +28,7 @@ def expected_texts(stored: StageRun) -> dict[str, int]:
     With several looks, of the arms that the decisions of earlier looks let go on.
     """
     study, table = stored.study, stored.rows("prompt_sets")
-    controlled = len(planned_pairs(stored))
-    expected = {CONTROLLED: controlled * study.generation.samples}
+    expected = {CONTROLLED: sum(planned_samples(stored).values())}
     if study.protocol_texts is None:
         return expected
     n_prompts = len(prompt_selection.protocol_tests(table, study))

@@ -14,6 +14,7 @@ __all__ = [
     "machine",
     "measurements",
     "model",
+    "opened",
     "progress",
     "prompts",
     "self_test",

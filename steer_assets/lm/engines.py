@@ -7,34 +7,13 @@ last bit for any number of engines on processors of one kind.
 
 from __future__ import annotations
 
-import datetime
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
-from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.opened import Opening, model_of
 from steer_assets.parallel_processes import Piece
 
-__all__ = ["Engines", "Opening", "on_model"]
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How an engine opens a model, and on how many threads it computes.
-
-    sha256: content hashes of weights and tokenizer; another content is another model.
-    tensor_parallel: processes that hold the model, the engine and others that it starts.
-    """
-
-    folder: Path
-    sha256: tuple[str, str]
-    date: datetime.date
-    device: str
-    dtype: str
-    threads: int = 1
-    tensor_parallel: int = 1
+__all__ = ["Engines", "on_model"]
 
 
 class Engines(Protocol):
@@ -49,33 +28,25 @@ class Engines(Protocol):
         ...
 
 
-_opened: dict[Opening, LanguageModel] = {}
+def on_model(
+    opening: Opening, threads: int, work: Callable[..., Any], arguments: Mapping[str, Any]
+) -> Piece:
+    """A piece that calls ``work(model, **arguments)`` on the model of the engine.
+
+    What an iterator yields comes as a list.
+    """
+    return Piece(
+        _with_model,
+        {"opening": opening, "threads": threads, "work": work, "arguments": arguments},
+    )
 
 
-def on_model(opening: Opening, work: Callable[..., Any], arguments: Mapping[str, Any]) -> Piece:
-    """A piece that calls ``work(model, **arguments)`` on the model of the engine."""
-    return Piece(_with_model, {"opening": opening, "work": work, "arguments": arguments})
-
-
-def _with_model(opening: Opening, work: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    return work(_model(opening), **arguments)
-
-
-def _model(opening: Opening) -> LanguageModel:
-    """The model, loaded by the first piece that needs it; one is in memory at a time."""
+def _with_model(
+    opening: Opening, threads: int, work: Callable[..., Any], arguments: Mapping[str, Any]
+) -> Any:
     import torch
 
-    from steer_assets.lm.loading import loader
-
-    if opening not in _opened:
-        _opened.clear()
-        gc.collect()
-        torch.set_num_threads(opening.threads)
-        _opened[opening] = loader.load(
-            opening.folder,
-            device=opening.device,
-            dtype=opening.dtype,
-            date=opening.date,
-            tensor_parallel=opening.tensor_parallel,
-        )
-    return _opened[opening]
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    found = work(model_of(opening), **arguments)
+    return list(found) if isinstance(found, Iterator) else found

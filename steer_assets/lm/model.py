@@ -103,7 +103,7 @@ class LanguageModel(Encoder):
 
 
 def tried_once(lm: LanguageModel, name: str, trial: Callable[[], Found]) -> Found:
-    """The result of a trial of the model, which is kept on it as attribute ``name``."""
+    """What ``trial`` finds of the model, which is kept on it as attribute ``name``."""
     found: Found | None = getattr(lm, name, None)
     if found is None:
         found = trial()

@@ -74,8 +74,10 @@ def close_lost_starts(instance: dg.DagsterInstance) -> list[str]:
         if time.time() - record.update_timestamp.timestamp() < _LAUNCHING_S:
             continue
         health = launcher.check_run_worker_health(run)
-        now = instance.get_run_by_id(run.run_id)
-        if health.status in _LOST and now and now.status == dg.DagsterRunStatus.STARTING:
+        if health.status not in _LOST:
+            continue
+        now = instance.get_run_by_id(run.run_id)  # it may have begun since it was listed
+        if now and now.status == dg.DagsterRunStatus.STARTING:
             instance.report_run_failed(run, f"The job of this run ended before it: {health.msg}")
             closed.append(run.run_id)
     return closed

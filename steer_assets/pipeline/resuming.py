@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,11 @@ class Pieces:
         return listener
 
 
+def to_engines() -> bool:
+    """Whether `spread` gives calls to engines, for which a step is cut into more of them."""
+    return asked() is not None
+
+
 def spread(
     run: StageRun,
     work: Work,
@@ -61,8 +66,10 @@ def spread(
 
     Args:
         run: its model is what `work` gets.
-        work: a function of a library that can be imported by its name.
-        calls: arguments by name, cut in the same way wherever they run.
+        work: a function of a library that can be imported by its name. Of an iterator, engines
+            give the list.
+        calls: arguments by name; results must be the same wherever they run, and in whichever
+            order.
         pieces: counts what is done.
         sizes: units of each call.
         derivatives: whether the model is that for derivatives.
@@ -75,9 +82,19 @@ def spread(
         return
     from steer_assets.lm.engines import on_model
 
-    opening = run.opening(derivatives=derivatives, threads=wanted.cpus)
+    opening = run.opening(run.derivative_dtype if derivatives else "")
     names = list(calls)
-    asked_for = [on_model(opening, work, arguments) for arguments in calls.values()]
+    asked_for = [on_model(opening, wanted.cpus, work, call) for call in calls.values()]
     for number, found in engines(wanted).run(asked_for):
         pieces.finished(sizes[names[number]])
         yield names[number], found
+
+
+def in_order(names: Iterable[str], found: Iterator[tuple[str, Any]]) -> Iterator[Any]:
+    """Results by `names`, where a sum depends on their order; those that come early are held."""
+    early: dict[str, Any] = {}
+    for name in names:
+        while name not in early:
+            own, value = next(found)
+            early[own] = value
+        yield early.pop(name)

@@ -18,6 +18,7 @@ import polars as pl
 
 from steer_assets.catalog.layers import candidate_layers, resolve_layers
 from steer_assets.catalog.studies import Study
+from steer_assets.lm.opened import Opening
 from steer_assets.resources.language_models import LanguageModels
 from steer_assets.resources.progress import Reporter
 from steer_assets.storage.files.hashing import hash_json
@@ -27,7 +28,6 @@ from steer_assets.storage.lineage import InputVersion
 from steer_assets.storage.shards import Shards
 
 if TYPE_CHECKING:
-    from steer_assets.lm.engines import Opening
     from steer_assets.lm.model import LanguageModel
 
 #: Versions of sources outside the graph, by name.
@@ -119,20 +119,23 @@ class StageRun:
         """The dose of a block that verdicts are headed by."""
         return self.doses.get(layer, self.study.behaviour.steered_alpha)
 
-    def language_model(self, dtype: str = "") -> LanguageModel:
-        """The loaded language model, in the study's precision unless another is named."""
+    def opening(self, dtype: str = "") -> Opening:
+        """How the language model is opened, in the study's precision unless another is named."""
         facts = self.model_facts()
         numerics = self.study.numerics
-        return self.language_models.load(
-            self.layout.model(self.model),
-            facts["sha256"],
-            facts["tokenizer_sha256"],
+        return Opening(
+            folder=self.layout.model(self.model),
+            sha256=(facts["sha256"], facts["tokenizer_sha256"]),
             date=self.study.prompts.date,
-            enable_thinking=self.study.thinking.asked,
             device=numerics.device,
             dtype=dtype or numerics.dtype,
+            enable_thinking=self.study.thinking.asked,
             tensor_parallel=numerics.tensor_parallel,
         )
+
+    def language_model(self, dtype: str = "") -> LanguageModel:
+        """The loaded language model, in the study's precision unless another is named."""
+        return self.language_models.load(self.opening(dtype))
 
     @property
     def derivative_dtype(self) -> str:
@@ -146,22 +149,6 @@ class StageRun:
     def derivative_model(self) -> LanguageModel:
         """The model for derivatives and their predictions."""
         return self.language_model(self.derivative_dtype)
-
-    def opening(self, *, derivatives: bool, threads: int) -> Opening:
-        """How an engine opens the model that `language_model` or `derivative_model` loads."""
-        from steer_assets.lm.engines import Opening
-
-        facts = self.model_facts()
-        numerics = self.study.numerics
-        return Opening(
-            folder=self.layout.model(self.model),
-            sha256=(facts["sha256"], facts["tokenizer_sha256"]),
-            date=self.study.prompts.date,
-            device=numerics.device,
-            dtype=self.derivative_dtype if derivatives else numerics.dtype,
-            threads=threads,
-            tensor_parallel=numerics.tensor_parallel,
-        )
 
 
 def no_sources(key: PartitionKey, study: Study) -> dict[str, str]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 import yaml
 
 from steer_assets.assets import STAGES
 from steer_assets.catalog.studies import Study
+from steer_assets.lm.measurements.capture import capture
 from steer_assets.paths import REPOSITORY, SQL
 from steer_assets.pipeline.dagster_asset import _write_rows
 from steer_assets.pipeline.stage import Produced, StageRun
@@ -71,6 +73,17 @@ class Tiny:
 
     def rows(self, table: str, **extra: str) -> pl.DataFrame:
         return self.run("logit_distances").rows(table, **extra)
+
+
+def neutral(tiny: Tiny) -> list[np.ndarray]:
+    """Activations of the tokens after the shared two of every test prompt [n, d]."""
+    prompts = tiny.run("svd_spectra").rows("prompt_sets").filter(pl.col("role") == "test")
+    ids = tiny.models.lm.encode(prompts["text"].to_list())
+    return [
+        tokens[2:].astype(np.float64)
+        for batch in capture(tiny.models.lm, ids, [LAYER], positions="all")
+        for tokens in batch[LAYER]
+    ]
 
 
 def ask(query: str, view: str, table: str, rows: pl.DataFrame) -> pl.DataFrame:

@@ -11,11 +11,11 @@ from steer_assets.assets import STAGES
 from steer_assets.catalog import catalog
 from steer_assets.catalog.sections.text_sections import Thinking
 from steer_assets.catalog.studies import Study
-from steer_assets.lm import thinking
+from steer_assets.lm import opened, thinking
 from steer_assets.lm.chat import DEFAULT_DATE
+from steer_assets.lm.opened import Opening
 from steer_assets.lm.thinking import Markup
 from steer_assets.pipeline import freshness
-from steer_assets.resources import language_models
 from steer_assets.resources.language_models import LanguageModels
 from steer_assets.storage.layout import Layout
 from tests.tiny import write_model
@@ -113,13 +113,11 @@ def test_a_loaded_model_is_not_used_for_another_template_or_date(tmp_path: Path)
     models, shown = LanguageModels(), []
 
     def show(tokenizer_sha256: str, date: datetime.date) -> str:
-        lm = models.load(
-            folder, "weights", tokenizer_sha256, date=date, device="cpu", dtype="float32"
-        )
+        lm = models.load(Opening(folder, ("weights", tokenizer_sha256), date, "cpu", "float32"))
         shown.append(lm)
         return lm.decode(lm.encode(["Why?"])[0])
 
-    language_models._loaded.clear()
+    opened._open.clear()
     (folder / "chat_template.jinja").write_text(DATED)
     assert show("dated", DEFAULT_DATE) == "01 Jan 2026 Why?"
     assert show("dated", TOMORROW) == "02 Jan 2026 Why?"
@@ -127,4 +125,4 @@ def test_a_loaded_model_is_not_used_for_another_template_or_date(tmp_path: Path)
     assert show("plain", TOMORROW) == "Hello. Why?"
     assert show("plain", TOMORROW) == "Hello. Why?"
     assert shown[2] is shown[3]
-    language_models._loaded.clear()
+    opened._open.clear()

@@ -1,31 +1,68 @@
-"""Texts by engines are those of one process, however many engines there are, and whoever dies."""
+"""Results of engines are those of one process, however many engines there are, and whoever dies."""
 
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import psutil
 import pytest
 from polars.testing import assert_frame_equal
 
 from steer_assets.assets import STAGES
+from steer_assets.catalog.studies import Study
+from steer_assets.lm.texts import parts
+from steer_assets.parallel_processes import Piece
+from steer_assets.pipeline import resuming
 from steer_assets.pipeline.stage import Produced, StageRun
 from steer_assets.resources import engines
 from tests.finished import one_thread, stored
 from tests.tiny import World
 
 
-@pytest.fixture
-def run(finished: World) -> StageRun:
-    """The stage of texts, in batches of few rows so that there are several pieces."""
-    found = stored(finished, "generations")
-    generation = found.study.generation.model_copy(update={"batch_rows": 8})
-    return dataclasses.replace(
-        found, study=found.study.model_copy(update={"generation": generation})
+def _small_batches(study: Study) -> Study:
+    """Texts in batches of few rows, so that there are several pieces."""
+    return study.model_copy(
+        update={"generation": study.generation.model_copy(update={"batch_rows": 8})}
     )
+
+
+def _all_tokens(study: Study) -> Study:
+    """Moments of all tokens, which depend on the order of batches."""
+    return study.model_copy(
+        update={"spectra": study.spectra.model_copy(update={"all_tokens": True})}
+    )
+
+
+#: Stages that give pieces to engines, with what makes several pieces of the tiny study.
+STAGES_WITH_PIECES: dict[str, Callable[[Study], Study]] = {
+    "generations": _small_batches,
+    "behavioral_spectra": lambda study: study,
+    "logit_distances": lambda study: study,
+    "text_divergences": lambda study: study,
+    "text_fisher": lambda study: study,
+    "protocol_measures": lambda study: study,
+    "activation_caches": _all_tokens,
+}
+
+
+@pytest.fixture
+def run_of(finished: World) -> Callable[[str], StageRun]:
+    def make(stage: str) -> StageRun:
+        found = stored(finished, stage)
+        return dataclasses.replace(found, study=STAGES_WITH_PIECES[stage](found.study))
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def every_unit_of_texts_is_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of the tiny study are short beside their prompts, and would be one piece."""
+    monkeypatch.setattr(parts, "_TEXT_TOKENS", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +77,14 @@ def other_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def made(run: StageRun) -> Produced:
     run.shards.clear()
     with one_thread():
-        return STAGES["generations"].make(run)
+        return STAGES[run.stage].make(run)
+
+
+def assert_same(there: Produced, here: Produced) -> None:
+    """Tables to the last bit, and files to the last byte."""
+    for mine, theirs in zip(here.rows, there.rows, strict=True):
+        assert_frame_equal(theirs.frame, mine.frame, check_exact=True)
+    assert there.files == here.files
 
 
 def kill_an_engine(died: list[int]) -> None:
@@ -56,22 +100,49 @@ def kill_an_engine(died: list[int]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.faults
-def test_texts_are_the_same_for_any_number_of_engines(
-    run: StageRun, monkeypatch: pytest.MonkeyPatch
+class _Backwards:
+    """Runs pieces in this process as another would get them, the last one first."""
+
+    def __init__(self) -> None:
+        self.n_pieces: list[int] = []
+
+    def run(self, pieces: Sequence[Piece]) -> Iterator[tuple[int, Any]]:
+        self.n_pieces.append(len(pieces))
+        for number in reversed(range(len(pieces))):
+            piece = pickle.loads(pickle.dumps(pieces[number]))
+            yield number, pickle.loads(pickle.dumps(piece()))
+
+
+@pytest.mark.parametrize("stage", STAGES_WITH_PIECES)
+def test_pieces_in_any_order_give_the_results_of_one_process(
+    stage: str, run_of: Callable[[str], StageRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run, backwards = run_of(stage), _Backwards()
+    here = made(run)
+    monkeypatch.setenv("STEER_ENGINES", "2")
+    monkeypatch.setattr(resuming, "engines", lambda _: backwards)
+    assert_same(made(run), here)
+    assert max(backwards.n_pieces) > 1, "one piece has one order"
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("stage", STAGES_WITH_PIECES)
+def test_results_are_the_same_for_any_number_of_engines(
+    stage: str, run_of: Callable[[str], StageRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(stage)
     here = made(run)
     for n in ("1", "2"):
         monkeypatch.setenv("STEER_ENGINES", n)
-        there = made(run)
-        for mine, theirs in zip(here.rows, there.rows, strict=True):
-            assert_frame_equal(theirs.frame, mine.frame, check_exact=True)
+        assert_same(made(run), here)
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize("stage", STAGES_WITH_PIECES)
 def test_an_engine_that_is_killed_changes_nothing(
-    run: StageRun, monkeypatch: pytest.MonkeyPatch
+    stage: str, run_of: Callable[[str], StageRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run = run_of(stage)
     here = made(run)
     monkeypatch.setenv("STEER_ENGINES", "2")
     died: list[int] = []
@@ -80,8 +151,7 @@ def test_an_engine_that_is_killed_changes_nothing(
     there = made(run)
     killer.join()
     assert died
-    for mine, theirs in zip(here.rows, there.rows, strict=True):
-        assert_frame_equal(theirs.frame, mine.frame, check_exact=True)
+    assert_same(there, here)
 
 
 @pytest.mark.parametrize("value", ["two", "0", "-1", "ray:", "ray:x", "1.5"])

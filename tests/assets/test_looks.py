@@ -1,7 +1,5 @@
 """Studies with several looks: texts are those of the fixed study, and stop where it is decided."""
 
-import shutil
-import zlib
 from pathlib import Path
 
 import polars as pl
@@ -13,86 +11,24 @@ from steer_assets.assets.evidence._texts import Texts
 from steer_assets.assets.reports._arm_tests import compare_arms
 from steer_assets.assets.reports._verdict_rows import with_verdicts
 from steer_assets.catalog.protocols import CONTROLLED
-from steer_assets.catalog.sections.generation import Generation
-from steer_assets.checks.harness import LOOKS, Finding, carry_out
-from steer_assets.checks.looks import planned_pairs
-from steer_assets.pipeline.design import looks, prompt_selection, thinking
+from steer_assets.checks.looks import planned_samples
+from steer_assets.pipeline.design import thinking
 from steer_assets.stats.sequential import stopping
-from steer_assets.storage.files.parquet import write_part
-from steer_assets.storage.layout import Layout
 from steer_assets.storage.schema import frame_of
 from tests.assets.conftest import Tiny
+from tests.assets.looked import ALIKE, Known, copied, plant, study_of
 
-SHARES = (0.4, 1.0)
-
-
-class _Known:
-    """A scorer by name; scores come from `_plant`."""
-
-    name = "known"
-
-
-def _plant(monkeypatch: pytest.MonkeyPatch, effects: dict[str, float], noisy: str = "") -> None:
-    """Scores by arm: what a prompt gives, the effect of a vector by its family, a little noise.
-
-    One family may have thirty times as much.
-    """
-
-    def scored(_reader: object, texts: pl.DataFrame) -> pl.DataFrame:
-        keys = texts.select("vector_id", "alpha", "environment", "prompt_id", "sample", "look")
-        scores = [
-            zlib.crc32(prompt.encode()) % 997 / 300
-            + effects.get(family, 0.0)
-            + (30 if family == noisy else 1)
-            * (zlib.crc32(f"{v}{prompt}".encode()) % 997 - 498)
-            / 9970
-            for v, prompt in keys.select("vector_id", "prompt_id").iter_rows()
-            for family in [v.split(".")[1] if "." in v else v]
-        ]
-        return keys.with_columns(score=pl.Series(scores, dtype=pl.Float64))
-
-    monkeypatch.setattr(_looks, "_scorer", lambda _run: _Known())
-    monkeypatch.setattr(_looks._Reader, "scored", scored)
-
-
-def _study(world: Tiny, shares: tuple[float, ...]) -> Tiny:
-    """The tiny study with more prompts, few arms and these looks."""
-    study = world.study
-    arms = tuple(
-        study.generation.arms[0].model_copy(update={"families": families})
-        for families in (("base", "base_plus_orthogonal"), ("orthogonal",))
-    )
-    generation = study.generation.model_copy(
-        update={"looks": shares, "samples": 1, "arms": arms, "max_new_tokens": 3}
-    )
-    tests = {"in_distribution": 20, "topic_shift": 10, "genre_shift": 0, "safety_style": 0}
-    prompts = study.prompts.model_copy(update={"test": tests})
-    texts = study.protocol_texts.model_copy(  # type: ignore[union-attr]
-        update={"samples": 1, "prompts": {**tests, "in_distribution": 2, "topic_shift": 1}}
-    )
-    update = {
-        "generation": generation,
-        "prompts": prompts,
-        "protocol_texts": texts,
-        "protocols": study.protocols[:1],
-    }
-    return Tiny(world.layout, study.model_copy(update=update), world.models)
+KEYS = ["vector_id", "alpha", "prompt_id", "sample"]
 
 
 @pytest.fixture
 def world(tiny: Tiny, tmp_path: Path) -> Tiny:
-    root = Path(shutil.copytree(tiny.layout.root, tmp_path / "data"))
-    return _study(Tiny(Layout(root), tiny.study, tiny.models), SHARES)
+    return copied(tiny, tmp_path / "data")
 
 
 @pytest.fixture
 def fixed(world: Tiny) -> Tiny:
-    return _study(world, (1.0,))
-
-
-#: v + v_perp is like v, v_perp alone is not.
-ALIKE = {"base": 3.0, "base_plus_orthogonal": 3.0}
-KEYS = ["vector_id", "alpha", "prompt_id", "sample"]
+    return study_of(world, (1.0,))
 
 
 def _decisions(world: Tiny) -> dict[tuple[str, int], str]:
@@ -108,7 +44,7 @@ def test_a_text_is_that_of_the_fixed_study_and_what_is_decided_gets_no_more(
     whole = fixed.rows("generations")
     assert fixed.rows("look_decisions").is_empty()
     assert set(whole["look"]) == {1}
-    _plant(monkeypatch, ALIKE)
+    plant(monkeypatch, ALIKE)
     world.make("generations")
     rows = world.rows("generations")
     columns = [*KEYS, "seed", "text", "token_ids", "generation_id"]
@@ -166,7 +102,7 @@ def test_v_and_unsteered_go_on_with_what_is_open(
     world: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """v_perp alone is decided at the first look, v + v_perp is too noisy to be."""
-    _plant(monkeypatch, ALIKE, noisy="base_plus_orthogonal")
+    plant(monkeypatch, ALIKE, noisy="base_plus_orthogonal")
     monkeypatch.setattr(stopping, "HOPELESS", 0.0)
     world.make("generations")
     rows = world.rows("generations")
@@ -176,18 +112,18 @@ def test_v_and_unsteered_go_on_with_what_is_open(
     n = len(world.rows("prompt_sets").filter(role="test"))
     assert rows.filter(vector_id="none")["prompt_id"].n_unique() == 30 < n
     stored = world.run("generations")
-    assert {(p, a.vector_id, k) for p, a, k in planned_pairs(stored)} == set(
+    assert {(p, a.vector_id, k) for p, a, k in planned_samples(stored)} == set(
         rows.select("prompt_id", "vector_id", "look").iter_rows()
     )
 
 
 def test_the_report_reaches_the_decisions(world: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the same numbers: the look, and the sequential p-values, of the rows of verdicts."""
-    _plant(monkeypatch, ALIKE)
+    plant(monkeypatch, ALIKE)
     world.make("generations")
     run = world.run("generations")
     texts = run.rows("generations").filter(protocol=CONTROLLED)
-    scored = _looks._Reader(_Known()).scored(texts)  # type: ignore[arg-type]
+    scored = _looks._Reader(Known()).scored(texts)  # type: ignore[arg-type]
     compared = compare_arms(scored, run.rows("steering_vectors"), run.study, "test")
     judged = with_verdicts(compared, 0.9, run.study)
     decided = run.rows("look_decisions").sort("family")
@@ -210,7 +146,7 @@ def test_without_a_scorer_all_looks_are_made(world: Tiny, monkeypatch: pytest.Mo
 def test_a_killed_run_goes_on_with_the_same_decisions(
     world: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _plant(monkeypatch, ALIKE | {"orthogonal": 2.9})
+    plant(monkeypatch, ALIKE | {"orthogonal": 2.9})
     whole = world.make("generations").rows
     run, calls = world.run("generations"), []
     asked_for = Texts._asked_for
@@ -237,95 +173,3 @@ def test_a_killed_run_goes_on_with_the_same_decisions(
     assert len({repr(args[0]) for args in calls}) == len(calls)  # no batch twice
     for one, other in zip(whole, again, strict=True):
         assert one.frame.equals(other.frame)
-
-
-def test_looks_are_shares_of_every_environment_in_an_order_of_their_own(world: Tiny) -> None:
-    run = world.run("generations")
-    prompts = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
-    found = prompts.with_columns(look=pl.Series(looks.look_of_prompts(prompts, run.study)))
-    counts = dict(found.filter(look=1).group_by("environment").len().iter_rows())
-    assert counts == {"in_distribution": 8, "topic_shift": 4}
-    first = found.filter(environment="in_distribution")["look"].to_list()
-    assert first[:2] == [1, 1]  # of protocols with switches
-    assert first[:8] != [1] * 8
-    fewer = prompts.filter(pl.int_range(pl.len()) != 19)  # another prompt leaves the order as it is
-    again = dict(zip(fewer["prompt_id"], looks.look_of_prompts(fewer, run.study), strict=True))
-    moved = [
-        k for k, v in zip(found["prompt_id"], found["look"], strict=True) if again.get(k, v) != v
-    ]
-    assert len(moved) <= 1
-
-
-def test_scores_are_an_input_only_where_a_look_reads_them(world: Tiny, fixed: Tiny) -> None:
-    stage, key = STAGES["generations"], world.run("generations").key
-    assert stage.sources(key, fixed.study) == {}
-    before = stage.sources(key, world.study)
-    assert "code/scoring" in before
-    statistics = world.study.statistics.model_copy(update={"margin_sd": 0.3})
-    changed = world.study.model_copy(update={"statistics": statistics})
-    assert stage.sources(key, changed) != before
-
-
-def test_arms_may_have_fewer_looks_and_seeds(world: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    _plant(monkeypatch, ALIKE, noisy="base_plus_orthogonal")
-    monkeypatch.setattr(stopping, "HOPELESS", 0.0)
-    first, second = world.study.generation.arms
-    arms = (first, second.model_copy(update={"looks": 1, "seeds": 1}))
-    generation = world.study.generation.model_copy(update={"arms": arms})
-    world.study = world.study.model_copy(update={"generation": generation})
-    world.make("generations")
-    rows = world.rows("generations").filter(
-        pl.col("vector_id").str.contains(".orthogonal", literal=True)
-    )
-    assert set(rows["vector_id"]) == {"L2.orthogonal.s0"}
-    assert set(rows["look"]) == {1}
-    assert 2 in set(world.rows("generations")["look"])
-
-
-def test_more_looks_than_the_study_has_are_refused() -> None:
-    plan = {"samples": 1, "max_new_tokens": 1, "arms": [{"families": ["base"], "looks": 2}]}
-    with pytest.raises(ValueError, match="take part in 2 looks, but looks has 1"):
-        Generation.model_validate(plan)
-
-
-@pytest.mark.parametrize("shares", [[], [0.5], [0.6, 0.3, 1.0], [0.0, 1.0], [0.5, 1.0, 1.2]])
-def test_looks_rise_to_one(shares: list[float]) -> None:
-    plan = {"samples": 1, "max_new_tokens": 1, "arms": [{"families": ["base"]}], "looks": shares}
-    with pytest.raises(ValueError, match=r"rise from above 0 to 1|at least 1 item"):
-        Generation.model_validate(plan)
-
-
-def test_checks_find_texts_and_decisions_that_do_not_belong_together(
-    world: Tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _plant(monkeypatch, ALIKE, noisy="base_plus_orthogonal")
-    monkeypatch.setattr(stopping, "HOPELESS", 0.0)
-    world.make("generations")
-
-    def finding(name: str) -> Finding:
-        return carry_out(LOOKS["generations", name], world.run("generations"))
-
-    texts, numbers = "texts_follow_the_decisions", "decisions_follow_their_numbers"
-    assert finding(texts).passed, finding(texts).words
-    assert finding(numbers).passed, finding(numbers).words
-    key = world.run("generations").key
-    part = world.layout.part("look_decisions", key)
-    rows = pl.read_parquet(part)
-    stopped = pl.col("family") == "orthogonal"
-    for change, name, words in (
-        ({"decision": pl.lit("open")}, texts, "are missing"),
-        ({"p_difference_adjusted": pl.lit(0.5)}, numbers, "different with p = 0.5"),
-        (
-            {"decision": pl.lit("hopeless"), "power_difference": pl.lit(0.4)},
-            numbers,
-            "power of 0.4",
-        ),
-    ):
-        changed = {k: pl.when(stopped).then(v).otherwise(k) for k, v in change.items()}
-        write_part(part, rows.with_columns(**changed))
-        assert not finding(name).passed
-        assert words in finding(name).words
-    write_part(part, rows.with_columns(p_equivalence=pl.col("look") * 0.3))
-    assert "rises" in finding(numbers).words
-    write_part(part, rows.with_columns(decision=pl.lit("different"), p_difference_adjusted=0.01))
-    assert "a look follows a decision" in finding(numbers).words

@@ -14,7 +14,9 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tests.tiny import (
     MODEL,
@@ -27,10 +29,16 @@ from tests.tiny import (
     write_scorer,
 )
 
+if TYPE_CHECKING:
+    from steer_assets.storage.lineage import Record
+
 TRAIT = "formality"
+#: Its content has times, so that no two worlds have the same version of it.
+_TIMED = "changes_since_last"
 
 
-def versions(world: World) -> dict[str, str]:
+def records(world: World) -> dict[str, Record]:
+    """The newest record of every artifact; each can be read."""
     from steer_assets.assets import STAGES
     from steer_assets.pipeline import freshness
     from steer_assets.storage.layout import partition_name
@@ -40,8 +48,30 @@ def versions(world: World) -> dict[str, str]:
         for key in freshness.materialised(world.layout, stage):
             record = freshness.record_of(world.layout, stage, key)
             assert record is not None
-            found[f"{stage.name} {partition_name(key)}"] = record.data_version
+            found[f"{stage.name} {partition_name(key)}"] = record
     return found
+
+
+def versions(world: World) -> dict[str, str]:
+    return {n: r.data_version for n, r in records(world).items() if r.asset_key != _TIMED}
+
+
+def history(world: World) -> list[dict[str, Any]]:
+    """All verdicts that the history has, without their times."""
+    import polars as pl
+
+    path = world.layout.part("verdict_history", {})
+    frame = pl.read_parquet(path, hive_partitioning=False)
+    return frame.drop("run_id", "seen_at", "recorded_at").to_dicts()
+
+
+def harmed(world: World, before: Collection[str]) -> list[str]:
+    """Artifacts that are visible and not whole, and those of `before` that are lost."""
+    from steer_assets.storage.lineage import damaged_files
+
+    found = records(world)
+    problems = [p for record in found.values() for p in damaged_files(world.layout, record)]
+    return problems + [f"{name} is lost" for name in before if name not in found]
 
 
 def run(world: World) -> None:
@@ -114,9 +144,12 @@ def suffer() -> None:
     seconds = time.monotonic() - started
     moments = random.Random(seed)
     counted = {"killed": 0, "finished": 0, "failed": 0}
+    harm: list[str] = []
     while counted["killed"] < kills:
+        before = records(rough)
         ended = forked(rough, moments.uniform(0.05, 0.6 * seconds))
         counted[ended] += 1
+        harm += harmed(rough, before)
         if ended == "finished":
             begin_anew(rough)
     last = forked(rough, None)
@@ -132,6 +165,8 @@ def suffer() -> None:
                 "last": last,
                 "undisturbed": undisturbed,
                 "after": after,
+                "harm": harm,
+                "histories": [history(calm), history(rough)],
                 "log": (rough.root / "child.log").read_text()[-4000:],
             }
         )

@@ -32,7 +32,10 @@ def test_kills_change_nothing(tmp_path: Path) -> None:
     assert found["counted"]["killed"] == KILLS
     assert found["counted"]["failed"] == 0, found["log"]
     assert found["last"] == "finished", found["log"]
+    assert found["harm"] == []
     assert found["after"] == found["undisturbed"]
+    undisturbed, after = found["histories"]
+    assert after == undisturbed
     world = World(tmp_path / "rough")
     with living_in(world):
         root = world.layout.root

@@ -87,15 +87,21 @@ def stored(tmp_path_factory) -> Layout:
     return made
 
 
-@pytest.fixture
-def outside(layout, stored, tmp_path) -> Path:
-    """A folder beside the data folder, with a secret that links in the data folder lead to."""
-    shutil.copytree(stored.root, layout.root)
-    folder = tmp_path / "outside"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def neighbour(tmp_path_factory) -> Path:
+    """A folder of somebody else, with a secret in a file and in a database."""
+    folder = tmp_path_factory.mktemp("neighbour")
     (folder / "secret.csv").write_text(f"secret\n{SECRET}\n")
     with duckdb.connect(str(folder / "other.duckdb")) as other:
         other.execute("CREATE TABLE secrets AS SELECT ? AS secret", [SECRET])
+    return folder
+
+
+@pytest.fixture
+def outside(layout, stored, neighbour, tmp_path) -> Path:
+    """A folder beside the data folder, with a secret that links in the data folder lead to."""
+    shutil.copytree(stored.root, layout.root)
+    folder = Path(shutil.copytree(neighbour, tmp_path / "outside"))
     (layout.root / "reports").mkdir()
     (layout.root / "reports" / "folder").symlink_to(folder)
     (layout.root / "tables" / "file.csv").symlink_to(folder / "secret.csv")

@@ -1,15 +1,30 @@
 """`steer calibrate` on a model of 32 dimensions: a table, and a choice of block and dose."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from steer_assets.catalog.layers import candidate_layers
+from steer_assets.commands import calibrate
 from tests.finished import one_thread
 from tests.tiny import MODEL, STUDY, World, living_in, make_world, write_model, write_scorer
 
 TRAIT = "formality"
+
+
+def _once(sweep: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
+    """A sweep of which a second call gives the rows of the first."""
+    found: list[pl.DataFrame] = []
+
+    def swept(*given: object) -> pl.DataFrame:
+        if not found:
+            found.append(sweep(*given))
+        return found[0]
+
+    return swept
 
 
 @pytest.fixture
@@ -18,7 +33,8 @@ def world(tmp_path: Path) -> World:
     return make_world(tmp_path / "world", source=source, scorer=write_scorer(tmp_path / "scorer"))
 
 
-def test_it_says_block_and_dose_and_stores_no_evidence(world: World, steer) -> None:
+def test_it_says_block_and_dose_and_stores_no_evidence(world: World, steer, monkeypatch) -> None:
+    monkeypatch.setattr(calibrate, "_swept", _once(calibrate._swept))
     with living_in(world), one_thread():
         answer = steer("calibrate", "--model", MODEL, "--trait", TRAIT, "--study", STUDY, "--json")
         shown = steer("calibrate", "--model", MODEL, "--trait", TRAIT)

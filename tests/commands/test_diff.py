@@ -20,6 +20,7 @@ from steer_assets.storage.layout import Layout
 from steer_assets.storage.lineage import InputVersion
 from steer_assets.storage.shards import Shards
 from tests.storage import synthetic
+from tests.storage.copies import copied
 from tests.storage.synthetic import LAYER, MODEL, TRAITS
 
 CHANGED, SAME = TRAITS
@@ -44,25 +45,35 @@ def _reported(layout: Layout, version: str, *inputs: InputVersion) -> None:
     synthetic.record(layout, "equivalence_reports", KEY, [prompts, *inputs], version)
 
 
-@pytest.fixture
-def before(layout: Layout, parts: Layout) -> Layout:
-    """The data folder, with two reports."""
-    shutil.copytree(parts.root, layout.root)
+@pytest.fixture(scope="module")
+def _before(synced: Layout, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    layout = copied(synced, tmp_path_factory.mktemp("before") / "data")
     _summarised(layout)
     assert not sync(layout).damaged
     return layout
 
 
 @pytest.fixture
-def after(before: Layout, tmp_path: Path) -> Layout:
-    """A copy in which one report has another verdict, code and study, and one other text."""
-    layout = Layout(Path(shutil.copytree(before.root, tmp_path / "after")))
+def before(layout: Layout, _before: Layout) -> Layout:
+    """The data folder, with two reports."""
+    return copied(_before, layout.root)
+
+
+@pytest.fixture(scope="module")
+def _after(_before: Layout, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    layout = copied(_before, tmp_path_factory.mktemp("after") / "data")
     _summarised(layout, **{CHANGED: "equivalent"})
     code, study = InputVersion("code", "all", "2"), InputVersion("study", "statistics", "s2")
     _reported(layout, "another", code, study)
     _another_text(layout)
     assert not sync(layout).damaged
     return layout
+
+
+@pytest.fixture
+def after(_after: Layout, tmp_path: Path) -> Layout:
+    """A copy in which one report has another verdict, code and study, and one other text."""
+    return copied(_after, tmp_path / "after")
 
 
 def test_two_warehouses_differ_in_what_was_changed_and_for_its_reasons(before, after, steer):

@@ -1,7 +1,6 @@
 """Errors are one sentence and an exit code: 2 for wrong input, 1 for an invalid state."""
 
 import re
-import shutil
 import sys
 
 import click
@@ -12,7 +11,6 @@ from steer_assets import cli
 from steer_assets.catalog.errors import CatalogError
 from steer_assets.commands import warehouse as warehouse_commands
 from steer_assets.paths import CATALOG
-from tests.storage.processes import database_open, holding
 
 MODEL = "smollm2-135m-instruct"
 HOSTILE = [
@@ -86,63 +84,6 @@ def test_hostile_keys_are_refused_before_anything_is_touched(steer, layout, key)
         added = steer("models", "add", "gpt2/x", "--revision=abc", f"--name={key}")
         assert "is not allowed: use 1 to 80 of" in added.refused()
     assert not layout.root.exists()
-
-
-@pytest.mark.parametrize(
-    ("query", "said"),
-    [
-        ("selekt", "Parser Error: syntax error at or near"),
-        ("SELECT * FROM nope", "Catalog Error: Table with name nope does not exist"),
-        ("SELECT nope FROM models", "Binder Error"),
-        ("DELETE FROM models", "Invalid Input Error.*read-only"),
-        ("", "write one SQL query"),
-        ("SELECT 1; DROP TABLE models", "read-only"),
-    ],
-)
-def test_bad_sql_is_answered_in_words(steer, layout, query, said):
-    assert steer("db", "sync").code == 0
-    answer = steer("sql", query)
-    assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith("steer: ")
-    assert re.search(said, answer.err)
-    assert "Traceback" not in answer.err
-
-
-def test_no_database_yet(steer, layout):
-    said = steer("sql", "SELECT 1").refused()
-    assert said == f"{layout.database} does not exist yet; `steer db sync` makes it"
-
-
-def test_a_database_open_elsewhere(steer, full):
-    with holding(database_open(read_only=False), full.database):
-        said = steer("sql", "SELECT 1").refused(code=1)
-        assert said == f"{full.database} is open in another process; close it or try again later"
-        put_off = steer("db", "sync")
-        assert put_off.code == 1
-        assert "is open in another process" in put_off.err
-    assert steer("sql", "SELECT 1").code == 0
-
-
-def test_a_damaged_database_and_its_remedy(steer, full):
-    full.database.write_bytes(b"nothing like a database" * 1000)
-    for command in (["sql", "SELECT 1"], ["db", "sync"]):
-        said = steer(*command).refused(code=1)
-        assert str(full.database) in said
-        assert "`steer db rebuild` remakes it from Parquet" in said
-    assert steer("db", "rebuild").code == 0
-    assert steer("sql", "FROM v_effects").code == 0
-
-
-def test_a_damaged_part_is_named_and_the_rest_is_loaded(steer, layout, parts):
-    shutil.copytree(parts.root, layout.root)
-    path = layout.part("logit_distances", {"model": "toy", "trait": "formality"})
-    path.write_bytes(b"PAR1")
-    answer = steer("db", "sync")
-    assert answer.code == 1
-    damaged, loaded = answer.err.splitlines()
-    assert damaged.startswith(f"damaged   {path} is damaged")
-    assert damaged.endswith("delete it and run again to remake it")
-    assert re.fullmatch(r"\d+ parts loaded, 0 removed", loaded)
 
 
 def test_a_report_that_is_not_there_yet(steer):

@@ -24,6 +24,7 @@ from steer_assets.commands import run as run_command
 from steer_assets.paths import REPOSITORY
 from steer_assets.storage.files.parquet import read_part
 from tests.commands.conftest import KEY, MODEL, TRAIT
+from tests.databases import empty_databases
 from tests.tiny import few_figures
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs" / "pages").rglob("*.md"))]
@@ -74,6 +75,7 @@ LINES = sorted({line for _, line in SHOWN})
 def reader(layout, loaded, monkeypatch, tmp_path) -> Path:
     """A folder with what the reader has: a finished partition, texts, and vectors to bring."""
     shutil.copytree(loaded.root, layout.root)
+    shutil.copytree(empty_databases() / "home", tmp_path / "dagster")
     page = layout.pair_file("reports", MODEL, TRAIT, ".html")
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("<html></html>")

@@ -2,8 +2,10 @@
 
 import json
 
+import polars as pl
 import pytest
 
+from steer_assets.commands import warehouse
 from steer_assets.paths import SQL
 
 EXAMPLES = sorted((SQL / "examples").glob("*.sql"))
@@ -50,7 +52,14 @@ def test_two_queries_and_none_are_refused(full, steer, tmp_path):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_every_example_runs_as_a_file_and_pasted(full, steer, path):
+def test_every_example_runs_as_a_file_and_pasted(full, steer, path, monkeypatch):
     from_file = steer("sql", "--file", path, "--json")
     assert from_file.code == 0, from_file.err
-    assert steer("sql", path.read_text(), "--json") == from_file
+    # Pasted, the same words are asked.
+    asked = []
+    monkeypatch.setattr(
+        warehouse.sandboxed_sql, "ask", lambda _, sql: asked.append(sql) or pl.DataFrame()
+    )
+    for typed in (["--file", path], [path.read_text()]):
+        assert steer("sql", *typed, "--json").code == 0
+    assert asked[0] == asked[1]

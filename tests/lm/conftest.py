@@ -85,9 +85,13 @@ CONFIGS: dict[str, Callable[[], Any]] = {
 }
 
 #: Plain attention, a sliding window with normalised queries, learned positions, parallel branches.
-#: What concerns batches more than blocks is tried on these; on all of them by `make faults`.
+#: On all of them, `make test` compares sampling, next tokens and the self-test with plain forwards;
+#: the rest is tried on these, and on all of them by `make faults`.
 _FEW = ("llama", "gemma3", "gpt2", "gpt_neox")
 _FEW_TRIED = [name if name in _FEW else in_full(name) for name in CONFIGS]
+#: For what is computed from logits, also those whose head is not linear or has another scale.
+_HEADS = (*_FEW, "gemma2", "granite")
+_HEADS_TRIED = [name if name in _HEADS else in_full(name) for name in CONFIGS]
 
 
 def word_tokenizer() -> Any:
@@ -113,20 +117,18 @@ def tiny(request: pytest.FixtureRequest) -> LanguageModel:
     return cached_build(request.param)
 
 
-@pytest.fixture(params=list(CONFIGS))
-def tiny_double(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
-    lm = cached_build(request.param, double=True)
-    with AllDouble():
-        yield lm
-
-
 @pytest.fixture(params=_FEW_TRIED)
 def few(request: pytest.FixtureRequest) -> LanguageModel:
     return cached_build(request.param)
 
 
-@pytest.fixture(params=_FEW_TRIED)
-def few_double(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
+@pytest.fixture(params=_HEADS_TRIED)
+def heads(request: pytest.FixtureRequest) -> LanguageModel:
+    return cached_build(request.param)
+
+
+@pytest.fixture(params=_HEADS_TRIED)
+def heads_double(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
     lm = cached_build(request.param, double=True)
     with AllDouble():
         yield lm

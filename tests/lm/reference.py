@@ -111,19 +111,24 @@ def token_log_probabilities(
     ]
 
 
-def sample(
+def drawn(
     lm: LanguageModel,
     prompt: Sequence[int],
+    text: Sequence[int],
     arm: Arm,
     vectors: np.ndarray,
     sampling: Sampling,
     key: NoiseKey,
 ) -> list[int]:
-    """One row: whole forwards, and the race E_i / p_i in float64."""
+    """Tokens of one row by a whole forward over it, and the race E_i / p_i in float64.
+
+    Each is drawn after those of ``text`` before it, so that a text as it should be is its own; one
+    that ends too early has a further token.
+    """
+    logits, _ = forward(lm, [*prompt, *text], arm, vectors, len(prompt) - 1)
     ids: list[int] = []
-    for step in range(sampling.max_new_tokens):
-        logits, _ = forward(lm, [*prompt, *ids], arm, vectors, len(prompt) - 1)
-        p = sampled_from(logits[-1], sampling)
+    for step in range(min(len(text) + 1, sampling.max_new_tokens)):
+        p = sampled_from(logits[len(prompt) - 1 + step], sampling)
         if sampling.temperature == 0:
             token = int(p.argmax())
         else:

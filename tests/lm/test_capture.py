@@ -17,16 +17,16 @@ def _plain(lm, prompt):
     return [h.numpy() for h in reference.forward(lm, prompt, (), np.zeros((0, HIDDEN)), 0)[1]]
 
 
-def test_capture_equals_output_hidden_states(tiny, prompts):
-    found = capture_last(tiny, prompts, ALL_LAYERS)
+def test_capture_equals_output_hidden_states(few, prompts):
+    found = capture_last(few, prompts, ALL_LAYERS)
     for row, prompt in enumerate(prompts):
         with torch.no_grad():
-            hidden = tiny.model(torch.tensor([prompt]), output_hidden_states=True).hidden_states
+            hidden = few.model(torch.tensor([prompt]), output_hidden_states=True).hidden_states
         # transformers norms its last entry; ours is the last block's output, as all the others.
         for layer in ALL_LAYERS[:-1]:
             expected = hidden[layer + 1][0, -1].numpy()
             np.testing.assert_allclose(found[layer][row], expected, atol=1e-4)
-        np.testing.assert_allclose(found[LAYERS - 1][row], _plain(tiny, prompt)[-1][-1], atol=1e-4)
+        np.testing.assert_allclose(found[LAYERS - 1][row], _plain(few, prompt)[-1][-1], atol=1e-4)
 
 
 def test_every_token_in_order_whatever_the_batch(few, prompts):

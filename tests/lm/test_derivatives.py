@@ -75,13 +75,13 @@ def _kl(log_p, log_q):
 
 
 @pytest.mark.parametrize("arm", [in_full(()), ARM], ids=["unsteered", "steered"])
-def test_forms_equal_the_direct_formula_in_float64(tiny_double, prompts, vectors, arm):
+def test_forms_equal_the_direct_formula_in_float64(heads_double, prompts, vectors, arm):
     chosen = [prompts[2], [7]]
-    found = list(prompt_forms(tiny_double, chosen, PROBED, arm=arm, vectors=vectors))
+    found = list(prompt_forms(heads_double, chosen, PROBED, arm=arm, vectors=vectors))
     assert [forms.prompt for forms in found] == [0, 1]
     for forms, prompt in zip(found, chosen, strict=True):
         for layer in PROBED:
-            gram, fisher = _direct(tiny_double, prompt, arm, vectors, layer)
+            gram, fisher = _direct(heads_double, prompt, arm, vectors, layer)
             assert forms.jacobian_gram[layer].dtype == np.float64
             assert _relative(forms.jacobian_gram[layer], gram) < 1e-9
             assert _relative(forms.fisher[layer], fisher) < 1e-9
@@ -98,9 +98,9 @@ def test_float32_is_within_1e_5_of_float64(few, request, prompts):
     assert _relative(found.fisher[1], expected.fisher[1]) < 1e-5
 
 
-def test_the_gram_equals_central_differences(few_double, prompts, vectors):
-    (forms,) = prompt_forms(few_double, prompts[:1], [1], arm=ARM, vectors=vectors)
-    function, state = _logits_of_state(few_double, prompts[0], ARM, vectors, 1)
+def test_the_gram_equals_central_differences(heads_double, prompts, vectors):
+    (forms,) = prompt_forms(heads_double, prompts[:1], [1], arm=ARM, vectors=vectors)
+    function, state = _logits_of_state(heads_double, prompts[0], ARM, vectors, 1)
     direction = torch.from_numpy(np.random.default_rng(5).normal(size=HIDDEN))
     expected = float(direction.numpy() @ forms.jacobian_gram[1] @ direction.numpy())
     errors = []
@@ -112,14 +112,14 @@ def test_the_gram_equals_central_differences(few_double, prompts, vectors):
     assert errors[1] < 0.05 * errors[0] + 1e-9  # second order in the step
 
 
-def test_predicted_kl_tends_to_the_measured_one(few_double, prompts, vectors):
-    (forms,) = prompt_forms(few_double, prompts[:1], [2])
+def test_predicted_kl_tends_to_the_measured_one(heads_double, prompts, vectors):
+    (forms,) = prompt_forms(heads_double, prompts[:1], [2])
     direction = vectors[0] / np.linalg.norm(vectors[0])
     errors = []
     for step in (0.3, 0.03, 0.003):
         e = step * direction
-        z = reference.last_logits(few_double, prompts[0], (), vectors)
-        moved = reference.last_logits(few_double, prompts[0], (Addition(2, 0, 1.0),), e[None])
+        z = reference.last_logits(heads_double, prompts[0], (), vectors)
+        moved = reference.last_logits(heads_double, prompts[0], (Addition(2, 0, 1.0),), e[None])
         log_p, log_q = (x - np.logaddexp.reduce(x) for x in (z, moved))
         kl = _kl(log_p, log_q)
         errors.append(abs(0.5 * e @ forms.fisher[2] @ e / kl - 1))

@@ -33,9 +33,9 @@ def test_a_snapshot_loads_as_it_was(tmp_path, folder, llama, prompts, vectors):
     assert found == facts(tmp_path / "copy")
 
 
-def test_every_architecture_can_be_taken(tmp_path, tiny):
-    tiny.model.save_pretrained(tmp_path / "origin")
-    tiny.tokenizer.save_pretrained(tmp_path / "origin")
+def test_every_architecture_can_be_taken(tmp_path, few):
+    few.model.save_pretrained(tmp_path / "origin")
+    few.tokenizer.save_pretrained(tmp_path / "origin")
     found = snapshot(Source("folder", str(tmp_path / "origin")), tmp_path / "copy").facts
     assert (found.n_layers, found.hidden_size) == (LAYERS, HIDDEN)
     assert load(tmp_path / "copy", dtype="bfloat16", device="cpu").dtype == "bfloat16"

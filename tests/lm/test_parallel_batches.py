@@ -10,6 +10,7 @@ from steer_assets import parallel_batches
 from steer_assets.lm.decoding import decode, memory
 from steer_assets.lm.decoding.decode import Sampling, generate
 from steer_assets.lm.forward.intervene import Addition, ArmTable, Steering
+from tests.lm.conftest import cached_build
 from tests.lm.reference import same_texts
 from tests.sizes import in_full
 
@@ -18,13 +19,15 @@ SAMPLED = Sampling(max_new_tokens=10, n_samples=3, temperature=0.8, seed=11)
 
 
 @pytest.mark.parametrize("n_lanes", [in_full(2), 3])
-def test_lanes_do_not_change_tokens(few, prompts, vectors, monkeypatch, n_lanes):
-    alone = generate(few, prompts, ARMS, vectors, SAMPLED)
+@pytest.mark.parametrize("model", ["llama", *map(in_full, ("gemma3", "gpt2", "gpt_neox"))])
+def test_lanes_do_not_change_tokens(model, prompts, vectors, monkeypatch, n_lanes):
+    lm = cached_build(model)
+    alone = generate(lm, prompts, ARMS, vectors, SAMPLED)
     started, pool = [], parallel_batches._pool
     monkeypatch.setattr(decode, "default_lanes", lambda *_: n_lanes)
     monkeypatch.setattr(parallel_batches, "_pool", lambda n: started.append(n) or pool(n))
     seen = []
-    found = generate(few, prompts, ARMS, vectors, SAMPLED, batch_rows=30, on_progress=seen.append)
+    found = generate(lm, prompts, ARMS, vectors, SAMPLED, batch_rows=30, on_progress=seen.append)
     same_texts(found, alone)
     assert set(started) == {n_lanes}
     assert len(started) == 2 * n_lanes  # 45 rows, 30 at once

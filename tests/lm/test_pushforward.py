@@ -20,19 +20,19 @@ def _along(forms, steps, layer):
 
 
 @pytest.mark.parametrize("layer", [in_full(0), 2])
-def test_it_is_the_form_of_each_prompt_along_each_step(tiny_double, prompts, vectors, layer):
-    forms = prompt_forms(tiny_double, prompts, [layer])
-    found = list(fisher_along(tiny_double, prompts, layer, vectors, batch_rows=7))
+def test_it_is_the_form_of_each_prompt_along_each_step(heads_double, prompts, vectors, layer):
+    forms = prompt_forms(heads_double, prompts, [layer])
+    found = list(fisher_along(heads_double, prompts, layer, vectors, batch_rows=7))
     assert [index for index, _ in found] == list(range(len(prompts)))
     expected = _along(forms, vectors, layer)
     assert np.abs(np.stack([e for _, e in found]) / expected - 1).max() < 1e-8
 
 
-def test_at_the_steered_point(few_double, prompts, vectors):
+def test_at_the_steered_point(heads_double, prompts, vectors):
     arm = (Addition(2, 0, 0.4),)
-    forms = prompt_forms(few_double, prompts, [2], arm=arm, vectors=vectors)
+    forms = prompt_forms(heads_double, prompts, [2], arm=arm, vectors=vectors)
     expected = _along(forms, vectors, 2)
-    found = fisher_along(few_double, prompts, 2, vectors, offset=0.4 * vectors[0])
+    found = fisher_along(heads_double, prompts, 2, vectors, offset=0.4 * vectors[0])
     assert np.abs(np.stack([e for _, e in found]) / expected - 1).max() < 1e-8
 
 

@@ -18,7 +18,7 @@ import transformers as tf
 from steer_assets.lm.chat import DEFAULT_DATE
 from steer_assets.lm.decoding.decode import Sampling, generate
 from steer_assets.lm.decoding.memory import default_rows
-from steer_assets.lm.engines import Opening, on_model
+from steer_assets.lm.engines import on_model
 from steer_assets.lm.errors import LanguageModelError, PromptError
 from steer_assets.lm.forward.intervene import Addition
 from steer_assets.lm.forward.scope import Scope
@@ -32,6 +32,7 @@ from steer_assets.lm.measurements.logits import next_token_logits
 from steer_assets.lm.measurements.prepared import PreparedPrompts
 from steer_assets.lm.measurements.pushforward import fisher_along
 from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.opened import Opening
 from steer_assets.lm.tensor_parallel import layers, ranks
 from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 from steer_assets.lm.texts.gradients import GradientText, text_gradients
@@ -308,7 +309,7 @@ def test_an_engine_has_ranks_of_its_own_which_end_with_it(origin: Path) -> None:
     )
     engines = Processes(1)
     try:
-        piece = on_model(opening, capture_last, {"prompts": PROMPTS, "layers": [1]})
+        piece = on_model(opening, 1, capture_last, {"prompts": PROMPTS, "layers": [1]})
         ((_, found),) = engines.run([piece])
         expected = capture_last(load(origin, device="cpu"), PROMPTS, [1])
         np.testing.assert_allclose(found[1], expected[1], rtol=TOLERANCE, atol=1e-5)

@@ -21,14 +21,14 @@ SAMPLING = Sampling(max_new_tokens=6)
 ARM = (Addition(1, 0, 0.3), Addition(3, 1, 0.2))
 
 
-def test_it_is_the_central_difference_of_the_whole_forward(tiny_double, prompts, vectors):
+def test_it_is_the_central_difference_of_the_whole_forward(heads_double, prompts, vectors):
     """By a vector at the last prompt token and every token, at an arm of two blocks."""
     rng = np.random.default_rng(0)
     mixed = [*prompts[:2], [7], prompts[0][::-1]]
     lengths = ((0, 5), (1, 3), (0, 2), (2, 4), (3, 2), (3, 4))  # texts after 0 and 3 share batches
     texts = [GradientText(p, 0, tuple(rng.integers(3, VOCAB, size=n).tolist())) for p, n in lengths]
     found = text_gradients(
-        tiny_double, mixed, texts, [(1, ARM)], SAMPLING, vectors=vectors, batch_tokens=15
+        heads_double, mixed, texts, [(1, ARM)], SAMPLING, vectors=vectors, batch_tokens=15
     )
     direction, h = rng.normal(size=HIDDEN), 1e-4
     moved = np.concatenate([vectors, direction[None]])
@@ -36,7 +36,7 @@ def test_it_is_the_central_difference_of_the_whole_forward(tiny_double, prompts,
         up, down = (
             sum(
                 reference.token_log_probabilities(
-                    tiny_double, mixed[text.prompt], text.ids,
+                    heads_double, mixed[text.prompt], text.ids,
                     (*ARM, Addition(1, len(vectors), sign)), moved, SAMPLING,
                 )
             )

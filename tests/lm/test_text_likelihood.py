@@ -37,9 +37,9 @@ def _distributions(lm, prompt, text, arm, vectors, sampling):
     return np.stack([reference.sampled_from(logits[i], sampling) for i in at])
 
 
-def test_a_reading_is_that_of_the_whole_forward(tiny, prompts, vectors):
+def test_a_reading_is_that_of_the_whole_forward(heads, prompts, vectors):
     """Of every token under every arm: its log-probability, and its distribution's divergence."""
-    _compare(tiny, prompts, vectors, 1.0)
+    _compare(heads, prompts, vectors, 1.0)
 
 
 def test_so_it_is_in_the_nucleus(llama, prompts, vectors):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from steer_assets.catalog import catalog
 from steer_assets.resources import scorer_heads
 from steer_assets.scoring.embedded import minilm
+from steer_assets.scoring.embedded.encoder import DIM
 from steer_assets.storage.files.tensors import read_described, write_vectors
 from steer_assets.storage.layout import Layout
 
@@ -53,6 +57,21 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
+class _Hashed:
+    """In the place of the encoder: numbers of each text that depend on nothing else."""
+
+    def pooled_layers(self, texts: Sequence[str], layers: Sequence[int]) -> np.ndarray:
+        keys = (list(hashlib.sha256(text.encode()).digest()) for text in texts)
+        rows = [np.random.default_rng(key).normal(size=(len(layers), DIM)) for key in keys]
+        return np.array(rows, dtype=np.float32)
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of when a head is fitted: encoding takes most of the time."""
+    monkeypatch.setattr(scorer_heads, "encoder", _Hashed)
+
+
 def _scores(layout: Layout) -> bytes:
     return scorer_heads.minilm("mine", "sentiment", layout).score(TEXTS).tobytes()
 
@@ -65,7 +84,7 @@ def test_a_stored_head_scores_as_the_one_just_fitted(layout, labelled, fits):
 
 
 def test_other_texts_code_encoder_or_libraries_make_another_head(
-    layout, labelled, fits, monkeypatch
+    layout, labelled, hashed, fits, monkeypatch
 ):
     before = _scores(layout)
     lines = labelled.read_text().splitlines()
@@ -82,7 +101,7 @@ def test_other_texts_code_encoder_or_libraries_make_another_head(
     assert len(fits) == 4
 
 
-def test_a_damaged_head_is_named_and_fitted_anew(layout, labelled, fits, caplog):
+def test_a_damaged_head_is_named_and_fitted_anew(layout, labelled, hashed, fits, caplog):
     before = _scores(layout)
     path = layout.head("sentiment")
     content = path.read_bytes()
@@ -96,7 +115,7 @@ def test_a_damaged_head_is_named_and_fitted_anew(layout, labelled, fits, caplog)
     assert len(fits) == 4
 
 
-def test_a_head_of_another_form_is_fitted_anew(layout, labelled, fits, caplog):
+def test_a_head_of_another_form_is_fitted_anew(layout, labelled, hashed, fits, caplog):
     before = _scores(layout)
     path = layout.head("sentiment")
     state, about = read_described(path)
@@ -107,7 +126,9 @@ def test_a_head_of_another_form_is_fitted_anew(layout, labelled, fits, caplog):
     assert len(fits) == 2
 
 
-def test_where_nothing_can_be_written_texts_are_scored_all_the_same(layout, labelled, fits, caplog):
+def test_where_nothing_can_be_written_texts_are_scored_all_the_same(
+    layout, labelled, hashed, fits, caplog
+):
     layout.root.write_text("not a folder")
     with caplog.at_level(logging.WARNING):
         first = _scores(layout)

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,27 @@ def encoder() -> MiniLMEncoder:
     return MiniLMEncoder.load(threads=1)
 
 
+_POOLED: dict[tuple[object, ...], np.ndarray] = {}
+
+
+class _Remembering(MiniLMEncoder):
+    """Encodes the same texts once."""
+
+    def pooled_layers(
+        self, texts: Sequence[str], layers: Sequence[int], batch_tokens: int = 1024
+    ) -> np.ndarray:
+        key = (*texts, *layers, batch_tokens)
+        if key not in _POOLED:
+            _POOLED[key] = super().pooled_layers(texts, layers, batch_tokens)
+        return _POOLED[key].copy()
+
+
+@pytest.fixture(scope="session")
+def remembering(encoder: MiniLMEncoder) -> MiniLMEncoder:
+    """For tests of what is fitted to encodings, most of which take longer than a fit."""
+    return _Remembering(encoder.folder, encoder.model, encoder.tokenizer)
+
+
 @pytest.fixture(scope="session")
 def few() -> list[LabelledText]:
     """Texts of five topics of sentiment."""
@@ -27,8 +49,8 @@ def few() -> list[LabelledText]:
 
 
 @pytest.fixture(scope="session")
-def scorer(encoder: MiniLMEncoder, few: list[LabelledText]) -> MiniLMScorer:
-    return fit_minilm("sentiment", few, encoder)
+def scorer(remembering: MiniLMEncoder, few: list[LabelledText]) -> MiniLMScorer:
+    return fit_minilm("sentiment", few, remembering)
 
 
 def stock_means(texts: list[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ from tests.scoring.conftest import LABELLED, stock_means
 
 BARS = {"sentiment": 0.9, "formality": 0.9, "politeness": 0.8, "agreeableness": 0.8}
 FEW_BARS = {"sentiment": 0.85, "formality": 0.95, "politeness": 0.95, "agreeableness": 0.65}
+FEW_TOPICS = {"sentiment": 3, "formality": 3, "politeness": 3, "agreeableness": 5}
 ODD = ["", " ", "\ud800", "\x00", "🙂" * 300, "word " * 300, "!!!!", "the the the the"]
 
 
@@ -30,9 +31,9 @@ def test_held_out_topics_reach_the_bar(trait: str, encoder: MiniLMEncoder) -> No
 
 @pytest.mark.parametrize("trait", BARS)
 def test_held_out_topics_of_few_texts_reach_a_bar(trait: str, encoder: MiniLMEncoder) -> None:
-    """The form of the test above that `make test` runs: five topics of each trait."""
+    """The form of the test above that `make test` runs: a few topics of each trait."""
     labelled = read_labelled(LABELLED / f"{trait}.jsonl")
-    topics = sorted({text.topic for text in labelled})[:5]
+    topics = sorted({text.topic for text in labelled})[: FEW_TOPICS[trait]]
     few = [text for text in labelled if text.topic in topics]
     row = fit_minilm(trait, few, encoder).held_out()
     assert row.n_positive + row.n_negative == len(few)
@@ -40,14 +41,14 @@ def test_held_out_topics_of_few_texts_reach_a_bar(trait: str, encoder: MiniLMEnc
 
 
 def test_labels_without_meaning_are_not_learned(
-    encoder: MiniLMEncoder, few: list[LabelledText]
+    remembering: MiniLMEncoder, few: list[LabelledText]
 ) -> None:
     # Were a held-out text or its topic seen in fitting, shuffled labels would be found again.
     labels = np.random.default_rng(11).permutation([text.label for text in few])
     shuffled = [
         dataclasses.replace(text, label=str(label)) for text, label in zip(few, labels, strict=True)
     ]
-    row = fit_minilm("no-anchors", shuffled, encoder).held_out()
+    row = fit_minilm("no-anchors", shuffled, remembering).held_out()
     assert row.auroc_low < 0.5 < row.auroc_high
 
 
@@ -84,9 +85,9 @@ def test_words_beyond_the_labelled_texts(scorer: MiniLMScorer) -> None:
 
 
 def test_traits_without_anchors_are_fitted_too(
-    encoder: MiniLMEncoder, few: list[LabelledText], scorer: MiniLMScorer
+    remembering: MiniLMEncoder, few: list[LabelledText], scorer: MiniLMScorer
 ) -> None:
-    without = fit_minilm("my-own-trait", few, encoder)
+    without = fit_minilm("my-own-trait", few, remembering)
     assert len(without.head.support.hidden) == len(few) < len(scorer.head.support.hidden)
     own = [text.text for text in few]
     positive = np.array([text.label == "positive" for text in few])
@@ -102,10 +103,10 @@ def test_missing_poles_are_refused(encoder: MiniLMEncoder, few: list[LabelledTex
 
 @pytest.mark.parametrize("trait", ["formality", "my-own-trait"])  # surface features; no anchors
 def test_a_state_gives_the_same_scores_and_validation_to_the_byte(
-    trait: str, encoder: MiniLMEncoder, few: list[LabelledText]
+    trait: str, remembering: MiniLMEncoder, few: list[LabelledText]
 ) -> None:
-    fitted = fit_minilm(trait, few, encoder, name="mine")
-    again = MiniLMScorer.from_state(trait, few, encoder, fitted.state, name="mine")
+    fitted = fit_minilm(trait, few, remembering, name="mine")
+    again = MiniLMScorer.from_state(trait, few, remembering, fitted.state, name="mine")
     texts = [text.text for text in few[:20]] + ODD
     assert again.score(texts).tobytes() == fitted.score(texts).tobytes()
     assert again.state.keys() == fitted.state.keys()

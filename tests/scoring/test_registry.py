@@ -43,9 +43,9 @@ def test_incomplete_specs_are_refused(fields: dict[str, str], message: str) -> N
         ScorerSpec(**fields)  # type: ignore[arg-type]
 
 
-def test_minilm(encoder: MiniLMEncoder, few: list[LabelledText], scorer: MiniLMScorer) -> None:
+def test_minilm(remembering: MiniLMEncoder, few: list[LabelledText], scorer: MiniLMScorer) -> None:
     spec = ScorerSpec(kind="minilm", name="minilm-2")
-    made = make_scorer(spec, few, trait="sentiment", encoder=encoder)
+    made = make_scorer(spec, few, trait="sentiment", encoder=remembering)
     assert isinstance(made, Scorer)
     assert made.name == "minilm-2"
     texts = ["What a lovely day.", "A dreadful bore."]

@@ -4,6 +4,11 @@ import numpy as np
 from scipy.special import expit
 
 
+def error(rate: float, studies: int) -> float:
+    """Two Monte Carlo errors of a rate in so many studies."""
+    return float(2 * np.sqrt(rate * (1 - rate) / studies))
+
+
 def bounded_arms(
     rng: np.random.Generator, n: int, m: int, shift: float, *, shared: float = 0.8
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -19,13 +19,14 @@ from steer_assets.stats.verdicts import (
     power,
     verdict_rules,
 )
-from tests.sizes import FULL, in_full
+from tests.sizes import FULL, in_full, simulated
 
-from .simulate import bounded_arms, true_difference
+from .simulate import bounded_arms, error, true_difference
 
-STUDIES = 2000 if FULL else 800
-# 5 % and two Monte Carlo errors.
-AT_MOST = 0.05 + 2 * np.sqrt(0.05 * 0.95 / STUDIES)
+STUDIES = 2000 if FULL else 300
+#: Of studies that take a ten-thousandth of a second.
+MANY = 2000 if FULL else 800
+AT_MOST = 0.05 + error(0.05, STUDIES)
 
 
 @pytest.fixture(scope="module")
@@ -63,26 +64,26 @@ def test_an_estimated_margin_taken_for_known_declares_too_often():
     """What ``margins`` is for: well paired arms make the noise of the margin the larger one."""
     rng = np.random.default_rng(1)
     naive = sound = 0
-    for _ in range(STUDIES):
+    for _ in range(MANY):
         b = rng.normal(size=40)
         a = b + 0.2 + 0.1 * rng.normal(size=40)
         naive += equivalence.tost(a - b, 0.2 * standardiser.pooled(a, b).sd).p < 0.05
         sound += equivalence.tost(a - b, margins.standardised(b)).p < 0.05
-    assert sound / STUDIES <= AT_MOST + 0.01
-    assert naive / STUDIES > 0.15
+    assert sound / MANY <= 0.06 + error(0.05, MANY)
+    assert naive / MANY > 0.15
 
 
 def test_the_guard_holds_where_students_t_declares_too_often():
     """A few prompts answer strongly: exponential effects, margin at their mean."""
     rng = np.random.default_rng(2)
     plain = guarded = 0
-    for _ in range(STUDIES):
+    for _ in range(MANY):
         # Mean 10 exactly, the margin; most prompts below it, a few far above.
         values = 9 + rng.exponential(size=40)
         plain += equivalence.tost(values, 10.0).p < 0.05
         guarded += equivalence.tost(values, 10.0, skewness_guard=True).p < 0.05
-    assert plain / STUDIES > 0.09
-    assert guarded / STUDIES < 0.07
+    assert plain / MANY > 0.09
+    assert guarded / MANY < 0.07
 
 
 @pytest.mark.parametrize(("sd", "n"), [(0.3, 20), in_full(0.3, 30), (0.5, 40)])
@@ -90,19 +91,21 @@ def test_power_under_no_difference_agrees_with_theory_within_three_points(sd, n)
     rng = np.random.default_rng([int(10 * sd), n])
     values = sd * rng.normal(size=(STUDIES, n))
     declared = np.mean([equivalence.tost(x, 0.2, skewness_guard=True).p < 0.05 for x in values])
-    assert declared == pytest.approx(power.tost_power(sd, n, 0.2), abs=0.03)
+    assert declared == pytest.approx(
+        power.tost_power(sd, n, 0.2), abs=max(0.03, error(0.5, STUDIES))
+    )
 
 
 @pytest.mark.parametrize("n", [20, in_full(40), 100])
 def test_ninety_percent_intervals_cover_88_to_92_percent(n):
     truth = true_difference(0.6)[0]
     rng = np.random.default_rng(n)
-    inside = 0
-    for _ in range(1500):
+    inside, studies = 0, simulated(1500)
+    for _ in range(studies):
         a, b = bounded_arms(rng, n, 3, 0.6)
         found = bootstrap.mean((a - b).mean(axis=1), level=0.9, n_boot=600, rng=rng)
         inside += found.low <= truth <= found.high
-    assert 0.88 <= inside / 1500 <= 0.92
+    assert inside / studies == pytest.approx(0.9, abs=max(0.02, error(0.9, studies)))
 
 
 @pytest.mark.parametrize(
@@ -111,28 +114,29 @@ def test_ninety_percent_intervals_cover_88_to_92_percent(n):
 def test_crossed_intervals_cover_88_to_92_percent(prompts, seeds, sd_prompt, sd_seed):
     rng = np.random.default_rng([prompts, seeds])
     inside = prompts_only = 0
-    for _ in range(1000):
+    studies = simulated(1000)
+    for _ in range(studies):
         x = sd_prompt * rng.normal(size=(prompts, 1)) + sd_seed * rng.normal(size=(1, seeds))
         x = x + rng.normal(size=(prompts, seeds))
         found = bootstrap.crossed(x, level=0.9, n_boot=600, rng=rng)
         naive = bootstrap.mean(x.mean(axis=1), level=0.9, n_boot=100, rng=rng)
         inside += found.low <= 0 <= found.high
         prompts_only += naive.low <= 0 <= naive.high
-    assert 0.88 <= inside / 1000 <= 0.92
+    assert inside / studies == pytest.approx(0.9, abs=max(0.02, error(0.9, studies)))
     # What generalising over prompts alone would have claimed for other seeds.
-    assert prompts_only / 1000 < 0.75
+    assert prompts_only / studies < 0.75
 
 
 @pytest.mark.parametrize("n", [20, 40])
 def test_intervals_of_efficacy_ratios_cover(n):
     rng = np.random.default_rng(n)
-    inside = 0
-    for _ in range(800):
+    inside, studies = 0, simulated(800)
+    for _ in range(studies):
         reference = 1 + 0.6 * rng.normal(size=n)
         other = 0.8 * reference + 0.3 * rng.normal(size=n)
         found = bootstrap.ratio(other, reference, level=0.9, n_boot=600, rng=rng)
         inside += found.low <= 0.8 <= found.high
-    assert 0.87 <= inside / 800 <= 0.93
+    assert inside / studies == pytest.approx(0.9, abs=max(0.03, error(0.9, studies)))
 
 
 @pytest.mark.parametrize("n", [20, 100])
@@ -188,7 +192,7 @@ def _verdict(v, other, none, rng):
 def test_planted_toys_come_out_as_planted(planted, n, v_effect, other_effect):
     """A linear toy: score = level + effect + shared noise; in at least 9 of 10 studies."""
     found = []
-    for seed in range(60):
+    for seed in range(simulated(60)):
         rng = np.random.default_rng([seed, n])
         level, noise = rng.normal(size=(n, 1)), rng.normal(size=(3, n, 4))
         noise = 0.8 * rng.normal(size=(n, 4)) + 0.3 * noise
@@ -196,4 +200,4 @@ def test_planted_toys_come_out_as_planted(planted, n, v_effect, other_effect):
             level + e + x for e, x in zip((0, v_effect, other_effect), noise, strict=True)
         )
         found.append(_verdict(v, other, none, rng))
-    assert found.count(planted) >= 54
+    assert found.count(planted) >= 0.9 * len(found)

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steer_assets.stats.effects import effect_sizes, standardiser
+from tests.sizes import simulated
 
 
 def test_paired_effect_by_hand():
@@ -29,7 +30,7 @@ def test_hedges_g_is_unbiased_where_d_is_not():
     rng = np.random.default_rng(0)
     common, own = rng.normal(size=(20_000, 8, 1)), rng.normal(size=(20_000, 8, 2))
     arms = np.sqrt(0.6) * common + np.sqrt(0.4) * own
-    found = [effect_sizes.paired(pair[:, 0] + 0.5, pair[:, 1]) for pair in arms[:6000]]
+    found = [effect_sizes.paired(pair[:, 0] + 0.5, pair[:, 1]) for pair in arms[: simulated(6000)]]
     d, g = (np.array([getattr(f, name) for f in found]) for name in ("cohens_d", "hedges_g"))
     error = 3 * g.std() / np.sqrt(len(g))
     assert abs(g.mean() - 0.5) < error
@@ -40,25 +41,25 @@ def test_hedges_g_is_unbiased_where_d_is_not():
 def test_unit_of_d_does_not_depend_on_samples_per_prompt(m):
     """Between-prompt variance 1, within 3: one text's standard deviation is 2 at any m."""
     rng = np.random.default_rng(m)
-    squares = []
-    for _ in range(2000):
+    squares, studies = [], simulated(2000)
+    for _ in range(studies):
         arms = rng.normal(size=(2, 10, 1)) + np.sqrt(3) * rng.normal(size=(2, 10, m))
         squares.append(standardiser.pooled(*arms).sd ** 2)
-    assert np.mean(squares) == pytest.approx(4, abs=4 * np.std(squares) / np.sqrt(2000))
+    assert np.mean(squares) == pytest.approx(4, abs=4 * np.std(squares) / np.sqrt(studies))
 
 
 @pytest.mark.parametrize("m", [1, 4])
 def test_degrees_of_freedom_predict_how_well_the_unit_is_known(m):
     rng = np.random.default_rng(m)
     found = []
-    for _ in range(3000):
+    for _ in range(simulated(3000)):
         prompts, noise = rng.normal(size=(20, 1)), rng.normal(size=(20, m))
         a, b = (prompts + 0.8 * noise + 0.6 * rng.normal(size=(20, m)) for _ in range(2))
         unit = standardiser.pooled(a, b)
         found.append((unit.sd**2, unit.df))
     variances, df = np.array(found).T
-    simulated = 2 * variances.mean() ** 2 / variances.var()
-    assert np.median(df) == pytest.approx(simulated, rel=0.15)
+    expected = 2 * variances.mean() ** 2 / variances.var()
+    assert np.median(df) == pytest.approx(expected, rel=0.15)
 
 
 @settings(deadline=None, max_examples=50)

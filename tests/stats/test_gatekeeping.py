@@ -4,6 +4,7 @@ import numpy as np
 
 from steer_assets.stats.verdicts import gatekeeping
 from steer_assets.stats.verdicts.gatekeeping import Group
+from tests.sizes import simulated
 
 GATES = ("headline", "doses", "environments", "environments", "families", "families", "rest")
 
@@ -16,7 +17,7 @@ def _groups(rng: np.random.Generator, true: np.ndarray) -> list[Group]:
 
 def test_false_claims_of_either_kind_are_as_rare_as_stated():
     rng = np.random.default_rng(0)
-    n, chain = 1500, np.array([g not in ("families", "rest") for g in GATES])
+    n, chain = simulated(1500), np.array([g not in ("families", "rest") for g in GATES])
     for trial in range(4):
         true = rng.random(len(GATES)) < 0.6
         true[0] = trial % 2 == 0

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from steer_assets.stats.effects.heterogeneity import crossover_p, heterogeneity
+from tests.sizes import simulated
+from tests.stats.simulate import error
 
 
 def arms(rng, n, m, effects, noise=1.0):
@@ -34,12 +36,12 @@ def test_unequal_strength_of_one_sign_is_no_crossover():
 def test_holds_its_size_where_prompts_differ_in_noise(skewed):
     """No heterogeneity of effects, noise that varies severalfold: where the F test rejects 10 %."""
     rng = np.random.default_rng(2)
-    rejected = 0
-    for _ in range(500):
+    rejected, studies = 0, simulated(500)
+    for _ in range(studies):
         noise = rng.gamma(1, 1, size=(30, 4)) - 1 if skewed else rng.normal(size=(30, 4))
         noise = noise * np.exp(0.5 * rng.normal(size=(30, 1)))
         rejected += heterogeneity(noise + 0.3, np.zeros((30, 4)), n_signs=400, rng=rng).p < 0.05
-    assert rejected / 500 < 0.05 + 2 * np.sqrt(0.05 * 0.95 / 500)
+    assert rejected / studies < 0.05 + error(0.05, studies)
 
 
 def test_finds_real_heterogeneity():
@@ -55,13 +57,13 @@ def test_finds_real_heterogeneity():
 @pytest.mark.parametrize("n", [20, 60])
 def test_interval_of_tau_covers(n):
     rng = np.random.default_rng(n)
-    inside = 0
-    for _ in range(600):
+    inside, studies = 0, simulated(600)
+    for _ in range(studies):
         a, b = arms(rng, n, 5, 0.5 * rng.normal(size=(n, 1)))
         found = heterogeneity(a, b, level=0.9, n_signs=100, rng=rng)
         inside += found.tau_low <= 0.5 <= found.tau_high
         assert found.tau_low <= found.tau <= found.tau_high
-    assert 0.87 <= inside / 600 <= 0.94
+    assert inside / studies == pytest.approx(0.905, abs=max(0.035, error(0.9, studies)))
 
 
 def test_crossover_reproduces_the_critical_values_of_gail_and_simon():

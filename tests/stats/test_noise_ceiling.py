@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from steer_assets.stats.sampling_noise import noise_ceiling
+from tests.sizes import simulated
+from tests.stats.simulate import error
 
 
 def effects(rng, n, m, *, truth_correlation, common=0.0, noise=1.0):
@@ -36,12 +38,12 @@ def test_noise_that_both_arms_share_is_no_agreement():
 
 def test_interval_covers_the_correlation_of_prompt_means():
     rng = np.random.default_rng(2)
-    inside = 0
-    for _ in range(400):
+    inside, studies = 0, simulated(400)
+    for _ in range(studies):
         x, y = effects(rng, 60, 4, truth_correlation=0.6, common=0.5)
         found = noise_ceiling.correlation(x, y, level=0.9, n_boot=300, rng=rng)
         inside += found.low <= 0.6 / 1.25 <= found.high
-    assert 0.86 <= inside / 400 <= 0.94
+    assert inside / studies == pytest.approx(0.9, abs=max(0.04, error(0.9, studies)))
 
 
 def test_reliability_is_the_known_one_and_that_of_split_halves_stepped_up():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from steer_assets.stats.effects.working_point import Candidate, choose, judge
+from tests.sizes import simulated
 
 BLOCKS = (7, 11, 15, 18, 22, 26)
 
@@ -34,7 +35,7 @@ def test_planted_blocks_are_chosen_best_first() -> None:
 def test_where_nothing_steers_it_is_said_in_nineteen_studies_of_twenty() -> None:
     """The best of six looks better than it is: hence the shared level."""
     rng = np.random.default_rng(1)
-    studies = 2000
+    studies = simulated(2000)
     wrong = sum(not chosen(candidates(rng, {}))[1] for _ in range(studies))
     assert wrong / studies < 0.05 + 3 * np.sqrt(0.05 * 0.95 / studies)
     assert wrong / studies > 0.02  # and the level is used

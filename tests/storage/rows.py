@@ -1,8 +1,13 @@
-"""The content of a database, for comparison."""
+"""The content of a database, for comparison, and the names of its parts."""
 
 from steer_assets.storage.database.warehouse import connect, query
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.schema import table_statements
+
+#: Partitions of the synthetic warehouse, and the table of tests that need one alone.
+FORMALITY = {"model": "toy", "trait": "formality"}
+SENTIMENT = {"model": "toy", "trait": "sentiment"}
+TABLE = "classifier_scores"
 
 
 def all_rows(layout: Layout) -> dict[str, list[tuple]]:

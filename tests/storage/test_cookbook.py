@@ -18,11 +18,6 @@ EXAMPLES = {path.stem: path.read_text() for path in sorted((SQL / "examples").gl
 KEY = {"model": synthetic.MODEL, "trait": "formality"}
 
 
-@pytest.fixture
-def layout(tmp_path) -> Layout:
-    return Layout(tmp_path)
-
-
 @pytest.mark.parametrize("name", list(EXAMPLES))
 def test_a_file_begins_with_its_question_and_is_in_the_cookbook(name: str):
     first, *rest = EXAMPLES[name].splitlines()
@@ -42,21 +37,21 @@ def _at(layout: Layout, asset: str, when: datetime) -> None:
     write_part(path, frame.with_columns(moved.cast(pl.Datetime("us")).alias("created_at")))
 
 
-def test_what_changed_since_last_week_names_the_inputs(layout: Layout):
+def test_what_changed_since_last_week_names_the_inputs(empty: Layout):
     asset, key = "prompt_sets", {"trait": "formality"}
-    synthetic.write(layout, asset, key, {})
+    synthetic.write(empty, asset, key, {})
     now = datetime.now(UTC)
     steps = (("v1", "c1", timedelta(days=20)), ("v1", "c1", timedelta(days=2)),
              ("v2", "c2", timedelta(hours=1)))  # fmt: skip
     for version, code, ago in steps:
         made_from = [InputVersion("code", "x", code), InputVersion("study", "seed", "s")]
-        synthetic.record(layout, asset, key, made_from, version)
-        _at(layout, asset, now - ago)
-    sync(layout)
-    rows = query(layout, EXAMPLES["what_changed_since_last_week"])
+        synthetic.record(empty, asset, key, made_from, version)
+        _at(empty, asset, now - ago)
+    sync(empty)
+    rows = query(empty, EXAMPLES["what_changed_since_last_week"])
     found = rows.select("asset_key", "content", "inputs_changed").rows()
     assert found == [(asset, "changed", "code x"), (asset, "the same", "")]
-    assert lineage.read_record(layout, asset, key) is not None
+    assert lineage.read_record(empty, asset, key) is not None
 
 
 def test_texts_stand_beside_each_other(synced: Layout):
@@ -65,46 +60,46 @@ def test_texts_stand_beside_each_other(synced: Layout):
     assert rows["unsteered_score"].null_count() == 0
 
 
-def test_broken_texts_are_measured_against_unsteered_ones(layout: Layout):
+def test_broken_texts_are_measured_against_unsteered_ones(empty: Layout):
     shared = {"protocol": "controlled"}
     arms = (("u", "none", 0.0), ("a", "L1.base", 1.0), ("b", "L1.base", 2.0))
     texts = [{**shared, "generation_id": g, "vector_id": v, "alpha": a} for g, v, a in arms]
-    synthetic.write(layout, "generations", KEY, *texts)
+    synthetic.write(empty, "generations", KEY, *texts)
     perplexity = {"u": 10.0, "a": 15.0, "b": 80.0}
     rows = [{"generation_id": g, "perplexity": p, "repetition": 0.1} for g, p in perplexity.items()]
-    synthetic.write(layout, "fluency", KEY, *rows)
-    sync(layout)
-    answer = query(layout, EXAMPLES["where_do_texts_break"])
+    synthetic.write(empty, "fluency", KEY, *rows)
+    sync(empty)
+    answer = query(empty, EXAMPLES["where_do_texts_break"])
     assert answer.select("alpha", "times_unsteered").rows() == [(2.0, 8.0), (1.0, 1.5), (0.0, 1.0)]
 
 
-def test_the_arm_with_most_texts_that_lack_an_answer_comes_first(layout: Layout):
+def test_the_arm_with_most_texts_that_lack_an_answer_comes_first(empty: Layout):
     shared = {"protocol": "controlled", "alpha": 1.0}
     texts = [{**shared, "generation_id": f"{v}{n}", "vector_id": v} for v in "ab" for n in (0, 1)]
-    synthetic.write(layout, "generations", KEY, *texts)
+    synthetic.write(empty, "generations", KEY, *texts)
     found = [
         {"generation_id": name, "section": section, "answer": answer}
         for name, section, answer in (("a0", "closed", "yes"), ("a1", "none", "no"),
                                       ("b0", "open", None), ("b1", "closed", None))
     ]  # fmt: skip
     rows = synthetic.frame("thinking_sections", *({**KEY, **row} for row in found))
-    write_part(layout.part("thinking_sections", KEY), rows, ("answer",))
-    sync(layout)
-    answer = query(layout, EXAMPLES["which_texts_have_no_answer"])
+    write_part(empty.part("thinking_sections", KEY), rows, ("answer",))
+    sync(empty)
+    answer = query(empty, EXAMPLES["which_texts_have_no_answer"])
     counts = answer.select("vector_id", "texts", "never_closes", "without_answer").rows()
     assert counts == [("b", 2, 1, 2), ("a", 2, 0, 0)]
 
 
-def test_a_verdict_that_depends_on_the_scorer_comes_first(layout: Layout):
+def test_a_verdict_that_depends_on_the_scorer_comes_first(empty: Layout):
     shared = {"protocol": "controlled", "layer": 15}
     for trait, second in (("formality", "equivalent"), ("sentiment", "different")):
         key = {**KEY, "trait": trait}
         synthetic.write(
-            layout, "equivalence_reports", key,
+            empty, "equivalence_reports", key,
             {**shared, "scorer": "a", "verdict": "equivalent"},
             {**shared, "scorer": "b", "verdict": second},
         )  # fmt: skip
-    sync(layout)
-    rows = query(layout, EXAMPLES["does_the_verdict_depend_on_the_scorer"])
+    sync(empty)
+    rows = query(empty, EXAMPLES["does_the_verdict_depend_on_the_scorer"])
     assert rows["n_verdicts"].to_list() == [2, 1]
     assert rows["verdicts"][0] == "a: equivalent, b: different"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,10 @@ ASSETS = {
 DEAD = 999_999_999
 
 
-@pytest.fixture
-def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
-    """Two artifacts of the prompts and two reports, settled; every file has its record."""
-    monkeypatch.setattr(garbage, "SETTLED_S", -1.0)
-    made = Layout(tmp_path / "data")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """Two artifacts of the prompts and two reports; every file has its record."""
+    made = Layout(tmp_path_factory.mktemp("made"))
     for trait in synthetic.TRAITS:
         key = {"model": synthetic.MODEL, "trait": trait}
         synthetic.write(made, "prompt_sets", {"trait": trait}, {})
@@ -30,6 +30,13 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
         synthetic.record(made, "prompt_sets", {"trait": trait}, [_made_from()])
         synthetic.record(made, "equivalence_reports", key, [_made_from()])
     return made
+
+
+@pytest.fixture
+def layout(made: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """A copy of them, settled."""
+    monkeypatch.setattr(garbage, "SETTLED_S", -1.0)
+    return Layout(Path(shutil.copytree(made.root, tmp_path / "data")))
 
 
 def _made_from() -> synthetic.InputVersion:

@@ -5,68 +5,24 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from steer_assets.storage import journal
 from steer_assets.storage.database import tables
-from steer_assets.storage.database.syncing import catch_up, signatures, sync
-from steer_assets.storage.database.warehouse import connect, query
+from steer_assets.storage.database.syncing import catch_up, sync
 from steer_assets.storage.layout import Layout
 from steer_assets.storage.schema import view_statements
-from tests.sizes import in_full
 from tests.storage import synthetic
+from tests.storage.journals import part, read_folders, scores, write
 from tests.storage.processes import run_python
-from tests.timings import slowness
-
-FORMALITY = {"model": "toy", "trait": "formality"}
-SENTIMENT = {"model": "toy", "trait": "sentiment"}
-TABLE = "classifier_scores"
-
-
-def part(layout: Layout, key: dict[str, str] = FORMALITY) -> str:
-    return layout.relative(layout.part(TABLE, key))
-
-
-def write(layout: Layout, key: dict[str, str] = FORMALITY, *, score: float) -> str:
-    with journal.changing(layout, [part(layout, key)]):
-        return synthetic.write(layout, TABLE, key, {"score": score})
-
-
-def scores(layout: Layout) -> list[float]:
-    return query(layout, f"SELECT score FROM {TABLE} ORDER BY trait").to_series().to_list()
+from tests.storage.rows import FORMALITY, SENTIMENT, TABLE
 
 
 def files(layout: Layout) -> list[Path]:
     return sorted((layout.root / "journal").iterdir())
-
-
-@pytest.fixture
-def known(layout: Layout) -> Layout:
-    """Two parts that are loaded, and their journal."""
-    for key in (FORMALITY, SENTIMENT):
-        write(layout, key, score=1.0)
-    sync(layout)
-    return layout
-
-
-@contextmanager
-def read_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Folders of tables that are listed within the block."""
-    seen, plain = [], os.scandir
-
-    def scandir(path: str = ".") -> object:
-        if "/tables" in str(path):
-            seen.append(str(path))
-        return plain(path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "scandir", scandir)
-        yield seen
 
 
 def test_with_nothing_new_no_folder_is_listed(known, monkeypatch):
@@ -150,14 +106,6 @@ def test_what_a_killed_writer_wrote_is_loaded(known):
     assert run_python(_KILLED_WRITER, known.root).returncode == -signal.SIGKILL
     assert catch_up(known).loaded == [part(known)]
     assert scores(known)[0] == 6.0
-
-
-def test_many_changes_at_once_are_looked_at_in_a_moment(known):
-    _many(known, 3_000)
-    started = time.process_time()
-    with journal.changing(known, [found.name for found in known.parts()]):
-        assert catch_up(known).loaded == []
-    assert time.process_time() - started < slowness()
 
 
 def _shorten(path: Path) -> None:
@@ -254,33 +202,3 @@ def test_changed_sql_reloads_everything(known, monkeypatch):
     more = {**view_statements(), "v_more": "CREATE VIEW v_more AS FROM v_effects"}
     monkeypatch.setattr(tables, "view_statements", lambda: more)
     assert len(catch_up(known).loaded) == 2
-
-
-def _many(layout: Layout, n: int) -> None:
-    """`n` empty parts that the database knows."""
-    for i in range(n):
-        path = layout.part(TABLE, {"model": f"m{i // 50}", "trait": f"t{i % 50}"})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    found = list(signatures(layout).items())
-    frame = pl.DataFrame(found, schema=["path", "signature"], orient="row").to_arrow()
-    with connect(layout.database, read_only=False) as connection:
-        connection.register("known", frame)
-        connection.execute("INSERT INTO _parts SELECT * FROM known WHERE path NOT LIKE '%toy%'")
-
-
-@pytest.mark.parametrize("n", [500, in_full(92_000)])
-def test_duration_does_not_depend_on_the_number_of_parts(known, monkeypatch, n):
-    _many(known, n)
-    changed = write(known, score=2.0)
-    with read_folders(monkeypatch) as listed:
-        assert catch_up(known).loaded == [changed]
-        started, cpu = time.monotonic(), time.process_time()
-        assert catch_up(known).loaded == []
-        taken, cpu = time.monotonic() - started, time.process_time() - cpu
-        assert listed == []
-    print(f"{n} parts: nothing new in {taken:.3f} s, {cpu:.3f} s of processor")
-    if n == 92_000:
-        assert cpu < 0.5
-        assert sync(known).loaded == []
-    shutil.rmtree(known.root)  # pytest keeps the folders of its last runs

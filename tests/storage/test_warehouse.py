@@ -13,7 +13,7 @@ from steer_assets.storage.schema import table_statements, view_statements
 from tests.sizes import in_full
 from tests.storage import synthetic
 from tests.storage.processes import run_python
-from tests.storage.rows import all_rows, count_rows
+from tests.storage.rows import FORMALITY, all_rows, count_rows
 
 
 def _spoil(layout: Layout, how: str) -> None:
@@ -38,16 +38,15 @@ HARMS = [
 
 
 @pytest.mark.parametrize("how", HARMS)
-def test_a_damaged_database_is_named_with_its_remedy_and_remade(full, how):
-    sync(full)
-    before = all_rows(full)
-    _spoil(full, how)
-    for use in (lambda: sync(full), lambda: query(full, "FROM steering_vectors")):
+def test_a_damaged_database_is_named_with_its_remedy_and_remade(known, how):
+    before = all_rows(known)
+    _spoil(known, how)
+    for use in (lambda: sync(known), lambda: query(known, "FROM classifier_scores")):
         with pytest.raises(WarehouseDamagedError, match="`steer db rebuild` remakes it") as caught:
             use()
-        assert str(full.database) in str(caught.value)
-    rebuild(full)
-    assert all_rows(full) == before
+        assert str(known.database) in str(caught.value)
+    rebuild(known)
+    assert all_rows(known) == before
 
 
 def test_damage_found_while_answering_is_named_too(layout):
@@ -95,32 +94,32 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_the_log_of_a_killed_writer_belongs_to_its_database_and_not_to_a_new_one(full):
-    sync(full)
-    before = all_rows(full)
-    log = full.database.with_name("steer.duckdb.wal")
-    assert run_python(_KILLED_WRITER, full.database).returncode == -signal.SIGKILL
+def test_the_log_of_a_killed_writer_belongs_to_its_database_and_not_to_a_new_one(known):
+    before = all_rows(known)
+    log = known.database.with_name("steer.duckdb.wal")
+    assert run_python(_KILLED_WRITER, known.database).returncode == -signal.SIGKILL
     assert log.exists()
-    assert query(full, "FROM own").item() == 1
-    assert sync(full).loaded == []
-    assert run_python(_KILLED_WRITER.replace("own", "other"), full.database).returncode < 0
-    rebuild(full)
+    assert query(known, "FROM own").item() == 1
+    assert sync(known).loaded == []
+    assert run_python(_KILLED_WRITER.replace("own", "other"), known.database).returncode < 0
+    rebuild(known)
     assert not log.exists()
-    assert all_rows(full) == before
+    assert all_rows(known) == before
     for table in ("own", "other"):
         with pytest.raises(duckdb.CatalogException):
-            query(full, f"FROM {table}")
+            query(known, f"FROM {table}")
 
 
-def test_a_database_that_may_not_be_read_is_not_called_damaged(full, monkeypatch):
-    sync(full)
+def test_a_database_that_may_not_be_read_is_not_called_damaged(known, monkeypatch):
 
     def refuse(*_: object, **__: object) -> None:  # root, as whom tests may run, is never refused
-        raise duckdb.IOException(f'IO Error: Cannot open file "{full.database}": Permission denied')
+        raise duckdb.IOException(
+            f'IO Error: Cannot open file "{known.database}": Permission denied'
+        )
 
     monkeypatch.setattr(duckdb, "connect", refuse)
     with pytest.raises(OSError, match="cannot be opened"):
-        query(full, "SELECT 1")
+        query(known, "SELECT 1")
 
 
 def test_asking_before_there_is_a_database(layout):
@@ -129,48 +128,46 @@ def test_asking_before_there_is_a_database(layout):
     assert not layout.root.exists()
 
 
-def test_questions_and_answers(full):
-    sync(full)
-    assert query(full, "SELECT 1 AS a, 2 AS a").row(0) == (1, 2)
-    assert query(full, "SHOW TABLES").height == len(table_statements()) + len(view_statements()) + 4
+def test_questions_and_answers(synced):
+    assert query(synced, "SELECT 1 AS a, 2 AS a").row(0) == (1, 2)
+    assert (
+        query(synced, "SHOW TABLES").height == len(table_statements()) + len(view_statements()) + 4
+    )
     for empty in ("", " ;", "-- nothing"):
         with pytest.raises(QueryError, match="write one SQL query"):
-            query(full, empty)
+            query(synced, empty)
     with pytest.raises(QueryError, match=r"INTERVAL.*cast them to VARCHAR"):
-        query(full, "SELECT INTERVAL 1 DAY")
+        query(synced, "SELECT INTERVAL 1 DAY")
     for wrong in ("selekt", "SELECT * FROM nope", "SELECT nope FROM models", "SELECT 1 +"):
         with pytest.raises(duckdb.Error):
-            query(full, wrong)
+            query(synced, wrong)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DELETE FROM models",
-        "DROP TABLE models",
+def test_questions_change_nothing(known):
+    before = all_rows(known)
+    for statement in (
+        "DELETE FROM classifier_scores",
+        "DROP TABLE classifier_scores",
         "CREATE TABLE t (a INTEGER)",
         "DROP VIEW v_effects",
-    ],
-)
-def test_questions_change_nothing(loaded, statement):
-    before = all_rows(loaded)
-    with pytest.raises(duckdb.Error, match="read-only"):
-        query(loaded, statement)
-    assert all_rows(loaded) == before
+    ):
+        with pytest.raises(duckdb.Error, match="read-only"):
+            query(known, statement)
+    assert all_rows(known) == before
 
 
 def test_folders_with_odd_names(tmp_path):
     layout = Layout(tmp_path / 'it\'s "my" data; -- ünïcode')
-    synthetic.write_warehouse(layout)
+    synthetic.write(layout, "classifier_scores", FORMALITY, {})
     assert sync(layout).loaded
     assert rebuild(layout).loaded
-    assert count_rows(layout, "models") == 0
+    assert count_rows(layout, "classifier_scores") == 1
 
 
-def test_values_are_data_not_sql(layout):
+def test_values_are_data_not_sql(empty):
     hostile = "'; DROP TABLE prompt_sets; --\x00\n\"é𝄞"
-    path = layout.part("prompt_sets", {"trait": "formality"})
+    path = empty.part("prompt_sets", {"trait": "formality"})
     row = {"trait": "formality", "text": hostile, "prompt_id": "a"}
     write_part(path, synthetic.frame("prompt_sets", row))
-    sync(layout)
-    assert query(layout, "SELECT text FROM prompt_sets").item() == hostile
+    sync(empty)
+    assert query(empty, "SELECT text FROM prompt_sets").item() == hostile

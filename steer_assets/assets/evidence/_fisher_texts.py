@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from steer_assets.assets.evidence._parts_of_texts import found_for_texts
 from steer_assets.assets.evidence._read_texts import sampling_of
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.catalog.protocols import CONTROLLED
@@ -69,6 +70,7 @@ def gradients_at(run: StageRun, points: Sequence[Point]) -> list[Gradients]:
     """Gradients of every point's texts: those of the verdicts first, prompts taking turns."""
     from steer_assets.lm.forward.intervene import Addition
     from steer_assets.lm.texts.gradients import GradientText, text_gradients
+    from steer_assets.lm.texts.parts import parts_of_gradients
 
     model = run.derivative_model()
     tests = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
@@ -80,19 +82,23 @@ def gradients_at(run: StageRun, points: Sequence[Point]) -> list[Gradients]:
         own, of_verdicts = _texts_at(run, point, ids, prompt_ids)
         texts += [GradientText(prompt, number, tuple(tokens)) for prompt, tokens in own]
         names.append(of_verdicts)
-    values = text_gradients(
-        model,
+    gradients = found_for_texts(
+        run,
+        text_gradients,
+        parts_of_gradients,
         ids,
         texts,
-        [
+        step="gradients of texts",
+        derivatives=True,
+        points=[
             (point.layer, (Addition(point.layer, row, 1.0),) if point.added.any() else ())
             for row, point in enumerate(points)
         ],
-        sampling_of(run),
+        sampling=sampling_of(run),
         scope=scopes.scope_of(run, model),
         vectors=np.stack([point.added for point in points]),
-        on_progress=run.progress("gradients of texts"),
     )
+    values = np.stack(gradients)
     of_prompt = np.array([text.prompt for text in texts])
     of_point = np.array([text.point for text in texts])
     return [

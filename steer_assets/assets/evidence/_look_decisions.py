@@ -90,7 +90,7 @@ class Decisions:
 
     def _measured(self, by_look: ScoresByLook, family: Family) -> _Measured:
         pairs = [by_look.pairs((arm,), family.reference, POOLED) for arm in family.arms]
-        found = [paired_scores.tests(own, _MARGIN) for own in pairs]
+        found = [paired_scores.tests(own, _MARGIN, self._shares) for own in pairs]
         tests = stopping.SeedTests(
             np.array([one.p_equivalence for one in found]),
             np.array([one.p_difference for one in found]),
@@ -99,7 +99,7 @@ class Decisions:
         same, differs = stopping.sequential(tests, self._shares)
         last = [own[-1] for own in pairs]
         sizes = [_effect(pair) for pair in last]
-        n_pairs = [0 if pair is None else pair.a.size for pair in last]
+        n_pairs = [0 if pair is None else pair.n_pairs for pair in last]
         tail = (1 - self._study.statistics.confidence) / 2
         return _Measured(
             tests=tests,
@@ -114,7 +114,7 @@ class Decisions:
     def _of_v(self, by_look: ScoresByLook, v: Arm) -> _OfV:
         """By the tests that verdicts require of v in the environment and at the dose."""
         settings, pairs = self._study.statistics, by_look.pairs((v,), UNSTEERED, POOLED)
-        tests = paired_scores.tests(pairs, _MARGIN)
+        tests = paired_scores.tests(pairs, _MARGIN, self._shares)
         p = looks.two_sided_sequential_p(tests.p_difference, tests.effect, self._shares)
         level, pair = settings.significance, pairs[-1]
         if pair is None:

@@ -72,12 +72,19 @@ def in_looks(
     decisions = Decisions(run.study, known, tested_environments(prompts), reader.name)
     made: list[pl.DataFrame] = []
     scored: list[pl.DataFrame] = []
+    going_at: dict[int, set[Arm]] = {}
     for look, share in enumerate(run.study.generation.looks, start=1):
-        going = looks.going_on(look, texts.arms, known, decisions.closed, last)
+        going = going_at[look] = looks.going_on(look, texts.arms, known, decisions.closed, last)
         pairs = [pair for pair in texts.pairs if look_of[pair[0]] == look and pair[1] in going]
         if not pairs:
             continue
-        made.append(texts.of(pairs, look, f", look {look}"))
+        more: set[Arm] = set()
+        n = 0
+        if look == len(run.study.generation.looks):
+            every = [(look_of[prompt], arm) for prompt, arm in texts.pairs]
+            still = [family for family in known if family not in decisions.closed]
+            more, n = looks.further_samples(every, going_at, still, last, run.study)
+        made.append(texts.of(pairs, look, f", look {look}", more=more, n_more=n))
         if reader.name:
             found = thinking.sections(run.language_model(), prompts, made[-1])
             scored.append(reader.scored(thinking.read_part(made[-1], found, run.study)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from steer_assets.assets.evidence._parts_of_texts import found_for_texts
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.catalog.protocols import CONTROLLED
 from steer_assets.geometry.vector_ids import EXTERNAL, base_id
@@ -103,6 +104,7 @@ def read(
     unsteered texts are those of every block.
     """
     from steer_assets.lm.texts.likelihoods import SampledText, text_likelihoods
+    from steer_assets.lm.texts.parts import parts_of_readings
 
     model = run.language_model()
     partners: dict[Arm, dict[Arm, None]] = {}
@@ -123,15 +125,17 @@ def read(
         for name, prompt_id, ids in own.select("generation_id", "prompt_id", "token_ids").rows():
             asked.append(SampledText(prompt_ids.index(prompt_id), place[arm], tuple(ids), under))
             rows.append((arm, name, prompt_id))
-    readings = text_likelihoods(
-        model,
+    readings = found_for_texts(
+        run,
+        text_likelihoods,
+        parts_of_readings,
         prompt_selection.encoded(model, prompts_in_order(run, prompt_ids)),
         asked,
-        additions,
-        values,
-        sampling_of(run),
+        step="texts under other arms",
+        arms=additions,
+        vectors=values,
+        sampling=sampling_of(run),
         scope=scopes.scope_of(run, model),
-        on_progress=run.progress("texts under other arms"),
     )
     found: dict[Arm, list[ReadText]] = {arm: [] for arm in partners}
     for (arm, name, prompt_id), by_place in zip(rows, readings, strict=True):

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from steer_assets.assets.evidence._fisher_texts import Gradients
+from steer_assets.assets.evidence._parts_of_texts import found_for_texts
 from steer_assets.assets.evidence._read_texts import (
     controlled_texts,
     prompts_in_order,
@@ -68,22 +69,25 @@ def _measured(run: StageRun, found: Gradients, own: pl.DataFrame, moved: np.ndar
     """KL of the texts of v from those moved by each step, by prompt [p, m]; from whole texts."""
     from steer_assets.lm.forward.intervene import Addition
     from steer_assets.lm.texts.likelihoods import SampledText, text_likelihoods
+    from steer_assets.lm.texts.parts import parts_of_readings
 
     model, point = run.language_model(), found.point
     names = own["prompt_id"].unique(maintain_order=True).to_list()
     others = tuple(range(1, len(moved) + 1))
-    readings = text_likelihoods(
-        model,
+    readings = found_for_texts(
+        run,
+        text_likelihoods,
+        parts_of_readings,
         prompt_selection.encoded(model, prompts_in_order(run, names)),
         [
             SampledText(names.index(prompt_id), 0, tuple(ids), others)
             for prompt_id, ids in own.select("prompt_id", "token_ids").iter_rows()
         ],
-        [(Addition(point.layer, row, 1.0),) for row in range(len(moved) + 1)],
-        np.stack([point.added, *(point.added + step for step in moved)]),
-        sampling_of(run),
+        step=f"block {point.layer} along steps",
+        arms=[(Addition(point.layer, row, 1.0),) for row in range(len(moved) + 1)],
+        vectors=np.stack([point.added, *(point.added + step for step in moved)]),
+        sampling=sampling_of(run),
         scope=scopes.scope_of(run, model),
-        on_progress=run.progress(f"block {point.layer} along steps"),
     )
     sums = np.zeros((len(names), len(moved)))
     for name, reading in zip(own["prompt_id"], readings, strict=True):

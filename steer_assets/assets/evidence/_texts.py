@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -80,10 +80,19 @@ class Texts:
             else _first_alike(self._additions, self._values)
         )
 
-    def of(self, pairs: Sequence[tuple[int, Arm]], look: int = 1, step: str = "") -> pl.DataFrame:
+    def of(
+        self,
+        pairs: Sequence[tuple[int, Arm]],
+        look: int = 1,
+        step: str = "",
+        *,
+        more: Collection[Arm] = (),
+        n_more: int = 0,
+    ) -> pl.DataFrame:
         """Rows of `generations` for some of the pairs; a text depends on its own pair only.
 
-        step: what is added to the name of the step in progress reports.
+        step: what is added to the name of the step in progress reports. more: arms that have
+        `n_more` samples beyond those of the others.
         """
         at = {pair: row for row, pair in enumerate(self._asked)}
         position = {arm: row for row, arm in enumerate(self.arms)}
@@ -94,17 +103,28 @@ class Texts:
             )
             for prompt, arm in pairs
         ]
-        made = self._in_pieces(rows, f"decoding {self._protocol}{step}")
+        n_samples = [self._samples + n_more * (arm in more) for _, arm in pairs]
+        made = [
+            text
+            for n in dict.fromkeys(n_samples)
+            for text in self._in_pieces(
+                [row for row, own in zip(rows, n_samples, strict=True) if own == n],
+                n,
+                f"decoding {self._protocol}{step}",
+            )
+        ]
         by_place = {(text.prompt, text.arm, text.sample): text for text in made}
         return pl.DataFrame(
             [
                 _row(self._protocol, by_place[(*row, sample)], arm, self._prompts, prompt, look)
-                for (prompt, arm), row in zip(pairs, rows, strict=True)
-                for sample in range(self._samples)
+                for (prompt, arm), row, n in zip(pairs, rows, n_samples, strict=True)
+                for sample in range(n)
             ]
         )
 
-    def _in_pieces(self, pairs: list[tuple[int, int]], step: str) -> list[decode.Generation]:
+    def _in_pieces(
+        self, pairs: list[tuple[int, int]], n_samples: int, step: str
+    ) -> list[decode.Generation]:
         """Texts of all pairs, batch by batch; completed batches survive a killed run."""
         from steer_assets.lm.decoding import decode
         from steer_assets.lm.decoding.decode import Generation
@@ -115,27 +135,29 @@ class Texts:
         size = settings.batch_rows or default_rows(
             run.language_model(), longest, settings.max_new_tokens
         )
-        per_piece = max(1, size // self._samples)
+        per_piece = max(1, size // n_samples)
         ordered = sorted(set(pairs), key=lambda pair: (len(self._ids[pair[0]]), pair))
-        pieces = Pieces(run.progress(step), len(ordered) * self._samples, "generations")
+        pieces = Pieces(run.progress(step), len(ordered) * n_samples, "generations")
         texts: list[Generation] = []
         calls: dict[str, dict[str, Any]] = {}
         for start in range(0, len(ordered), per_piece):
             piece = ordered[start : start + per_piece]
-            name = f"{self._protocol}-{hash_json(piece)[:16]}"
+            # Pieces of the planned samples keep their names.
+            content = piece if n_samples == self._samples else [piece, n_samples]
+            name = f"{self._protocol}-{hash_json(content)[:16]}"
             stored = run.shards.records(name)
             if stored is None:
-                calls[name] = self._asked_for(piece, size)
+                calls[name] = self._asked_for(piece, n_samples, size)
             else:
-                pieces.finished(len(piece) * self._samples)
+                pieces.finished(len(piece) * n_samples)
                 texts += [Generation(**record) for record in stored]
-        sizes = {name: len(call["pairs"]) * self._samples for name, call in calls.items()}
+        sizes = {name: len(call["pairs"]) * n_samples for name, call in calls.items()}
         for name, made in spread(run, decode.generate, calls, pieces, sizes):
             run.shards.put_records(name, [dataclasses.asdict(text) for text in made])
             texts += made
         return texts
 
-    def _asked_for(self, piece: list[tuple[int, int]], size: int) -> dict[str, Any]:
+    def _asked_for(self, piece: list[tuple[int, int]], n_samples: int, size: int) -> dict[str, Any]:
         """Arguments of `generate` for (prompt, arm) pairs in batches of `size` rows."""
         from steer_assets.lm.decoding import decode
 
@@ -147,7 +169,7 @@ class Texts:
             "vectors": self._values,
             "sampling": decode.Sampling(
                 max_new_tokens=settings.max_new_tokens,
-                n_samples=self._samples,
+                n_samples=n_samples,
                 temperature=settings.temperature,
                 top_p=settings.top_p,
                 seed=random_streams.integer(run.study, "generations", run.model, run.trait),

@@ -10,7 +10,7 @@ import polars as pl
 
 from steer_assets.assets.geometry._token_moments import TokenMoments
 from steer_assets.pipeline.design import prompt_selection
-from steer_assets.pipeline.resuming import Pieces
+from steer_assets.pipeline.resuming import Pieces, in_order, spread
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
 from steer_assets.storage.files.hashing import hash_array, hash_json
 from steer_assets.storage.files.hdf5 import read_array, write_arrays
@@ -53,18 +53,22 @@ def _captured(
     from steer_assets.lm.measurements.capture import Captured, capture
 
     pieces = Pieces(run.progress("capturing"), len(ids), "prompts")
-    for batch in by_length(ids, _BATCH_TOKENS):
-        name = f"batch-{hash_json(batch)[:16]}"
-        stored = run.shards.arrays(name)
-        if stored is None:
-            (captured,) = capture(
-                run.language_model(),
-                [ids[i] for i in batch],
-                layers,
-                positions="all" if every else "last",
-                batch_tokens=_BATCH_TOKENS,
-                on_progress=pieces.piece(len(batch)),
-            )
+    batches = {f"batch-{hash_json(b)[:16]}": b for b in by_length(ids, _BATCH_TOKENS)}
+    calls = {
+        name: {
+            "prompts": [ids[i] for i in batch],
+            "layers": layers,
+            "positions": "all" if every else "last",
+            "batch_tokens": _BATCH_TOKENS,
+        }
+        for name, batch in batches.items()
+        if run.shards.arrays(name) is None
+    }
+    sizes = {name: len(batches[name]) for name in calls}
+    made = in_order(calls, spread(run, capture, calls, pieces, sizes))
+    for name, batch in batches.items():
+        if name in calls:
+            (captured,) = next(made)
             stored = {
                 str(layer): np.concatenate(captured[layer])
                 if every
@@ -73,6 +77,9 @@ def _captured(
             }
             run.shards.put_arrays(name, stored)
         else:
+            found = run.shards.arrays(name)
+            assert found is not None
+            stored = found
             pieces.finished(len(batch))
         ends = np.cumsum([len(ids[i]) for i in batch])[:-1]
         yield Captured(

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from steer_assets.assets.geometry._null_space_rows import null_space_rows
+from steer_assets.assets.geometry._prompt_forms import forms_of_prompts
 from steer_assets.assets.geometry._stability_rows import Row, dimension_rows
 from steer_assets.assets.geometry.activation_caches import pair_activations, read_activations
 from steer_assets.pipeline.design import prompt_selection, scopes
@@ -35,7 +36,6 @@ def _forms(run: StageRun) -> Forms:
     from steer_assets.geometry.directions import base
     from steer_assets.lm.forward.intervene import Addition
     from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED
-    from steer_assets.lm.measurements import derivatives
 
     model = run.derivative_model()
     # The next token is that after the last prompt token, whatever the scope adds later on.
@@ -50,20 +50,13 @@ def _forms(run: StageRun) -> Forms:
         pieces = Pieces(run.progress(f"{at} {layers}"), len(ids), "prompts")
         names = [f"{at}-{'-'.join(map(str, layers))}-{prompt}" for prompt in range(len(ids))]
         stored = {name: run.shards.arrays(name) for name in names}
-        missing = [i for i, name in enumerate(names) if stored[name] is None]
+        missing = {n: ids[i] for i, n in enumerate(names) if stored[n] is None}
         pieces.finished(len(ids) - len(missing))
-        for form in derivatives.prompt_forms(
-            model,
-            [ids[i] for i in missing],
-            layers,
-            scope=scope,
-            arm=arm,
-            vectors=vectors,
-            on_progress=pieces.piece(len(missing)),
+        for name, form in forms_of_prompts(
+            run, missing, layers, pieces, scope=scope, arm=arm, vectors=vectors
         ):
             made = {f"jacobian/{layer}": form.jacobian_gram[layer] for layer in layers}
             made |= {f"fisher/{layer}": form.fisher[layer] for layer in layers}
-            name = names[missing[form.prompt]]
             run.shards.put_arrays(name, made)
             stored[name] = made
         for piece in stored.values():

@@ -16,10 +16,12 @@ from functools import partial
 
 import numpy as np
 
+from steer_assets.assets.geometry._prompt_forms import forms_of_prompts
 from steer_assets.assets.protocols._measured import Measured
 from steer_assets.pipeline.design import prompt_selection, random_streams
 from steer_assets.pipeline.design.protocol_sites import Site
 from steer_assets.pipeline.design.site_vectors import read_contrast
+from steer_assets.pipeline.resuming import Pieces
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.stats.intervals import bootstrap, jackknife
 from steer_assets.stats.validation import Estimate
@@ -85,8 +87,6 @@ def _finite_differences(
 
 def jacobian(run: StageRun, chosen: list[Site], layer: int, *, finite: bool) -> Fractions:
     """Null fractions of the Jacobian at every site, by finite differences or exact derivatives."""
-    from steer_assets.lm.measurements import derivatives
-
     settings = run.study.protocol_texts
     assert settings is not None
     estimator = run.study.spectra.estimator["jacobian"]
@@ -106,9 +106,12 @@ def jacobian(run: StageRun, chosen: list[Site], layer: int, *, finite: bool) -> 
                 grams[at] = list(_finite_differences(run, ids, at))
         else:
             report = run.progress(f"exact derivatives at blocks {layers}")
-            for form in derivatives.prompt_forms(model, ids, layers, on_progress=report):
-                for at in layers:
-                    grams[at].append(form.jacobian_gram[at])
+            named = {str(row): prompt for row, prompt in enumerate(ids)}
+            pieces = Pieces(report, len(ids), "prompts")
+            made = forms_of_prompts(run, named, layers, pieces)
+            of_prompt = {name: form.jacobian_gram for name, form in made}
+            for at in layers:
+                grams[at] = [of_prompt[name][at] for name in named]
         for site in sites:
             own = grams[site.read_layer(layer)]
             number = _finite_number if finite else _exact_number

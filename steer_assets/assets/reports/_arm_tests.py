@@ -70,7 +70,11 @@ def compare_arms(
                     continue
                 pairs = by_look.pairs(subject.arms, reference, environment)
                 for row, design in _tests(pair, subject, reference, environment, study, purpose):
-                    found.tests.append(row | _sequential(pairs, row["margin_kind"], study))
+                    sequential = _sequential(pairs, row["margin_kind"], study)
+                    row["n_texts"] += (
+                        sequential["n_further"] * (len(subject.arms) + 1) // len(subject.arms)
+                    )
+                    found.tests.append(row | sequential)
                     found.designs.append(design)
     found.groups.extend(_groups(by_look, found.tests, study, purpose))
     return found
@@ -121,13 +125,15 @@ def _tests(
 
 
 def _sequential(pairs: list[Pair | None], kind: str, study: Study) -> Row:
-    """The look of a test, and its p-values in place of those of a fixed study."""
+    """The look of a test, its p-values in place of those of a fixed study, and further pairs."""
     fractions = study.generation.looks
     if len(fractions) == 1:
-        return {"look": 1}
-    tests = paired_scores.tests(pairs, kind)
+        return {"look": 1, "n_further": 0}
+    tests = paired_scores.tests(pairs, kind, fractions)
+    n_further = 0 if pairs[-1] is None else pairs[-1].n_pairs - pairs[-1].a.size
     return {
         "look": len(pairs),
+        "n_further": n_further,
         "p_equivalence": looks.sequential_p(tests.p_equivalence, fractions),
         "p_difference": looks.two_sided_sequential_p(tests.p_difference, tests.effect, fractions),
     }

@@ -138,6 +138,7 @@ def _family(
 ) -> Row:
     own = [tests[at] for at in group.tests]
     inside = sum(row["p_equivalence"] < conditions.level for row in own)
+    n_pairs = [row["n_pairs"] + row["n_further"] for row in own]
     share = seed_effects.share_inside(inside, len(own), level=study.statistics.confidence)
     rms = group.rms
     margin = max(row["margin"] / row["unit_sd"] for row in own)
@@ -157,7 +158,7 @@ def _family(
         "n_seeds": len(own),
         "look": max(row["look"] for row in own),
         # of all seeds, of v and of unsteered
-        "n_texts": sum(row["n_pairs"] for row in own) + 2 * max(row["n_pairs"] for row in own),
+        "n_texts": sum(n_pairs) + 2 * max(n_pairs),
         "n_inside": inside,
         "share_inside": inside / len(own),
         "share_low": share.low,

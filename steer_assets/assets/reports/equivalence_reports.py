@@ -36,6 +36,7 @@ def tests_and_rows(
         unscored_row,
     )
     from steer_assets.assets.reports._verdict_rows import with_verdicts
+    from steer_assets.pipeline.design.paired_scores import planned
 
     steer = run.steer_layers()
     vectors = with_multi_layer(run.rows("steering_vectors"), run.study, steer)
@@ -60,7 +61,7 @@ def tests_and_rows(
         families = families_guarded(judged.families.with_columns(columns), tests)
         all_tests.append(tests)
         all_families.append(families)
-        found = _effect_details.details(rows, vectors, run.study, identity)
+        found = _effect_details.details(planned(rows, run.study), vectors, run.study, identity)
         for table, more in found.items():
             behind[table] += more
         for layer in run.steer_layers():
@@ -80,7 +81,9 @@ def tests_and_rows(
         for name, found in (("equivalence_tests", all_tests), ("family_tests", all_families))
     )
     behind["spanning"] = _effect_details.spanning(families)
-    behind["scorer_agreement"] = _effect_details.scorer_agreement(scored, run.study)
+    behind["scorer_agreement"] = _effect_details.scorer_agreement(
+        planned(scored, run.study), run.study
+    )
     return {
         "equivalence_reports": _effect_details.unfiltered("equivalence_reports", reports),
         "equivalence_tests": tests,

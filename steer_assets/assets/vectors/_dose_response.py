@@ -8,16 +8,15 @@ predict that length?
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from steer_assets.assets.geometry.activation_caches import read_activations
-from steer_assets.assets.vectors._next_tokens import Step, measure
+from steer_assets.assets.vectors._next_tokens import Asked, Measured, Step, measured
 from steer_assets.geometry.vector_ids import NONE_ID, base_id
-from steer_assets.pipeline.design import prompt_selection, scopes
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.storage.schema import own_columns
 
@@ -81,45 +80,41 @@ def _residual_norms(run: StageRun, layer: int, prompts: pl.DataFrame) -> np.ndar
     return np.asarray(np.linalg.norm(chosen, axis=1))
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Curves of one block, and the prompts, with their |h|, at which they are measured."""
+
+    layer: int
+    prompts: pl.DataFrame
+    norms: np.ndarray
+    base_norm: float
+    curves: list[_Curves]
+
+
 def _frames(
-    run: StageRun,
-    layer: int,
-    curves: _Curves,
-    prompts: pl.DataFrame,
-    norms: np.ndarray,
-    base_norm: float,
+    block: _Block, curves: _Curves, measured_at: Iterable[Measured]
 ) -> Iterator[pl.DataFrame]:
-    model = run.derivative_model()
-    steps = curves.steps
+    steps, prompts = curves.steps, block.prompts
     lengths = np.array([step.scale for step in steps])
     identity = curves.identity[[step.direction for step in steps]]
-    for found in measure(
-        model,
-        prompt_selection.encoded(model, prompts),
-        layer,
-        curves.directions,
-        steps,
-        scope=scopes.scope_of(run, model),
-        origin=curves.origin,
-        on_progress=run.progress(f"doses at block {layer} from {curves.reference_id}"),
-    ):
+    for found in measured_at:
         yield identity.with_columns(
-            pl.lit(layer).alias("layer"),
+            pl.lit(block.layer).alias("layer"),
             pl.lit(curves.reference_id).alias("reference_id"),
             pl.lit(prompts.item(found.prompt, "environment")).alias("environment"),
             pl.lit(prompts.item(found.prompt, "prompt_id")).alias("prompt_id"),
             pl.Series("step_norm", lengths),
-            pl.Series("relative_step", lengths / norms[found.prompt]),
-            pl.Series("dose", lengths / base_norm),
+            pl.Series("relative_step", lengths / block.norms[found.prompt]),
+            pl.Series("dose", lengths / block.base_norm),
             pl.Series("kl", found.columns["kl"]),
             pl.Series("predicted_kl", found.columns["predicted_kl"]),
         )
 
 
-def rows(
+def _block(
     run: StageRun, layer: int, vectors: pl.DataFrame, values: np.ndarray, prompts: pl.DataFrame
-) -> pl.DataFrame:
-    """Rows of `dose_response` of one block."""
+) -> _Block:
+    """Without curves where every state is zero."""
     chosen = vectors.with_row_index("row").filter(pl.col("layer") == layer)
     table = values[chosen["row"].to_numpy()]
     identity = chosen.select("vector_id", "family", "null_space")
@@ -129,17 +124,40 @@ def rows(
         # A step relative to a norm of zero is undefined.
         run.log.warning(f"left out: {(~moving).sum()} prompts with a zero state at block {layer}")
         prompts, norms = prompts.filter(pl.Series(moving)), norms[moving]
-    if not len(norms):
-        return pl.DataFrame(schema=own_columns("dose_response"))
-    # The harmonic mean makes the mean of |e|/|h| over prompts equal to the requested share.
-    size = float(1.0 / (1.0 / norms).mean())
-    curves = [_from_unsteered(run, identity, table, size)]
-    if around := _around_base(run, layer, identity, table, base):
-        curves.append(around)
-    base_norm = float(np.linalg.norm(base))
-    parts = [f for c in curves for f in _frames(run, layer, c, prompts, norms, base_norm)]
-    found = pl.concat(parts).sort("reference_id", "vector_id", "step_norm", "prompt_id")
-    return _finite(run, layer, found)
+    block = _Block(layer, prompts, norms, float(np.linalg.norm(base)), [])
+    if len(norms):
+        # The harmonic mean makes the mean of |e|/|h| over prompts equal to the requested share.
+        size = float(1.0 / (1.0 / norms).mean())
+        block.curves.append(_from_unsteered(run, identity, table, size))
+        if around := _around_base(run, layer, identity, table, base):
+            block.curves.append(around)
+    return block
+
+
+def rows(
+    run: StageRun, vectors: pl.DataFrame, values: np.ndarray, prompts: pl.DataFrame
+) -> pl.DataFrame:
+    """Rows of `dose_response`, block by block."""
+    blocks = [_block(run, layer, vectors, values, prompts) for layer in run.steer_layers()]
+    named = {
+        f"block {block.layer} from {curves.reference_id}": (block, curves)
+        for block in blocks
+        for curves in block.curves
+    }
+    asked = {
+        name: Asked(block.prompts, block.layer, curves.directions, curves.steps, curves.origin)
+        for name, (block, curves) in named.items()
+    }
+    parts: dict[int, list[pl.DataFrame]] = {block.layer: [] for block in blocks}
+    for name, found in measured(run, asked, "doses"):
+        block, curves = named[name]
+        parts[block.layer] += _frames(block, curves, found)
+    order = ("reference_id", "vector_id", "step_norm", "prompt_id")
+    empty = pl.DataFrame(schema=own_columns("dose_response"))
+    return pl.concat(
+        _finite(run, layer, pl.concat(own).sort(*order)) if own else empty
+        for layer, own in parts.items()
+    )
 
 
 def _finite(run: StageRun, layer: int, found: pl.DataFrame) -> pl.DataFrame:

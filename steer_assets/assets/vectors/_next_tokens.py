@@ -5,11 +5,16 @@ Rows of `logit_distances` and `dose_response` are computed from these.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
+
+from steer_assets.pipeline.design import prompt_selection, scopes
+from steer_assets.pipeline.resuming import Pieces, spread
+from steer_assets.pipeline.stage import StageRun
 
 if TYPE_CHECKING:
     from steer_assets.lm.forward.scope import Scope
@@ -23,6 +28,20 @@ class Step:
 
     direction: int
     scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Steps at the output of block `layer` from one starting point, at every prompt.
+
+    directions: [k, d]; origin: [d], None for the unsteered model.
+    """
+
+    prompts: pl.DataFrame
+    layer: int
+    directions: np.ndarray
+    steps: Sequence[Step]
+    origin: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +102,28 @@ def measure(
         columns = {name: values[state_of[1:]] for name, values in moved.items()}
         columns["predicted_kl"] = 0.5 * scales**2 * energy[along]
         yield Measured(prompt, columns)
+
+
+def measured(
+    run: StageRun, asked: Mapping[str, Asked], step: str
+) -> Iterator[tuple[str, Iterable[Measured]]]:
+    """Names with what `measure` finds, as they come; each is a piece for engines.
+
+    Prompts of one name share batches, so that a piece cannot be smaller.
+    """
+    model = run.derivative_model()
+    scope = scopes.scope_of(run, model)
+    sizes = {name: len(one.prompts) for name, one in asked.items()}
+    calls = {
+        name: {
+            "prompts": prompt_selection.encoded(model, one.prompts),
+            "layer": one.layer,
+            "directions": one.directions,
+            "steps": one.steps,
+            "scope": scope,
+            "origin": one.origin,
+        }
+        for name, one in asked.items()
+    }
+    pieces = Pieces(run.progress(step), sum(sizes.values()), "prompts")
+    yield from spread(run, measure, calls, pieces, sizes, derivatives=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from steer_assets.assets.vectors import _dose_response
-from steer_assets.assets.vectors._next_tokens import Step, measure
+from steer_assets.assets.vectors._next_tokens import Asked, Measured, Step, measured
 from steer_assets.assets.vectors.vector_families import read_table
 from steer_assets.geometry.vector_ids import NONE_ID, base_id
 from steer_assets.pipeline.design import prompt_selection, scopes
@@ -23,39 +23,37 @@ _TABLES = ("logit_distances", "dose_response", "equivalence_radius")
 
 @dataclass(frozen=True, slots=True)
 class _Arms:
-    """Vectors relative to one reference: steps [n, d] from it at dose 1, and the length of v."""
+    """Vectors of a block relative to one reference, and the length of v.
 
+    directions: steps [n, d] from the reference at dose 1.
+    """
+
+    layer: int
     reference_id: str
     vectors: pl.DataFrame
-    steps: np.ndarray
+    directions: np.ndarray
     alphas: tuple[float, ...]
     base_norm: float
     origin: np.ndarray | None = None
 
+    @property
+    def steps(self) -> list[Step]:
+        """Every vector at every alpha."""
+        return [Step(row, alpha) for row in range(len(self.vectors)) for alpha in self.alphas]
+
 
 def _frames(
-    run: StageRun, layer: int, arms: _Arms, prompts: pl.DataFrame
+    arms: _Arms, measured_at: Iterable[Measured], prompts: pl.DataFrame
 ) -> Iterator[pl.DataFrame]:
     """Rows of every vector at every alpha, prompt by prompt, against one reference."""
     from steer_assets.geometry.kl import isotropic_distances
 
-    model = run.derivative_model()
-    ids = arms.vectors["vector_id"].to_list()
-    steps = [Step(row, alpha) for row in range(len(ids)) for alpha in arms.alphas]
+    ids, steps = arms.vectors["vector_id"].to_list(), arms.steps
     scales = np.array([step.scale for step in steps])
     at = [step.direction for step in steps]
-    displacement = scales * np.linalg.norm(arms.steps, axis=1)[at] / arms.base_norm
+    displacement = scales * np.linalg.norm(arms.directions, axis=1)[at] / arms.base_norm
     random = (arms.vectors["family"] == _CONTROL).to_numpy()[at]
-    for found in measure(
-        model,
-        prompt_selection.encoded(model, prompts),
-        layer,
-        arms.steps,
-        steps,
-        scope=scopes.scope_of(run, model),
-        origin=arms.origin,
-        on_progress=run.progress(f"block {layer} against {arms.reference_id}"),
-    ):
+    for found in measured_at:
         floor = np.full(len(steps), np.nan)
         for alpha in arms.alphas:
             own = scales == alpha
@@ -67,7 +65,7 @@ def _frames(
             {
                 "vector_id": [ids[row] for row in at],
                 "reference_id": arms.reference_id,
-                "layer": layer,
+                "layer": arms.layer,
                 "alpha": scales,
                 "environment": prompts.item(found.prompt, "environment"),
                 "prompt_id": prompts.item(found.prompt, "prompt_id"),
@@ -78,9 +76,9 @@ def _frames(
         )
 
 
-def _layer_rows(
-    run: StageRun, layer: int, vectors: pl.DataFrame, values: np.ndarray, prompts: pl.DataFrame
-) -> pl.DataFrame:
+def _compared(
+    run: StageRun, layer: int, vectors: pl.DataFrame, values: np.ndarray
+) -> Iterator[_Arms]:
     """Unsteered for every dose; the base vector at the dose where its Fisher form was computed."""
     chosen = vectors.with_row_index("row").filter(pl.col("layer") == layer)
     table = values[chosen["row"].to_numpy()]
@@ -90,13 +88,31 @@ def _layer_rows(
     is_base = (chosen["vector_id"] == v).to_numpy()
     base = table[is_base][0]
     norm = float(np.linalg.norm(base))
-    compared = [_Arms(NONE_ID, chosen, table, alphas, norm)]
+    yield _Arms(layer, NONE_ID, chosen, table, alphas, norm)
     if dose in alphas and not is_base.all():
         others = chosen.filter(pl.col("vector_id") != v)
         steps = table[~is_base] - base
-        compared.append(_Arms(v, others, steps, (dose,), norm, dose * base))
-    parts = [frame for arms in compared for frame in _frames(run, layer, arms, prompts)]
-    return pl.concat(parts).sort("reference_id", "vector_id", "alpha", "prompt_id")
+        yield _Arms(layer, v, others, steps, (dose,), norm, dose * base)
+
+
+def _rows(
+    run: StageRun, vectors: pl.DataFrame, values: np.ndarray, prompts: pl.DataFrame
+) -> pl.DataFrame:
+    """Rows of `logit_distances`, block by block."""
+    compared = {
+        f"block {layer} against {arms.reference_id}": arms
+        for layer in run.steer_layers()
+        for arms in _compared(run, layer, vectors, values)
+    }
+    asked = {
+        name: Asked(prompts, arms.layer, arms.directions, arms.steps, arms.origin)
+        for name, arms in compared.items()
+    }
+    parts: dict[int, list[pl.DataFrame]] = {layer: [] for layer in run.steer_layers()}
+    for name, found in measured(run, asked, "distances"):
+        parts[compared[name].layer] += _frames(compared[name], found, prompts)
+    order = ("reference_id", "vector_id", "alpha", "prompt_id")
+    return pl.concat([pl.concat(own).sort(*order) for own in parts.values()])
 
 
 @stage(
@@ -136,12 +152,9 @@ def logit_distances(run: StageRun) -> Produced:
     vectors, values = read_table(run)
     tests = prompt_selection.generation_tests(run.rows("prompt_sets"), run.study)
     prompts = prompt_selection.spread_over_environments(tests, run.study.logits.prompts)
-    layers = run.steer_layers()
-    frame = pl.concat([_layer_rows(run, layer, vectors, values, prompts) for layer in layers])
+    frame = _rows(run, vectors, values, prompts)
     prompts = prompt_selection.spread_over_environments(tests, run.study.dose.prompts)
-    doses = pl.concat(
-        [_dose_response.rows(run, layer, vectors, values, prompts) for layer in layers]
-    )
+    doses = _dose_response.rows(run, vectors, values, prompts)
     return Produced(
         rows=[
             Rows("logit_distances", frame),

@@ -141,13 +141,16 @@ class Generation(Section):
     """Sampling of steered texts. The unsteered arm is always included.
 
     looks: shares of the test prompts after which texts are scored, and comparisons with v that are
-    decided or hopeless get no more of them; under the controlled protocol. scope: where arms are
-    added, the same for all of them, because an arm is compared with v at the same scope.
+    decided or hopeless get no more of them; under the controlled protocol. extra: what this saves
+    goes to comparisons that are open at the last look, as further samples of its prompts, up to
+    this multiple of an arm's planned texts. scope: where arms are added, the same for all of them,
+    because an arm is compared with v at the same scope.
     """
 
     samples: Count
     max_new_tokens: Count
     looks: Looks = (1.0,)
+    extra: Annotated[float, Field(ge=1, le=4)] = 1.0
     temperature: Annotated[float, Field(ge=0, le=10)] = 0.8
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     batch_rows: Count | None = None
@@ -164,6 +167,8 @@ class Generation(Section):
             del found["scope"]
         if self.two_traits is None:
             del found["two_traits"]
+        if self.extra == 1:
+            del found["extra"]
         return found
 
     @model_validator(mode="after")
@@ -191,4 +196,6 @@ class Generation(Section):
         most = max(arms.looks or 1 for arms in self.arms)
         if most > len(self.looks):
             raise ValueError(f"arms take part in {most} looks, but looks has {len(self.looks)}")
+        if self.extra > 1 and len(self.looks) == 1:
+            raise ValueError("extra gives what looks save, and there is one look")
         return self

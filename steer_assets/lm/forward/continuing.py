@@ -9,7 +9,7 @@ once for every arm. Rows are right-padded, which under causal attention needs no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from itertools import groupby
 
@@ -30,6 +30,7 @@ from steer_assets.lm.model import LanguageModel
 
 #: Prompt tokens whose keys and values are held at once.
 _PREFIX_TOKENS = 4096
+_LAST = "_last_prefix"  # the model's attribute that keeps it
 
 
 class _Stop(Exception):
@@ -198,6 +199,8 @@ def over_prompts(
     lm: LanguageModel,
     prompts: Sequence[Tokens],
     visit: Callable[[int, Prefix | None, int], None],
+    *,
+    keep: bool = False,
 ) -> None:
     """Call ``visit(prompt, prefix, place)`` for every prompt, prefixes run many at a time."""
 
@@ -205,7 +208,7 @@ def over_prompts(
         for index, place in zip(indices, places, strict=True):
             visit(index, prefix, place)
 
-    over_equal_lengths(lm, prompts, each)
+    over_equal_lengths(lm, prompts, each, keep=keep)
 
 
 def over_equal_lengths(
@@ -214,14 +217,35 @@ def over_equal_lengths(
     visit: Callable[[Sequence[int], Prefix | None, Sequence[int]], None],
     *,
     share: bool = True,
+    keep: bool = False,
 ) -> None:
     """Call ``visit(prompts, prefix, places)`` for prompts of one length, whose texts run together.
 
     Prefixes are run many at a time; None where the model's cannot be shared, or are not to be.
+    keep: whether the last batch's stay with the model, for texts that come in parts.
     """
     share = share and shares_prefixes(lm)
-    for batch in by_length(prompts, _PREFIX_TOKENS):
-        prefix = prefill(lm, [prompts[i] for i in batch]) if share else None
+    for batch in together(prompts):
+        run = _kept if keep else prefill
+        prefix = run(lm, [prompts[i] for i in batch]) if share else None
         for _, group in groupby(enumerate(batch), key=lambda at: len(prompts[at[1]])):
             places, indices = zip(*group, strict=True)
             visit(indices, prefix, places)
+
+
+def _kept(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:
+    """As `prefill`, but kept with the model until other prompts come."""
+    # derivatives cannot be taken over tensors of inference mode
+    key = (torch.is_inference_mode_enabled(), tuple(tuple(prompt) for prompt in prompts))
+    known: tuple[object, Prefix] | None = getattr(lm, _LAST, None)
+    if known is not None and known[0] == key:
+        return known[1]
+    setattr(lm, _LAST, None)  # two are not in memory at once
+    prefix = prefill(lm, prompts)
+    setattr(lm, _LAST, (key, prefix))
+    return prefix
+
+
+def together(prompts: Sequence[Tokens]) -> Iterator[list[int]]:
+    """Indices of prompts whose prefixes are run in one batch, the shorter ones first."""
+    yield from by_length(prompts, _PREFIX_TOKENS)

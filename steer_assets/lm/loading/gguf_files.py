@@ -17,6 +17,7 @@ import gguf
 from transformers import modeling_gguf_pytorch_utils as conversion
 
 from steer_assets.lm.errors import SourceError, WeightsError
+from steer_assets.lm.loading.gguf_reader import Reader
 from steer_assets.lm.loading.sources import parts_of
 
 _SHOWN = 3
@@ -30,7 +31,7 @@ def parsed_once() -> Iterator[None]:
     also builds the map of tensor names anew for every module of the model.
     """
     faster = (
-        (gguf, "GGUFReader", functools.cache(functools.partial(_joined, gguf.GGUFReader))),
+        (gguf, "GGUFReader", functools.cache(functools.partial(_joined, Reader))),
         (gguf, "get_tensor_name_map", functools.cache(gguf.get_tensor_name_map)),
         (conversion, "load_gguf_checkpoint", _fields_once(conversion.load_gguf_checkpoint)),
     )

@@ -84,7 +84,7 @@ def prompt_forms(
     table = ArmTable(lm, [arm], vectors)
     wanted = sorted(set(layers))
     meter = Meter(on_progress, len(prompts), "prompts")
-    unembedding = Unembedding(lm)
+    unembedding = Unembedding.of(lm)
     for index, prompt in enumerate(prompts):
         point = differentiate(lm, prompt, wanted, table, row_chunk, scope)
         yield _pulled_back(index, point, unembedding)

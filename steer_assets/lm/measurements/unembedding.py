@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.model import LanguageModel, tried_once
 
 _VOCAB_CHUNK = 8192
+_KEPT = "_unembedding"  # the model's attribute
 
 
 class Unembedding:
@@ -20,6 +21,11 @@ class Unembedding:
     def __init__(self, lm: LanguageModel) -> None:
         self._weight = lm.layout.head.weight.detach()
         self._plain: Tensor | None = None
+
+    @classmethod
+    def of(cls, lm: LanguageModel) -> Unembedding:
+        """That of the model, kept with it, so that what depends on no prompt is computed once."""
+        return tried_once(lm, _KEPT, lambda: cls(lm))
 
     def forms(
         self, logits: Float[Tensor, " v"], slope: Float[Tensor, " v"]

@@ -56,13 +56,15 @@ def text_gradients(
     scope: Scope = LAST_PROMPT_AND_GENERATED,
     vectors: Float[np.ndarray, "n d"] | None = None,
     batch_tokens: int = 512,
+    beside: Sequence[int] = (),
     on_progress: OnProgress = None,
 ) -> Float[np.ndarray, "n d"]:
     """s of every text, in nats per unit of the residual stream, float64 [n, d].
 
     points: the block at which e is added, and the arm at which the gradient is taken, which may add
     at that block and above; prompts are run once for all points. ``batch_tokens`` bounds the padded
-    tokens of a pass. Raises PrecisionError for a model in less than float32, ValueError at
+    tokens of a pass. ``beside``: prompts that are run though they have no text (`parts`). Raises
+    PrecisionError for a model in less than float32, ValueError at
     temperature 0, InterventionError for blocks that do not fit the model or an arm that adds below
     its point's block.
     """
@@ -84,13 +86,13 @@ def text_gradients(
     by_prompt: dict[int, list[int]] = {}
     for row, text in enumerate(texts):
         by_prompt.setdefault(text.prompt, []).append(row)
-    asked = sorted(by_prompt)
+    asked = sorted({*by_prompt, *beside})
     found = np.empty((len(texts), lm.hidden_size), dtype=np.float64)
     meter = Meter(on_progress, len(texts), "texts")
 
     def visit(indices: Sequence[int], prefix: Prefix | None, places: Sequence[int]) -> None:
         place = {asked[index]: at for index, at in zip(indices, places, strict=True)}
-        rows = [row for prompt in place for row in by_prompt[prompt]]
+        rows = [row for prompt in place for row in by_prompt.get(prompt, ())]
         rows.sort(key=lambda row: (texts[row].point, len(texts[row].ids)))
         for point, own in groupby(rows, key=lambda row: texts[row].point):
             layer, _ = points[point]
@@ -103,7 +105,7 @@ def text_gradients(
                 meter.advance(len(part), sum(map(len, ids)))
 
     chosen = [prompts[p] for p in asked]
-    over_equal_lengths(lm, chosen, visit, share=not scope.whole_prompt)
+    over_equal_lengths(lm, chosen, visit, share=not scope.whole_prompt, keep=bool(beside))
     return found
 
 

@@ -63,13 +63,15 @@ def text_likelihoods(
     *,
     scope: Scope = LAST_PROMPT_AND_GENERATED,
     batch_tokens: int = 1024,
+    beside: Sequence[int] = (),
     on_progress: OnProgress = None,
 ) -> list[dict[int, Reading]]:
     """Readings of every text by arm: its own, and each of its ``others``.
 
     Equal texts after one prompt are run once under an arm. ``batch_tokens`` bounds the padded
-    tokens of a pass. Raises PromptError and InterventionError for prompts, texts and arms that do
-    not fit the model, ValueError at temperature 0.
+    tokens of a pass. ``beside``: prompts that are run though they have no text (`parts`). Raises
+    PromptError and InterventionError for prompts, texts and arms that do not fit the model,
+    ValueError at temperature 0.
     """
     lm.check_prompts(prompts)
     lm.check_prompts([text.ids for text in texts])
@@ -81,11 +83,13 @@ def text_likelihoods(
     for row, text in enumerate(texts):
         by_prompt.setdefault(text.prompt, []).append(row)
     found: list[dict[int, Reading]] = [{} for _ in texts]
-    asked = sorted(by_prompt)
+    asked = sorted({*by_prompt, *beside})
     meter = Meter(on_progress, len(texts), "texts")
 
     def visit(index: int, prefix: Prefix | None, place: int) -> None:
-        rows = by_prompt[asked[index]]
+        rows = by_prompt.get(asked[index])
+        if rows is None:
+            return
         own = [texts[row] for row in rows]
         distinct = list(dict.fromkeys((text.ids, text.arm) for text in own))
         wanted = _wanted(own, distinct)
@@ -110,7 +114,7 @@ def text_likelihoods(
             found[row] = {arm: readings[arm] for arm in dict.fromkeys((text.arm, *text.others))}
         meter.advance(len(rows), sum(len(text.ids) for text in own))
 
-    over_prompts(lm, [prompts[p] for p in asked], visit)
+    over_prompts(lm, [prompts[p] for p in asked], visit, keep=bool(beside))
     return found
 
 

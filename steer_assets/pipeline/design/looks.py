@@ -6,7 +6,9 @@ as well come first, so that arms that stop early can be compared with those.
 
 The unit of stopping is a family: vectors that differ only in their seed, at one dose, compared with
 v. Its arms stop together. v and the unsteered arm go on while anything compared with them does, and
-so do arms that are compared with nothing, while anything goes on at all.
+so do arms that are compared with nothing, while anything goes on at all. With `generation.extra`,
+arms that are open at the last look, v and the unsteered arm have further samples of its prompts, as
+many as the texts that were planned and are not made.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from steer_assets.geometry.vector_ids import family_of
 from steer_assets.pipeline.design import prompt_selection, random_streams
 from steer_assets.pipeline.design.arms import UNSTEERED, Arm
 from steer_assets.pipeline.design.comparisons import references, subjects
+from steer_assets.stats.sequential import further
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,33 @@ def going_on(
     going = {arm for family in still for arm in family.arms if arm in planned}
     references = {family.reference for family in still}
     return going | references | {arm for arm in planned if arm not in compared} | {UNSTEERED}
+
+
+def further_samples(
+    pairs: Iterable[tuple[int, Arm]],
+    going: Mapping[int, Collection[Arm]],
+    still: Sequence[Family],
+    last: Mapping[Arm, int],
+    study: Study,
+) -> tuple[set[Arm], int]:
+    """Arms that have further samples of the prompts of the last look, and how many.
+
+    pairs: for every prompt and arm of the study, the look of the prompt, and the arm. going: arms
+    that have texts, by look. still: families that have not stopped. last: as for ``going_on``.
+    """
+    settings = study.generation
+    if settings.extra == 1:
+        return set(), 0
+    pairs, end = list(pairs), len(settings.looks)
+    still = [family for family in still if {*family.arms} <= {*going[end]}]
+    arms = {arm for family in still for arm in (*family.arms, family.reference, UNSTEERED)}
+    n_planned = sum(look <= last.get(arm, end) for look, arm in pairs)
+    n_made = sum(arm in going[look] for look, arm in pairs)
+    cost = sum(look == end and arm in arms for look, arm in pairs)
+    saved = (n_planned - n_made) * settings.samples
+    return arms, further.further_samples(
+        settings.samples, settings.looks[-2], settings.extra, saved, cost
+    )
 
 
 def fluency_prompts(table: pl.DataFrame, study: Study) -> pl.DataFrame:

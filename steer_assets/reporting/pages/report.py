@@ -118,7 +118,7 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
         ("Texts", f"{generation['samples']} per prompt and arm, up to "
          f"{generation['max_new_tokens']} tokens, temperature {generation['temperature']:g}"),
         *([("Thinking", thinking)] if (thinking := thinking_text.fact(evidence)) else []),
-        ("Looks", _looks(generation["looks"])),
+        ("Looks", _looks(generation["looks"], generation.get("extra", 1.0))),
         ("Scorer", _scorers(evidence)),
         ("Common random numbers", _noise(evidence)),
         ("Margins", f"±{statistics['margin_sd']:g} SD, standard deviations of one unsteered text's "
@@ -137,13 +137,14 @@ def _layers(evidence: Evidence) -> str:
     return f"{found} (block outputs)" if found else f"{asked}, of a model of unknown depth"
 
 
-def _looks(shares: list[float]) -> str:
-    """After which shares of the prompts comparisons are tested."""
+def _looks(shares: list[float], extra: float) -> str:
+    """After which shares of the prompts comparisons are tested, and who has what this saves."""
     if len(shares) == 1:
         return "one, of all texts"
     return (
         f"after {listed([percent(share) for share in shares])} of the prompts; a comparison with v "
         "that is decided, or hopeless, gets no more texts, and p-values are sequential ones"
+        + ("; what this saves goes to comparisons that are open at the last" if extra > 1 else "")
     )
 
 

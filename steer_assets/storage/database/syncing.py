@@ -6,7 +6,7 @@ the journal names since the last time. While another process locks the database,
 instead of failing, since the Parquet files are complete and the next sync loads them.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import duckdb
@@ -156,13 +156,25 @@ def _apply_parts(
         except (DamagedFileError, ValueError) as error:
             result.damaged.append(str(error))
             continue
-        connection.execute("INSERT OR REPLACE INTO _parts VALUES (?, ?)", [path, signature])
         result.loaded.append(path)
     for path in sorted(loaded.keys() - present.keys()):
         _unload(connection, layout.part_at(path))
-        connection.execute("DELETE FROM _parts WHERE path = ?", [path])
         result.removed.append(path)
+    _remember(connection, result, present)
     return result
+
+
+def _remember(
+    connection: duckdb.DuckDBPyConnection, result: SyncResult, present: Mapping[str, str]
+) -> None:
+    """Note the signatures of what was loaded; in two statements, whatever the number of parts."""
+    if result.loaded:
+        signed = [present[path] for path in result.loaded]
+        statement = "INSERT OR REPLACE INTO _parts SELECT unnest(?), unnest(?)"
+        connection.execute(statement, [result.loaded, signed])
+    if result.removed:
+        statement = "DELETE FROM _parts WHERE path IN (SELECT unnest(?))"
+        connection.execute(statement, [result.removed])
 
 
 def sync(

@@ -123,8 +123,11 @@ def _column_bytes(column: pl.Series) -> bytes:
         return valid + lengths + _column_bytes(flat(column))
     if column.dtype == pl.String:
         filled = column if whole else column.fill_null("")
-        lengths = filled.str.len_bytes().to_numpy().tobytes()
-        return valid + lengths + "".join(filled.to_list()).encode()
+        texts = filled.to_list()
+        content = "".join(texts).encode()
+        # Lengths are in bytes; of ASCII, those in characters.
+        sizes = map(len, texts if content.isascii() else (text.encode() for text in texts))
+        return valid + np.fromiter(sizes, np.uint32, len(texts)).tobytes() + content
     if column.dtype.is_temporal():
         column = column.to_physical()
     if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):

@@ -2,31 +2,39 @@
 
 Datasets are chunked and have Fletcher-32 checksums, and the file format version also has checksums
 for metadata. A flipped byte therefore raises an error on reading instead of changing a number in a
-report.
+report. Symmetric matrices are stored as their upper triangle, with the width as the attribute
+`symmetric`; the readers below return them whole.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
 
 from steer_assets.storage.files.atomic import atomic_path
-from steer_assets.storage.files.hashing import hash_arrays
+from steer_assets.storage.files.hashing import hash_array, hash_arrays, hash_json
 from steer_assets.storage.files.parquet import DamagedFileError
+from steer_assets.storage.files.symmetric import is_symmetric, packed, unpacked
 
 Attributes = Mapping[str, str | int | float | list[str] | list[int]]
 _REMEDY = "delete it and run again to remake it"
 _CHUNK_BYTES = 1 << 20
+_SYMMETRIC = "symmetric"
+Read = TypeVar("Read")
 #: From HDF5 1.10 on, object headers and chunk indices are checksummed.
 _FORMAT = ("v110", "v110")
 
 
 def _chunks(array: np.ndarray) -> tuple[int, ...]:
-    row_bytes = max(1, array.nbytes // max(1, array.shape[0]))
-    return (max(1, min(array.shape[0], _CHUNK_BYTES // row_bytes)), *array.shape[1:])
+    """As few chunks of one size as `_CHUNK_BYTES` allows: the last one is stored in full."""
+    n_rows = array.shape[0]
+    n_chunks = min(n_rows, math.ceil(array.nbytes / _CHUNK_BYTES))
+    return (math.ceil(n_rows / max(1, n_chunks)), *array.shape[1:])
 
 
 def _image(arrays: Mapping[str, np.ndarray], attributes: Attributes) -> memoryview:
@@ -40,8 +48,24 @@ def _image(arrays: Mapping[str, np.ndarray], attributes: Attributes) -> memoryvi
         for key, value in attributes.items():
             file.attrs[key] = value
         for name, array in arrays.items():
-            file.create_dataset(name, data=array, chunks=_chunks(array), fletcher32=True)
+            _store(file, name, array)
     return image.getbuffer()
+
+
+def _store(file: h5py.File, name: str, array: np.ndarray) -> None:
+    symmetric = is_symmetric(array)
+    data = packed(array) if symmetric else array
+    stored = file.create_dataset(name, data=data, chunks=_chunks(data), fletcher32=True)
+    if symmetric:
+        stored.attrs[_SYMMETRIC] = len(array)
+
+
+def read_dataset(dataset: h5py.Dataset) -> np.ndarray:
+    """A whole dataset, in memory; a symmetric matrix with both of its halves."""
+    array = np.asarray(dataset[...])
+    if _SYMMETRIC not in dataset.attrs:
+        return array
+    return unpacked(array, int(dataset.attrs[_SYMMETRIC]))
 
 
 def write_arrays(
@@ -60,7 +84,7 @@ def write_arrays(
     expected = hash_arrays(arrays)
 
     def verify(temporary: Path) -> None:
-        if hash_arrays(read_arrays(temporary)) != expected:
+        if _hash_of(temporary) != expected:
             raise OSError(f"{path} read back differently from what was written")
 
     with atomic_path(path, verify) as temporary:
@@ -100,15 +124,25 @@ def _reading(path: Path) -> Iterator[h5py.File]:
 
 def read_arrays(path: Path, prefix: str = "") -> dict[str, np.ndarray]:
     """All datasets whose name starts with `prefix`, in memory."""
-    found: dict[str, np.ndarray] = {}
+    return _each(path, read_dataset, prefix)
+
+
+def _each(path: Path, read: Callable[[h5py.Dataset], Read], prefix: str = "") -> dict[str, Read]:
+    """What `read` makes of each dataset whose name starts with `prefix`."""
+    found: dict[str, Read] = {}
 
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset) and name.startswith(prefix):
-            found[name] = item[...]
+            found[name] = read(item)
 
     with _reading(path) as file:
         file.visititems(visit)
     return found
+
+
+def _hash_of(path: Path) -> str:
+    """`hash_arrays` of a file, with one dataset in memory at a time."""
+    return hash_json(_each(path, lambda dataset: hash_array(read_dataset(dataset))))
 
 
 def read_array(path: Path, name: str) -> np.ndarray:
@@ -120,4 +154,4 @@ def read_array(path: Path, name: str) -> np.ndarray:
     with _reading(path) as file:
         if name not in file:
             raise DamagedFileError(path, f"dataset {name!r} is missing", _REMEDY)
-        return np.asarray(file[name][...])
+        return read_dataset(file[name])

@@ -11,6 +11,7 @@ import io
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet
 from polars.exceptions import PanicException
@@ -40,7 +41,7 @@ def first_bad_column(frame: pl.DataFrame, nullable: Collection[str] = ()) -> str
         missing = column.null_count() or values.null_count()
         if missing and column.name not in nullable:
             return f"{column.name} has {missing} missing values"
-        if values.dtype.is_float() and not bool(values.is_finite().all()):
+        if values.dtype.is_float() and not np.isfinite(values.drop_nulls().to_numpy()).all():
             return f"{column.name} has values that are not finite"
     return None
 

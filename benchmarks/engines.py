@@ -1,0 +1,164 @@
+"""Pieces on one and on two engines of one thread: ``python -m benchmarks.engines``.
+
+Derivatives, likelihoods and gradients of texts on the embedded model, cut as stages cut them. One
+and two engines take turns, best of three; results must be those of one call here, to the last bit.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.__main__ import EMBEDDED
+from benchmarks.measure import seconds
+from benchmarks.workload import LAYER, arms, texts, vectors
+from steer_assets.lm.chat import DEFAULT_DATE
+from steer_assets.lm.decoding.decode import Sampling, generate
+from steer_assets.lm.engines import on_model
+from steer_assets.lm.loading.loader import Source, snapshot
+from steer_assets.lm.measurements.derivatives import PromptForms, prompt_forms
+from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.opened import Opening, model_of
+from steer_assets.lm.texts.gradients import GradientText, text_gradients
+from steer_assets.lm.texts.likelihoods import SampledText, text_likelihoods
+from steer_assets.lm.texts.parts import Part, parts_of_gradients, parts_of_readings
+from steer_assets.parallel_processes import Piece, Processes
+
+_SAMPLING = Sampling(40)
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class _Job:
+    """``here`` gives all results in one call, ``joined`` the same numbers from those of pieces."""
+
+    name: str
+    work: int
+    unit: str
+    pieces: list[Piece]
+    here: Callable[[], list[np.ndarray]]
+    joined: Callable[[dict[int, Any]], list[np.ndarray]]
+
+
+def main() -> None:
+    """Print a row for each kind of piece."""
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work) / "smollm2"
+        snapshot(Source("package", EMBEDDED), folder)
+        opening = Opening(folder, ("", ""), DEFAULT_DATE, "cpu", "float32")
+        lm = model_of(opening)
+        print(f"load average {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores", flush=True)
+        for job in (_derivatives(lm, opening), *_of_texts(lm, opening)):
+            _measure(job)
+
+
+def _measure(job: _Job) -> None:
+    expected = job.here()
+    pools = [Processes(1), Processes(2)]
+    taken: list[list[float]] = [[], []]
+    try:
+        for pool in pools:
+            dict(pool.run(job.pieces * 2))  # every engine loads the model
+        for _ in range(_ROUNDS):
+            for pool, own in zip(pools, taken, strict=True):
+                found: dict[int, Any] = {}
+                own.append(
+                    seconds(lambda pool=pool, found=found: found.update(pool.run(job.pieces)))
+                )
+                for one, other in zip(job.joined(found), expected, strict=True):
+                    assert np.array_equal(one, other), f"{job.name}: another result"
+    finally:
+        for pool in pools:
+            pool.close()
+    one, two = (job.work / min(own) for own in taken)
+    print(
+        f"{job.name}: {one:.2f} {job.unit}/s with one engine, {two:.2f} with two "
+        f"({two / one:.2f} times), {len(job.pieces)} pieces",
+        flush=True,
+    )
+
+
+def _derivatives(lm: LanguageModel, opening: Opening) -> _Job:
+    prompts = lm.encode(texts()[::13])
+
+    def numbers(forms: Sequence[PromptForms]) -> list[np.ndarray]:
+        return [form.fisher[LAYER] for form in forms] + [
+            form.jacobian_gram[LAYER] for form in forms
+        ]
+
+    return _Job(
+        "forms of prompts",
+        len(prompts),
+        "prompts",
+        [on_model(opening, 1, prompt_forms, {"prompts": [p], "layers": [LAYER]}) for p in prompts],
+        lambda: numbers(list(prompt_forms(lm, prompts, [LAYER]))),
+        lambda found: numbers([found[number][0] for number in range(len(prompts))]),
+    )
+
+
+def _of_texts(lm: LanguageModel, opening: Opening) -> list[_Job]:
+    prompts = lm.encode(texts()[::5])
+    table, every = vectors(lm, prompts, 3), [(), *arms(3)]
+    made = generate(lm, prompts, every, table, _SAMPLING)
+    read = [SampledText(t.prompt, t.arm, tuple(t.token_ids), (0, 1)) for t in made]
+    graded = [GradientText(t.prompt, t.arm, tuple(t.token_ids)) for t in made if t.arm < 2]
+    points = [(LAYER, arm) for arm in every[:2]]
+    of_readings: dict[str, Any] = {"arms": every, "vectors": table, "sampling": _SAMPLING}
+    of_gradients: dict[str, Any] = {"points": points, "vectors": table, "sampling": _SAMPLING}
+
+    def pieces(work: Callable[..., Any], parts: Sequence[Part[Any]], more: Any) -> list[Piece]:
+        return [
+            on_model(
+                opening,
+                1,
+                work,
+                {
+                    "prompts": part.prompts,
+                    "texts": part.texts,
+                    "beside": range(len(part.prompts)),
+                    **more,
+                },
+            )
+            for part in parts
+        ]
+
+    def in_order(parts: Sequence[Part[Any]], found: dict[int, Any]) -> list[Any]:
+        rows = {
+            row: value
+            for number, part in enumerate(parts)
+            for row, value in zip(part.rows, found[number], strict=True)
+        }
+        return [rows[row] for row in sorted(rows)]
+
+    def numbers(readings: Sequence[Any]) -> list[np.ndarray]:
+        return [x for one in readings for arm in sorted(one) for x in (one[arm].log_p, one[arm].kl)]
+
+    by_prompts, by_points = parts_of_readings(prompts, read), parts_of_gradients(prompts, graded)
+    return [
+        _Job(
+            "likelihoods of texts",
+            sum(len({text.arm, *text.others}) for text in read),
+            "readings",
+            pieces(text_likelihoods, by_prompts, of_readings),
+            lambda: numbers(text_likelihoods(lm, prompts, read, **of_readings)),
+            lambda found: numbers(in_order(by_prompts, found)),
+        ),
+        _Job(
+            "gradients of texts",
+            len(graded),
+            "texts",
+            pieces(text_gradients, by_points, of_gradients),
+            lambda: list(text_gradients(lm, prompts, graded, **of_gradients)),
+            lambda found: in_order(by_points, found),
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    main()
