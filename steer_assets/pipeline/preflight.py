@@ -1,8 +1,9 @@
 """Checks before the first stage whether a model supports a study.
 
-The number type is checked against the self-test of the snapshot; the context length against the
-prompts and new tokens, and the scope against the texts' sections, by the model's tokenizer and chat
-template, without loading weights.
+The number type is checked against the self-test of the snapshot; the number of processes against
+the plan by which the model is divided; the context length against the prompts and new tokens, and
+the scope against the texts' sections, by the model's tokenizer and chat template, without loading
+weights.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def refusal(layout: Layout, key: PartitionKey, study: Study) -> str | None:
         ]
     )
     if identity not in _given:
-        _given[identity] = _context_refusal(layout, key, study, prompts)
+        refused = _division_refusal(layout, key, study)
+        _given[identity] = refused or _context_refusal(layout, key, study, prompts)
     return _given[identity]
 
 
@@ -72,6 +74,20 @@ def dtype_refusal(facts: Mapping[str, object], dtype: str) -> str | None:
         f"{facts['model']} gives values that are not finite in {dtype}; set numerics.dtype of the "
         f"study to {' or '.join(finite)}"
     )
+
+
+def _division_refusal(layout: Layout, key: PartitionKey, study: Study) -> str | None:
+    n = study.numerics.tensor_parallel
+    if n == 1:
+        return None
+    from steer_assets.lm.errors import LanguageModelError
+    from steer_assets.lm.loading import divided
+
+    try:
+        divided.plan_of(layout.model(key["model"]), n)
+    except LanguageModelError as error:
+        return str(error)
+    return None
 
 
 def _context_refusal(

@@ -133,6 +133,12 @@ def test_a_number_type_that_overflows_is_refused(world: World) -> None:
         path.write_bytes(before)
 
 
+def test_processes_that_do_not_divide_the_heads_are_refused(world: World) -> None:
+    refused = preflight.refusal(world.layout, KEY, _study(numerics={"tensor_parallel": 3}))
+    assert refused is not None
+    assert "has 4 heads, which are not divided evenly among 3" in refused
+
+
 def test_a_run_is_refused_before_its_first_stage(world: World) -> None:
     with pytest.raises(runner.MaterialisationError, match=f"has {SHORT} positions"):
         runner.materialise(world.layout, [MODEL], [TRAIT], catalog.study(STUDY))

@@ -14,14 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoConfig
 
 from steer_assets.lm.errors import LanguageModelError
+from steer_assets.lm.forward.intervene import editing
 from steer_assets.lm.loading.reading import pretrained
 from steer_assets.lm.loading.text_part import auto_class, is_wrapper
+from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.tensor_parallel.collectives import largest
+from steer_assets.lm.tensor_parallel.every_rank import agreed
 from steer_assets.lm.tensor_parallel.layers import EQUAL_PARTS, EXPERTS, LINEAR, WHOLE, made_local
 
+_TOLERANCE = 1e-3
 _ONE = "set numerics.tensor_parallel of the study to"
 
 
@@ -60,13 +65,13 @@ def plan_of(folder: Path, n: int) -> dict[str, str]:
         )
     with torch.device("meta"):
         model = auto_class(config, name).from_config(config)
-    plan = dict(model.tp_plan)
-    if not plan:
+    whole = {id(model.get_input_embeddings()), id(model.get_output_embeddings())}
+    kept = {_wild(path): "replicate" for path, m in model.named_modules() if id(m) in whole}
+    plan = {**model.tp_plan, **kept}
+    if set(plan.values()) <= set(WHOLE):
         raise LanguageModelError(
             f"transformers has no plan by which {type(model).__name__} is divided; {_ONE} 1"
         )
-    whole = {id(model.get_input_embeddings()), id(model.get_output_embeddings())}
-    plan |= {_wild(path): "replicate" for path, m in model.named_modules() if id(m) in whole}
     _check(model, plan, n)
     return plan
 
@@ -117,6 +122,31 @@ def pretrained_part(folder: Path, plan: dict[str, str], n: int, **kwargs: Any) -
         )
     made_local(model, lambda path: plan.get(_wild(path)))
     return model
+
+
+def require_same_gradients(lm: LanguageModel, name: str) -> None:
+    """Raise LanguageModelError if ranks find other gradients by a state that they all have.
+
+    A plan may leave a path from that state to a divided layer along which the ranks' partial
+    gradients are not summed: its values are right, its derivatives are not.
+    """
+    states: list[Tensor] = []
+
+    def edit(hidden: Tensor) -> Tensor:
+        states.append(hidden.detach().requires_grad_())
+        return states[0]
+
+    ids = lm.tensor([[(7 * i + 3) % min(lm.vocab_size, 1000) for i in range(6)]])
+    with torch.enable_grad(), editing(lm, {0: edit}):
+        logits = lm.model(input_ids=ids, use_cache=False).logits
+        (own,) = torch.autograd.grad(logits.sin().sum(), states)
+    first = agreed(lm, own.clone())
+    error = largest((own - first).abs().max() / first.abs().max())
+    if not error <= _TOLERANCE:
+        raise LanguageModelError(
+            f"{name} has other derivatives when it is divided by transformers' plan (its processes "
+            f"differ by {error:.1g} of their size); {_ONE} 1"
+        )
 
 
 @contextmanager

@@ -149,6 +149,8 @@ def _open_part(
     """This rank's part of a model; every rank runs it."""
     lm = _opened(folder, device, dtype, date, enable_thinking, plan=plan, n=n)
     lm.divide(ranks.own(n))
+    if lm.torch_dtype.itemsize >= 4:  # others are not differentiated
+        divided.require_same_gradients(lm, type(lm.model).__name__)
     known_ways.recall(lm, folder)
     return lm
 

@@ -117,3 +117,10 @@ def gathered(x: Float[Tensor, "*n part"]) -> Float[Tensor, "*n d"]:
 def split(x: Float[Tensor, "*n d"]) -> Float[Tensor, "*n part"]:
     """This rank's part of the last axis."""
     return _applied(_SPLIT, x) if torch.is_grad_enabled() else _part(x)
+
+
+def largest(x: Float[Tensor, ""]) -> float:
+    """The largest of all ranks' values; infinite if one is no number."""
+    found = torch.nan_to_num(x.detach().double(), nan=torch.inf)
+    dist.all_reduce(found, op=dist.ReduceOp.MAX)
+    return float(found)
