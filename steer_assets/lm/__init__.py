@@ -18,6 +18,7 @@ __all__ = [
     "progress",
     "prompts",
     "self_test",
+    "tensor_parallel",
     "texts",
     "thinking",
     "tokenizers",

@@ -89,9 +89,9 @@ def test_sampled_tokens_equal_whole_forwards(embedded, tokens, table):
     rows = generate(embedded, tokens, ARMS, table, sampling, prompt_keys=TEXTS)
     for row in rows[1::5]:
         key = NoiseKey.of(4, TEXTS[row.prompt], row.sample)
-        prompt = tokens[row.prompt]
-        expected = reference.sample(embedded, prompt, ARMS[row.arm], table, sampling, key)
-        assert row.token_ids == expected
+        prompt, text = tokens[row.prompt], row.token_ids
+        expected = reference.drawn(embedded, prompt, text, ARMS[row.arm], table, sampling, key)
+        assert text == expected
 
 
 def test_log_probabilities_are_those_of_teacher_forcing(embedded, tokens, table):

@@ -13,7 +13,8 @@ from steer_assets.stats.sequential import further, stopping
 from steer_assets.stats.verdicts import equivalence
 from steer_assets.stats.verdicts.multiplicity import holm
 from tests.sizes import in_full
-from tests.stats.test_looks_simulated import LEVEL, LOOKS, SHARED, _at_most, margin
+from tests.stats.simulate import error
+from tests.stats.test_looks_simulated import LEVEL, LOOKS, SHARED, margin
 
 __all__ = ["margin"]
 
@@ -132,7 +133,7 @@ def test_at_the_margin_equivalence_is_declared_in_at_most_five_percent(margin, s
     shift, size = margin
     shifts = np.array([[shift], [4 * shift], [1.5 * shift]])
     found = _rates(studies, size, shifts, 40, futility=False)
-    assert found.equivalent <= _at_most(LEVEL, studies)
+    assert found.equivalent <= LEVEL + error(LEVEL, studies)
     assert found.equivalent >= 0.02 - 2 * np.sqrt(0.02 / studies)
     assert found.texts > _rates(studies, size, shifts, 40, extra=1, futility=False).texts
 
@@ -144,7 +145,7 @@ def test_a_difference_that_is_none_is_claimed_in_at_most_five_percent(margin, st
     shifts = np.array([[0.0] * seeds, [6 * margin[0]] * seeds])
     found = _rates(studies, 0.05 * margin[1], shifts, 60, futility=False)
     assert found.equivalent == 0
-    assert found.different <= _at_most(LEVEL, studies)
+    assert found.different <= LEVEL + error(LEVEL, studies)
     assert found.different >= 0.02 - 2 * np.sqrt(0.02 / studies)
 
 
