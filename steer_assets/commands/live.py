@@ -176,4 +176,4 @@ def own_screen(stream: TextIO) -> Iterator[Console]:
     Dagster redirects standard error into a file while steps run.
     """
     with os.fdopen(os.dup(stream.fileno()), "w", encoding="utf-8") as screen:
-        yield Console(file=screen, force_terminal=True)
+        yield Console(file=screen, force_terminal=True, emoji=False)

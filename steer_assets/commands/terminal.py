@@ -19,8 +19,8 @@ from steer_assets.commands.live import live_table, own_screen
 from steer_assets.resources.progress import StageEvent, StageProgress, describe, listening
 
 #: Results go to standard output, everything else to standard error.
-out = Console(soft_wrap=False)
-err = Console(stderr=True)
+out = Console(soft_wrap=False, emoji=False)  # texts of models may have ":100:" in them
+err = Console(stderr=True, emoji=False)
 _LINE_EVERY_S = 5.0
 #: Row limit of a printed table: the layout of a longer one takes longer than the query.
 _MOST_ROWS = 1000
@@ -104,7 +104,7 @@ def show(
 def draw(what: RenderableType, *, columns: int = 1) -> None:
     """Print a renderable as it is."""
     # Piped output has no screen width: do not wrap it.
-    console = out if out.is_terminal else Console(width=max(200, 24 * columns))
+    console = out if out.is_terminal else Console(width=max(200, 24 * columns), emoji=False)
     console.print(what)
 
 

@@ -35,7 +35,7 @@ class World:
 def one_look(study: Study) -> Study:
     """The study with all its texts made at once."""
     plan = study.model_dump(mode="json")
-    plan["generation"]["looks"] = [1.0]
+    plan["generation"] |= {"looks": [1.0], "extra": 1.0}
     for arms in plan["generation"]["arms"]:
         arms["looks"] = None
     return Study.model_validate(plan)

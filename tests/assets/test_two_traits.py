@@ -38,7 +38,8 @@ def _study(study: Study, **changed: object) -> Study:
     value |= {"protocols": [{"name": "controlled"}], "protocol_texts": None}
     arms = [{"families": ["base", "base_plus_orthogonal"], "alphas": [1.0, 2.0]}]
     plan = {"traits": [OTHER, TRAIT], "alphas": [2.0], "times": 0.5, **changed}
-    value["generation"] |= {"samples": 1, "looks": [1.0], "arms": arms, "two_traits": plan}
+    value["generation"] |= {"samples": 1, "looks": [1.0], "extra": 1.0}
+    value["generation"] |= {"arms": arms, "two_traits": plan}
     return Study.model_validate(value)
 
 

@@ -179,3 +179,10 @@ def test_numbers_are_short_and_text_is_whole():
         terminal.show(frame)
     assert "3.14 " in console_text.getvalue()
     assert ("text " * 10).strip() in console_text.getvalue()
+
+
+def test_a_text_with_colons_is_printed_as_it_is(full, steer, capsys):
+    """Rich would draw an emoji for ":100:", which is also a line number behind a path."""
+    assert "a :100: b :smile:" in steer("sql", "SELECT 'a :100: b :smile:' AS text").out
+    terminal.say("mine.yaml:100: is given twice")
+    assert capsys.readouterr().err == "mine.yaml:100: is given twice\n"
