@@ -1,10 +1,13 @@
-"""`__all__` of a library lists its public names, and all of them can be imported."""
+"""`__all__` of a library lists its public names; modules and folders of the package are small."""
 
 import importlib
 import pkgutil
 
 import pytest
 
+from steer_assets.paths import PACKAGE
+
+MOST_LINES, MOST_FILES = 250, 16
 LIBRARIES = ("lm", "geometry", "scoring", "stats")
 
 
@@ -22,3 +25,11 @@ def test_a_star_imports_them(library: str) -> None:
     assert names.keys() - {"__builtins__"} == set(
         importlib.import_module(f"steer_assets.{library}").__all__
     )
+
+
+def test_modules_and_folders_are_small() -> None:
+    files = sorted(PACKAGE.rglob("*.py"))
+    long = [str(file) for file in files if len(file.read_text().splitlines()) > MOST_LINES]
+    folders = {file.parent for file in files}
+    full = [str(folder) for folder in folders if len([*folder.glob("*.py")]) > MOST_FILES]
+    assert (long, full) == ([], [])

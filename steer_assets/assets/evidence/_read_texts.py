@@ -20,7 +20,8 @@ from steer_assets.pipeline.stage import StageRun
 if TYPE_CHECKING:
     from steer_assets.lm.decoding.sampling import Sampling
     from steer_assets.lm.forward.intervene import Arm as Additions
-    from steer_assets.lm.texts.likelihoods import Reading, SampledText
+    from steer_assets.lm.texts.likelihoods import SampledText
+    from steer_assets.lm.texts.reader import Reading
 
 
 @dataclass(frozen=True, slots=True)

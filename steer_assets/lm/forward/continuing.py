@@ -241,8 +241,7 @@ def _kept(lm: LanguageModel, prompts: Sequence[Tokens]) -> Prefix:
     if known is not None and known[0] == key:
         return known[1]
     setattr(lm, _LAST, None)  # two are not in memory at once
-    prefix = prefill(lm, prompts)
-    setattr(lm, _LAST, (key, prefix))
+    setattr(lm, _LAST, (key, prefix := prefill(lm, prompts)))
     return prefix
 
 

@@ -16,7 +16,7 @@ layers, over a cached prefix and the upper blocks only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -41,6 +41,7 @@ from steer_assets.lm.forward.resuming import resuming, skips_blocks
 from steer_assets.lm.forward.scope import LAST_PROMPT_AND_GENERATED, Scope, require_next_token
 from steer_assets.lm.forward.stepping import prepare, shares_prefixes, start_rows
 from steer_assets.lm.forward.whole import whole_logits
+from steer_assets.lm.measurements.backward import batched, batched_over_ranks, jacobian
 from steer_assets.lm.measurements.unembedding import Unembedding
 from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
@@ -119,8 +120,8 @@ def differentiate(
     final = head.hidden.reshape(-1)
     if row_chunk is None and (scope.whole_prompt or not shares_prefixes(lm)):
         row_chunk = max(8, len(final) // len(prompt))  # every row contains the whole prompt
-    batched = _batched if lm.ranks is None else _batched_over_ranks
-    found = _jacobian(final, [sources[layer] for layer in layers], row_chunk, batched)
+    rows = batched if lm.ranks is None else batched_over_ranks
+    found = jacobian(final, [sources[layer] for layer in layers], row_chunk, rows)
     return Point(dict(zip(layers, found, strict=True)), logits.detach(), slope.reshape(-1))
 
 
@@ -204,53 +205,6 @@ class _HeadProbe:
             return self.scores
 
         return lm.layout.head.register_forward_hook(hook)
-
-
-Gradients = tuple[Tensor, ...]
-
-
-def _jacobian(
-    final: Tensor,
-    states: list[Tensor],
-    row_chunk: int | None,
-    batched: Callable[[Tensor, list[Tensor], Tensor], Gradients],
-) -> list[Tensor]:
-    size = len(final)
-    identity = torch.eye(size, dtype=final.dtype, device=final.device)
-    try:
-        parts = [batched(final, states, rows) for rows in identity.split(row_chunk or size)]
-    except (
-        NotImplementedError,
-        RuntimeError,
-    ):  # other architectures' backward passes may support only one row at a time
-        parts = [_backward(final, states, row) for row in identity]
-    return [torch.cat(rows).reshape(size, -1) for rows in zip(*parts, strict=True)]
-
-
-def _backward(
-    final: Tensor, states: list[Tensor], rows: Tensor, *, batched: bool = False
-) -> Gradients:
-    """Gradients of ``rows @ final`` by every state, for one row or, ``batched``, a matrix."""
-    return torch.autograd.grad(
-        final,
-        states,
-        grad_outputs=rows,
-        is_grads_batched=batched,
-        retain_graph=True,
-        materialize_grads=True,
-    )
-
-
-def _batched(final: Tensor, states: list[Tensor], rows: Float[Tensor, "n e"]) -> Gradients:
-    return _backward(final, states, rows, batched=True)
-
-
-def _batched_over_ranks(
-    final: Tensor, states: list[Tensor], rows: Float[Tensor, "n e"]
-) -> Gradients:
-    """The same by the vmap that knows how a batch is exchanged between ranks."""
-    found: Gradients = torch.vmap(lambda row: _backward(final, states, row))(rows)
-    return found
 
 
 def _pulled_back(index: int, point: Point, unembedding: Unembedding) -> PromptForms:
