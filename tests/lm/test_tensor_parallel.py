@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from steer_assets.lm.engines import on_model
 from steer_assets.lm.errors import LanguageModelError, PromptError
 from steer_assets.lm.loading import divided
 from steer_assets.lm.loading.loader import load
-from steer_assets.lm.measurements import derivatives
+from steer_assets.lm.measurements import backward, derivatives
 from steer_assets.lm.measurements.capture import capture_last
 from steer_assets.lm.measurements.logits import next_token_logits
 from steer_assets.lm.model import LanguageModel
@@ -70,10 +71,8 @@ def test_two_ranks_measure_and_write_what_one_process_does(
     sizes = [sum(p.numel() for p in lm.model.parameters()) for lm in (one, two)]
     whole = one.layout.head.weight.numel() + (2 * one.n_layers + 1) * one.hidden_size
     assert sizes[1] - whole == (sizes[0] - whole) // 2
-    single, batches = (
-        _counted(monkeypatch, "_backward"),
-        _counted(monkeypatch, "_batched_over_ranks"),
-    )
+    single = _counted(monkeypatch, backward, "_backward")
+    batches = _counted(monkeypatch, derivatives, "batched_over_ranks")
     equal(one, two, few=True)
     assert set(two._packed_forwards) <= {two.layout.head}  # type: ignore[attr-defined]
     # All rows of a Jacobian run at once, as they do in one process.
@@ -82,14 +81,14 @@ def test_two_ranks_measure_and_write_what_one_process_does(
     assert n_of_one_process == len(batches)
 
 
-def _counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Any]:
-    calls, own = [], getattr(derivatives, name)
+def _counted(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> list[Any]:
+    calls, own = [], getattr(module, name)
 
     def counting(*args: Any, **kwargs: Any) -> Any:
         calls.append(args)
         return own(*args, **kwargs)
 
-    monkeypatch.setattr(derivatives, name, counting)
+    monkeypatch.setattr(module, name, counting)
     return calls
 
 
