@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+import torch
 
 from benchmarks.__main__ import EMBEDDED
 from benchmarks.measure import seconds
@@ -49,6 +50,7 @@ class _Job:
 
 def main() -> None:
     """Print a row for each kind of piece."""
+    torch.set_num_threads(1)  # as engines have; with more, the last bits of gradients differ
     pools = [Processes(1), Processes(2)]
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "smollm2"
