@@ -144,15 +144,13 @@ def suffer() -> None:
     seconds = time.monotonic() - started
     moments = random.Random(seed)
     counted = {"killed": 0, "finished": 0, "failed": 0}
-    harm: list[str] = []
     while counted["killed"] < kills:
-        before = records(rough)
         ended = forked(rough, moments.uniform(0.05, 0.6 * seconds))
         counted[ended] += 1
-        harm += harmed(rough, before)
         if ended == "finished":
             begin_anew(rough)
     last = forked(rough, None)
+    harm = harmed(rough, records(calm))  # polars starts threads, after which no fork may follow
     with living_in(calm):
         undisturbed = versions(calm)
     with living_in(rough):
