@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,16 +30,6 @@ from steer_assets.paths import data_folder
 from steer_assets.storage.layout import Layout
 materialise(Layout(data_folder()), ["{MODEL}"], {list(TRAITS)}, catalog.study("{STUDY}"))
 """
-
-
-@pytest.fixture(scope="module")
-def root() -> Iterator[Path]:
-    """Not below pytest's folder, which the user `postgres` may not enter."""
-    root = Path(tempfile.mkdtemp(prefix="steer-cluster-", dir="/tmp"))
-    root.chmod(0o755)
-    yield root
-    if "STEER_KEEP" not in os.environ:
-        shutil.rmtree(root)
 
 
 @pytest.fixture(scope="module")

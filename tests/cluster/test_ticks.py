@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +21,6 @@ pytest.importorskip("dagster_ray")
 
 #: With 20 traits 200, 1,000 and 2,000 pairs.
 MODELS, TRAITS = (10, 50, 100), 20
-
-
-@pytest.fixture(scope="module")
-def root() -> Iterator[Path]:
-    """Not below pytest's folder, which the user `postgres` may not enter."""
-    root = Path(tempfile.mkdtemp(prefix="steer-ticks-", dir="/tmp"))
-    root.chmod(0o755)
-    yield root
-    if "STEER_KEEP" not in os.environ:
-        shutil.rmtree(root)
 
 
 def _add_traits(folder: Path) -> None:

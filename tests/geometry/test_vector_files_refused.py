@@ -17,10 +17,7 @@ from steer_assets.geometry.vector_files import (
     write_control_vector,
     write_safetensors,
 )
-
-
-def draw(seed: int, d: int = 12, dtype: type = np.float64) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(d).astype(dtype)
+from tests.geometry.test_vector_files import draw
 
 
 def written(folder: Path, suffix: str, d: int) -> bytes:

@@ -15,7 +15,7 @@ import yaml
 from steer_assets.catalog.studies import Study
 from steer_assets.paths import CATALOG
 from steer_assets.reporting.evidence import Evidence
-from steer_assets.reporting.pages.report import Report, render_report
+from steer_assets.reporting.pages.report import Report, _looks, render_report
 from tests.tiny import few_figures
 
 Change = Callable[..., Evidence]
@@ -213,3 +213,8 @@ def test_a_study_from_the_catalog_is_understood(evidence: Evidence, changed: Cha
     text = Page(render_report(replace(models_only, study=study)).html).text
     assert "15, 20 (block outputs)" in text
     assert "1, 2" in text
+
+
+def test_further_texts_are_told_where_a_study_has_them():
+    assert "count in p-values and not in effects" in _looks([0.5, 1.0], 1.5)
+    assert "further" not in _looks([0.5, 1.0], 1.0)

@@ -137,6 +137,12 @@ def _layers(evidence: Evidence) -> str:
     return f"{found} (block outputs)" if found else f"{asked}, of a model of unknown depth"
 
 
+_EXTRA = (
+    "; what this saves goes to comparisons that are open at the last, as further texts, which "
+    "count in p-values and not in effects"
+)
+
+
 def _looks(shares: list[float], extra: float) -> str:
     """After which shares of the prompts comparisons are tested, and who has what this saves."""
     if len(shares) == 1:
@@ -144,7 +150,7 @@ def _looks(shares: list[float], extra: float) -> str:
     return (
         f"after {listed([percent(share) for share in shares])} of the prompts; a comparison with v "
         "that is decided, or hopeless, gets no more texts, and p-values are sequential ones"
-        + ("; what this saves goes to comparisons that are open at the last" if extra > 1 else "")
+        + (_EXTRA if extra > 1 else "")
     )
 
 
