@@ -10,6 +10,8 @@ export STEER_AUTOMATION_S=60                    # seconds between two evaluation
 export STEER_SUMMARY_CRON='*/10 * * * *'        # the summary is made at these times at most
 export STEER_GPU_GIB=80                         # memory of one GPU of the workers; 0: models run on processors
 export STEER_RUN_CPUS=8                         # cores of a run that holds a model
+export STEER_ENGINES=                           # ray:8 for eight actors to every run; empty: the run computes itself
+export STEER_ENGINE_CPUS=1 STEER_ENGINE_GPUS=0  # threads and GPUs of each
 
 export STEER_PG_HOST=head STEER_PG_PORT=6432    # pgbouncer
 export STEER_PG_USER=dagster STEER_PG_DATABASE=dagster

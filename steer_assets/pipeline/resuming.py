@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from steer_assets.pipeline.depot.engine_models import with_model
 from steer_assets.pipeline.stage import StageRun
 from steer_assets.resources.engines import asked, engines
 from steer_assets.resources.progress import Measured, Reporter
@@ -85,6 +86,8 @@ def spread(
     opening = run.opening(run.derivative_dtype if derivatives else "")
     names = list(calls)
     asked_for = [on_model(opening, wanted.cpus, work, call) for call in calls.values()]
+    if wanted.on_ray:
+        asked_for = [with_model(piece, run.model, opening.sha256[0]) for piece in asked_for]
     for number, found in engines(wanted).run(asked_for):
         pieces.finished(sizes[names[number]])
         yield names[number], found

@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 import yaml
 
 from steer_assets.paths import REPOSITORY
@@ -23,7 +24,8 @@ from tests.tiny import World
 
 DEPLOY = REPOSITORY / "deploy" / "cluster"
 _MODULE = ("-m", "steer_assets.definitions")
-_OPTIONS = "--object-store-memory=100000000"
+_NOTHING: Mapping[str, str] = {}
+OPTIONS = "--object-store-memory=100000000"
 
 
 def _commands(root: Path) -> Path:
@@ -62,7 +64,7 @@ def _settings(world: World, root: Path) -> dict[str, str]:
     }
 
 
-def _profile(home: Path, **monitoring: int) -> None:
+def _profile(home: Path) -> None:
     """The profile's `dagster.yaml`, with local logs and shorter waits."""
     profile = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
     del profile["compute_logs"]
@@ -70,7 +72,7 @@ def _profile(home: Path, **monitoring: int) -> None:
     profile["run_coordinator"]["config"] |= {
         "user_code_failure_retry_delay": 5, "dequeue_interval_seconds": 1
     }  # fmt: skip
-    profile["run_monitoring"] |= {"poll_interval_seconds": 5, **monitoring}
+    profile["run_monitoring"] |= {"poll_interval_seconds": 5}
     home.mkdir(parents=True, exist_ok=True)
     (home / "dagster.yaml").write_text(yaml.safe_dump(profile))
 
@@ -133,6 +135,11 @@ def wait_for(what: str, seconds: float, look: Callable[[], Any]) -> Any:
     raise AssertionError(f"not within {seconds:.0f} s: {what}")
 
 
+def host_of(run: dg.DagsterRun) -> str:
+    """The host on which a run ran; empty before it began."""
+    return run.tags.get("steer/process", "").partition("@")[2].partition("+")[0]
+
+
 @dataclass
 class Cluster:
     """Both hosts, and what runs on them."""
@@ -142,9 +149,15 @@ class Cluster:
     world: World
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
+    def settle(self, patch: pytest.MonkeyPatch) -> None:
+        """Give this process the settings with which it reaches the cluster."""
+        for name, value in self.a.environment.items():
+            if name.startswith(("STEER_PG", "STEER_RAY", "STEER_DEPOT")):
+                patch.setenv(name, value)
+
     def head(self) -> None:
         """Start Ray's head on A; it takes runs without a model."""
-        self.a.environment["RAY_HEAD_OPTIONS"] = f"--num-cpus=1 {_OPTIONS}"
+        self.a.environment["RAY_HEAD_OPTIONS"] = f"--num-cpus=1 {OPTIONS}"
         self.running["head"] = self.a.start(DEPLOY / "head.sh")
         address = "http://10.77.0.1:8265/api/version"
         ask = ("curl", "-sf", "-o", "/dev/null", "-H")
@@ -152,10 +165,10 @@ class Cluster:
         header = f"Authorization: Bearer {token}"
         wait_for("Ray answers", 60, lambda: _works(self.a, *ask, header, address))
 
-    def worker(self) -> None:
+    def worker(self, cpus: int = 2) -> None:
         """Start a worker on B, with cores enough for a run that holds a model."""
         self.b.environment["RAY_WORKER_OPTIONS"] = (
-            f"--node-ip-address=10.77.0.2 --num-cpus=2 {_OPTIONS}"
+            f"--node-ip-address=10.77.0.2 --num-cpus={cpus} {OPTIONS}"
         )
         self.running["worker"] = self.b.start(DEPLOY / "worker.sh")
 
@@ -194,6 +207,16 @@ class Cluster:
         """The status of every run, by its id."""
         return self.ask(lambda i: {run.run_id: run.status.value for run in i.get_runs()})
 
+    def hosts_of(self, runs: Collection[str]) -> set[str]:
+        """Hosts on which these runs ran."""
+
+        def look(instance: dg.DagsterInstance) -> set[str]:
+            found = (run for run in instance.get_runs() if run.run_id in runs)
+            return {host_of(run) for run in found}
+
+        found: set[str] = self.ask(look)
+        return found
+
     def ended(self, seconds: float) -> dict[str, str]:
         """The statuses once every run has ended."""
 
@@ -206,10 +229,18 @@ class Cluster:
 
 
 @contextmanager
-def cluster(world: World, root: Path, **monitoring: int) -> Iterator[Cluster]:
-    """Hosts with Postgres behind pgbouncer; Ray and the daemon are started by the test."""
-    settings = _settings(world, root)
-    _profile(world.root / "home", **monitoring)
-    with two_hosts(root, settings) as (a, b):
+def cluster(
+    world: World, root: Path, *, settings: Mapping[str, str] = _NOTHING, apart: bool = False
+) -> Iterator[Cluster]:
+    """Hosts with Postgres behind pgbouncer; Ray and the daemon are started by the test.
+
+    apart: B has a data folder of its own, at first empty.
+    """
+    settings = {**_settings(world, root), **settings}
+    _profile(world.root / "home")
+    disks = {world.layout.root: root / "data-of-b"} if apart else {}
+    for own in disks.values():
+        own.mkdir()
+    with two_hosts(root, settings, disks) as (a, b):
         _serve_postgres(a, settings["STEER_PG_PASSWORD"])
         yield Cluster(a, b, world)

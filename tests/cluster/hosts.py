@@ -32,6 +32,8 @@ class Host:
     address: str
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
+    #: Folders of this host's own, by where it sees them.
+    disks: dict[Path, Path] = field(default_factory=dict)
     _init: subprocess.Popen[bytes] | None = None
     _pid: int = 0
 
@@ -44,9 +46,10 @@ class Host:
         own = self.root / f"{self.name}-ray"
         own.mkdir(exist_ok=True)
         Path("/tmp/ray").mkdir(exist_ok=True)
+        disks = "".join(f" && mount --bind {own} {at}" for at, own in self.disks.items())
         setup = (
             f"hostname {self.name} && mount --make-rprivate / && mount --bind {own} /tmp/ray"
-            " && mount -t tmpfs tmpfs /dev/shm && exec sleep infinity"
+            f" && mount -t tmpfs tmpfs /dev/shm{disks} && exec sleep infinity"
         )
         self._init = subprocess.Popen(
             ["ip", "netns", "exec", self.net, "unshare", "--pid", "--mount-proc", "--uts",
@@ -69,8 +72,10 @@ class Host:
             while psutil.pid_exists(self._pid):
                 time.sleep(0.05)
 
-    def start(self, *command: str | Path, user: str = "root") -> subprocess.Popen[bytes]:
-        """Start a process; its output goes to a file beside the data."""
+    def start(
+        self, *command: str | Path, user: str = "root", stdout: int | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a process; its output goes to a file beside the data, unless `stdout` is given."""
         log = (self.root / f"{self.name}-{Path(command[0]).name}.log").open("ab")
         enter = ["nsenter", f"--target={self._pid}", "--mount", "--uts", "--net", "--pid"]
         given = ["runuser", "-u", user, "--"] if user != "root" else []
@@ -79,9 +84,18 @@ class Host:
             env={**os.environ, **self.environment},
             cwd=self.root,
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=log if stdout is None else stdout,
             stderr=log,
         )
+
+    def processes(self, name: str) -> list[int]:
+        """Processes of this host by their name."""
+        here = _process_namespace(self._pid)
+        return [
+            process.pid
+            for process in psutil.process_iter(["name"])
+            if process.info["name"] == name and _process_namespace(process.pid) == here
+        ]
 
     def run(self, *command: str | Path, seconds: float = 180.0, user: str = "root") -> None:
         """Run a command to its end, which must be a good one."""
@@ -104,6 +118,13 @@ class Host:
             os.close(there)
 
 
+def _process_namespace(pid: int) -> Path | None:
+    try:
+        return Path(f"/proc/{pid}/ns/pid").readlink()
+    except OSError:  # it has ended
+        return None
+
+
 def hosts_are_allowed() -> bool:
     """Whether this user may make hosts, and the servers are installed."""
     tools = ("ip", "unshare", "nsenter", "runuser", "pgbouncer")
@@ -117,10 +138,15 @@ def initdb() -> Path | None:
 
 
 @contextmanager
-def two_hosts(root: Path, environment: Mapping[str, str]) -> Iterator[tuple[Host, Host]]:
-    """Hosts `nodea` (10.77.0.1) and `nodeb` (10.77.0.2), ended with the block."""
+def two_hosts(
+    root: Path, environment: Mapping[str, str], disks: Mapping[Path, Path]
+) -> Iterator[tuple[Host, Host]]:
+    """Hosts `nodea` (10.77.0.1) and `nodeb` (10.77.0.2), ended with the block.
+
+    disks: folders of `nodeb` alone, by where it sees them.
+    """
     a = Host("nodea", "10.77.0.1", root, dict(environment))
-    b = Host("nodeb", "10.77.0.2", root, dict(environment))
+    b = Host("nodeb", "10.77.0.2", root, dict(environment), dict(disks))
     made: list[str] = []
     try:
         for host in (a, b):

@@ -1,0 +1,40 @@
+"""What one process makes of two pairs, for comparison with a cluster."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.automation.killing import versions
+from tests.tiny import MODEL, STUDY, living_in, make_world, write_model, write_scorer
+
+TRAITS = ("formality", "sentiment")
+PAIRS = tuple(f"{MODEL}|{trait}" for trait in TRAITS)
+_RUN = f"""
+from steer_assets.automation.runner import materialise
+from steer_assets.catalog import catalog
+from steer_assets.paths import data_folder
+from steer_assets.storage.layout import Layout
+materialise(Layout(data_folder()), ["{MODEL}"], {list(TRAITS)}, catalog.study("{STUDY}"))
+"""
+
+
+def write_sources(root: Path) -> tuple[Path, Path]:
+    """Folders of a model and a scorer, made once."""
+    source, scorer = root / "source", root / "scorer"
+    return (
+        source if source.exists() else write_model(source),
+        scorer if scorer.exists() else write_scorer(scorer),
+    )
+
+
+def make_embedded(root: Path) -> dict[str, str]:
+    """Data versions of the embedded run: one process, SQLite."""
+    source, scorer = write_sources(root)
+    world = make_world(root / "embedded", source=source, scorer=scorer)
+    environment = {**os.environ, **world.environment, "MLFLOW_TRACKING_URI": "off"}
+    subprocess.run([sys.executable, "-c", _RUN], env=environment, check=True, timeout=600)
+    with living_in(world):
+        return versions(world)
