@@ -2,6 +2,7 @@
 export DAGSTER_HOME=/srv/steer/dagster_home     # holds dagster.yaml of this folder; on the head's own disk
 export STEER_DATA_DIR=/shared/steer/data        # a POSIX disk that head and workers share
 export STEER_DEPOT=                             # s3://bucket/folder: then STEER_DATA_DIR is each host's own disk
+export STEER_CATALOG_DIR=                       # the user's catalog; empty: the folder catalog of STEER_DATA_DIR
 export STEER_STUDY=standard
 export STEER_WAREHOUSE=$(hostname)              # DuckDB is loaded on the head only
 export STEER_THUMBNAILS=files                   # plots of the UI as files instead of inside events
@@ -20,6 +21,7 @@ export STEER_S3_ENDPOINT=https://s3.example.org STEER_LOGS_BUCKET=steer
 export AWS_ACCESS_KEY_ID=${AWS_ACCESS_KEY_ID:?} AWS_SECRET_ACCESS_KEY=${AWS_SECRET_ACCESS_KEY:?}
 export AWS_DEFAULT_REGION=${AWS_DEFAULT_REGION:-us-east-1}
 export AWS_ENDPOINT_URL=$STEER_S3_ENDPOINT      # of the depot
+export STEER_MLFLOW_URL=                        # where browsers reach MLflow, for links in Dagster's pages
 export MLFLOW_TRACKING_URI=${MLFLOW_TRACKING_URI:-off}  # a server; SQLite does not work on a shared disk
 export HF_HUB_OFFLINE=1
 

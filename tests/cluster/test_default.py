@@ -11,6 +11,14 @@ import yaml
 from steer_assets.paths import REPOSITORY
 from tests.storage.processes import run_python
 
+#: Settings that Dagster's daemon and code server read on the head, and no run does.
+HEAD_ONLY = {
+    "STEER_AUTOMATION_S",
+    "STEER_GPU_GIB",
+    "STEER_MODELS_DIR",
+    "STEER_RUN_CPUS",
+    "STEER_SUMMARY_CRON",
+}
 _IMPORT_ALL = """
 import sys
 import steer_assets.cli
@@ -77,3 +85,15 @@ def test_every_setting_that_the_profile_reads_is_in_the_environment() -> None:
     set_there = set(re.findall(r"(\w+)=", settings))
     assert "STEER_PG_HOST" in read
     assert read <= set_there
+
+
+def test_a_job_has_every_setting_that_a_run_reads() -> None:
+    """Ray gives a job no variable of the head's that the profile does not name."""
+    profile = yaml.safe_load((REPOSITORY / "deploy/cluster/dagster.yaml").read_text())
+    passed = set(profile["run_launcher"]["config"]["ray"]["env_vars"])
+    code = "".join(path.read_text() for path in (REPOSITORY / "steer_assets").rglob("*.py"))
+    read = set(re.findall(r'environ(?:\.get\(|\[)\s*"(STEER_\w+)"', code))
+    read |= set(re.findall(r'_number\("(STEER_\w+)"', code))
+    assert {"STEER_DATA_DIR", "STEER_ENGINES", "STEER_ENGINE_CPUS"} <= read
+    assert read - HEAD_ONLY <= passed
+    assert read >= HEAD_ONLY

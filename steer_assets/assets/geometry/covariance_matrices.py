@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,8 @@ from steer_assets.assets.geometry._token_moments import (
 from steer_assets.assets.geometry.activation_caches import read_activations
 from steer_assets.catalog.traits import ENVIRONMENTS
 from steer_assets.pipeline.stage import Produced, Rows, StageRun, stage
-from steer_assets.storage.files.hdf5 import write_arrays
+from steer_assets.storage.files.factors import Factored
+from steer_assets.storage.files.hdf5 import Stored, write_arrays
 
 if TYPE_CHECKING:
     from steer_assets.geometry.null_spaces.moments import Moments
@@ -53,19 +55,36 @@ def _condition_number(eigenvalues: np.ndarray) -> float:
     return float(positive.max() / positive.min())
 
 
-def _moments(run: StageRun, layer: int) -> Iterator[tuple[str, Moments]]:
-    """Moments of every environment: of last tokens, then, if accumulated, of all tokens.
+@dataclass(frozen=True)
+class _Sample:
+    """Moments of an environment, and its covariance as it is stored."""
 
-    For all tokens, `FEWEST` applies to the number of tokens, not of prompts.
-    """
+    environment: str
+    moments: Moments
+    stored: Stored
+
+
+def _samples(run: StageRun, layer: int) -> Iterator[_Sample]:
+    """Every environment: of last tokens, then, if accumulated, of all tokens."""
     from steer_assets.geometry.null_spaces.moments import Moments
 
     prompts, activations = read_activations(run, layer)
     for environment, rows in samples(prompts).items():
-        moments = Moments(activations.shape[1])
-        moments.update(activations[rows].astype(np.float64))
-        yield environment, moments
-    tokens = Moments(activations.shape[1])
+        own = activations[rows]
+        moments = Moments(own.shape[1])
+        moments.update(own.astype(np.float64))
+        factored = Factored.covariance(own)
+        smaller = factored.is_smaller
+        yield _Sample(environment, moments, factored if smaller else moments.covariance())
+    for environment, moments in _of_all_tokens(run, layer, activations.shape[1]):
+        yield _Sample(environment, moments, moments.covariance())
+
+
+def _of_all_tokens(run: StageRun, layer: int, width: int) -> Iterator[tuple[str, Moments]]:
+    """Moments of all tokens; `FEWEST` applies to the number of tokens, not of prompts."""
+    from steer_assets.geometry.null_spaces.moments import Moments
+
+    tokens = Moments(width)
     for half, _ in read_halves(run, layer):
         tokens.merge(half)
     if tokens.n >= FEWEST:
@@ -79,7 +98,7 @@ def _moments(run: StageRun, layer: int) -> Iterator[tuple[str, Moments]]:
     dimensions=("model", "trait"),
     group="geometry",
     kinds={"numpy", "hdf5"},
-    code_version="5",
+    code_version="6",
     needs=("prompt_sets", "activation_caches"),
     after=("steering_calibration",),
 )
@@ -90,15 +109,17 @@ def covariance_matrices(run: StageRun) -> Produced:
     contrast prompts; and for all prompt tokens, with the same groups (`all_tokens` and
     `all_tokens.<environment>`, of which `n_samples` counts tokens). HDF5 datasets
     `covariance/<layer>/<environment>` are [d, d] with one degree of freedom subtracted for the
-    mean, `mean/<layer>/<environment>` are [d].
+    mean, `mean/<layer>/<environment>` are [d]. Of fewer samples than half the width, the file has
+    the centred samples, of which the covariance is the product.
     """
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Stored] = {}
     records = []
     path = run.layout.pair_file("moments", run.model, run.trait, ".h5")
     for layer in run.all_layers():
-        for environment, moments in _moments(run, layer):
+        for sample in _samples(run, layer):
+            environment, moments = sample.environment, sample.moments
             covariance = moments.covariance()
-            arrays[f"covariance/{layer}/{environment}"] = covariance
+            arrays[f"covariance/{layer}/{environment}"] = sample.stored
             arrays[f"mean/{layer}/{environment}"] = moments.mean
             eigenvalues = np.linalg.eigvalsh(covariance)
             records.append(

@@ -3,7 +3,8 @@
 Datasets are chunked and have Fletcher-32 checksums, and the file format version also has checksums
 for metadata. A flipped byte therefore raises an error on reading instead of changing a number in a
 report. Symmetric matrices are stored as their upper triangle, with the width as the attribute
-`symmetric`; the readers below return them whole.
+`symmetric`, and covariances of few samples as centred samples, with the attribute `divisor`: the
+matrix is ``rows.T @ rows / divisor``. The readers below return matrices whole.
 """
 
 import math
@@ -17,14 +18,18 @@ import h5py
 import numpy as np
 
 from steer_assets.storage.files.atomic import atomic_path
-from steer_assets.storage.files.hashing import hash_array, hash_arrays, hash_json
+from steer_assets.storage.files.factors import Factored
+from steer_assets.storage.files.hashing import hash_array, hash_json
 from steer_assets.storage.files.parquet import DamagedFileError
 from steer_assets.storage.files.symmetric import is_symmetric, packed, unpacked
 
+#: What a dataset stores.
+Stored = np.ndarray | Factored
 Attributes = Mapping[str, str | int | float | list[str] | list[int]]
 _REMEDY = "delete it and run again to remake it"
 _CHUNK_BYTES = 1 << 20
 _SYMMETRIC = "symmetric"
+_DIVISOR = "divisor"
 Read = TypeVar("Read")
 #: From HDF5 1.10 on, object headers and chunk indices are checksummed.
 _FORMAT = ("v110", "v110")
@@ -37,7 +42,7 @@ def _chunks(array: np.ndarray) -> tuple[int, ...]:
     return (math.ceil(n_rows / max(1, n_chunks)), *array.shape[1:])
 
 
-def _image(arrays: Mapping[str, np.ndarray], attributes: Attributes) -> memoryview:
+def _image(arrays: Mapping[str, Stored], attributes: Attributes) -> memoryview:
     """The bytes of the file.
 
     The file is built in memory because HDF5 terminates the process if the disk is full when it
@@ -52,36 +57,53 @@ def _image(arrays: Mapping[str, np.ndarray], attributes: Attributes) -> memoryvi
     return image.getbuffer()
 
 
-def _store(file: h5py.File, name: str, array: np.ndarray) -> None:
-    symmetric = is_symmetric(array)
-    data = packed(array) if symmetric else array
+def _store(file: h5py.File, name: str, array: Stored) -> None:
+    attributes: dict[str, float] = {}
+    if isinstance(array, Factored):
+        data, attributes = array.rows, {_DIVISOR: array.divisor}
+    elif is_symmetric(array):
+        data, attributes = packed(array), {_SYMMETRIC: len(array)}
+    else:
+        data = array
     stored = file.create_dataset(name, data=data, chunks=_chunks(data), fletcher32=True)
-    if symmetric:
-        stored.attrs[_SYMMETRIC] = len(array)
+    stored.attrs.update(attributes)
+
+
+def _stored(dataset: h5py.Dataset) -> Stored:
+    """What was written; a symmetric matrix with both of its halves."""
+    array = np.asarray(dataset[...])
+    if _DIVISOR in dataset.attrs:
+        return Factored(array, float(dataset.attrs[_DIVISOR]))
+    if _SYMMETRIC in dataset.attrs:
+        return unpacked(array, int(dataset.attrs[_SYMMETRIC]))
+    return array
 
 
 def read_dataset(dataset: h5py.Dataset) -> np.ndarray:
-    """A whole dataset, in memory; a symmetric matrix with both of its halves."""
-    array = np.asarray(dataset[...])
-    if _SYMMETRIC not in dataset.attrs:
-        return array
-    return unpacked(array, int(dataset.attrs[_SYMMETRIC]))
+    """A whole dataset, in memory; matrices that are stored in fewer numbers as matrices."""
+    found = _stored(dataset)
+    return found.matrix if isinstance(found, Factored) else found
+
+
+def _hash(stored: Stored) -> str:
+    return stored.sha256 if isinstance(stored, Factored) else hash_array(stored)
 
 
 def write_arrays(
-    path: Path, arrays: Mapping[str, np.ndarray], attributes: Attributes | None = None
+    path: Path, arrays: Mapping[str, Stored], attributes: Attributes | None = None
 ) -> str:
     """Write named arrays and file attributes atomically; return the hash of their content.
 
     Raises:
         ValueError: an array is empty or contains values that are not finite.
     """
-    for name, array in arrays.items():
+    for name, stored in arrays.items():
+        array = stored.rows if isinstance(stored, Factored) else stored
         if array.size == 0:
             raise ValueError(f"{path}: dataset {name!r} is empty; nothing was written")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{path}: dataset {name!r} is not finite; nothing was written")
-    expected = hash_arrays(arrays)
+    expected = hash_json({name: _hash(stored) for name, stored in arrays.items()})
 
     def verify(temporary: Path) -> None:
         if _hash_of(temporary) != expected:
@@ -141,8 +163,8 @@ def _each(path: Path, read: Callable[[h5py.Dataset], Read], prefix: str = "") ->
 
 
 def _hash_of(path: Path) -> str:
-    """`hash_arrays` of a file, with one dataset in memory at a time."""
-    return hash_json(_each(path, lambda dataset: hash_array(read_dataset(dataset))))
+    """The hash of a file's content, with one dataset in memory at a time."""
+    return hash_json(_each(path, lambda dataset: _hash(_stored(dataset))))
 
 
 def read_array(path: Path, name: str) -> np.ndarray:
