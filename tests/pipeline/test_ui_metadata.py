@@ -1,10 +1,7 @@
 """UI metadata of a materialisation."""
 
 import base64
-import logging
 import re
-import struct
-import zlib
 
 import dagster as dg
 import polars as pl
@@ -12,28 +9,18 @@ import pytest
 from markdown_it import MarkdownIt
 
 from steer_assets.assets import STAGES
-from steer_assets.catalog import catalog
 from steer_assets.definitions import defs
 from steer_assets.pipeline import column_lineage, ui_metadata
 from steer_assets.pipeline.stage import Produced, Rows, StageRun
-from steer_assets.reporting.figures import thumbnails
 from steer_assets.reporting.safe_text import plain
-from steer_assets.storage import garbage, lineage
-from steer_assets.storage.layout import Layout
+from steer_assets.storage import lineage
 from steer_assets.storage.lineage import InputVersion
 from steer_assets.storage.schema import columns, table_statements
+from tests.pipeline.pictures import KEY, is_png
 from tests.storage import synthetic
 
-KEY = {"model": "smollm2-135m-instruct", "trait": "formality"}
 #: Columns that locate a row, or that its own stage sets.
 OWN = {"run_id", "code_version", "model", "trait"}
-
-
-@pytest.fixture
-def run(tmp_path) -> StageRun:
-    log = logging.getLogger("test")
-    study = catalog.study("quick")
-    return StageRun("svd_spectra", KEY, study, Layout(tmp_path), None, None, log)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", list(STAGES))
@@ -105,7 +92,7 @@ OBEYED = [
 
 
 @pytest.mark.parametrize("text", OBEYED)
-def test_markdown_of_strangers_makes_no_link_image_or_markup(text):
+def test_markdown_in_a_text_makes_no_link_image_or_markup(text):
     markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
     shown = ui_metadata.preview(pl.DataFrame({"text": [text], "n": [1]}))
     made = markdown.parse(shown)
@@ -149,77 +136,7 @@ def test_metadata_has_counts_columns_ranks_and_numbers(run: StageRun):
     assert "rank" in [c.name for c in shown["columns of null_spaces"].schema.columns]
     dg.MaterializeResult(metadata=shown)  # Dagster takes all of it
     data = shown["plot"].md_str.removeprefix("![svd spectra](data:image/png;base64,").rstrip(")")
-    assert _is_png(base64.b64decode(data))
-
-
-def test_a_picture_kept_as_a_file_is_not_in_the_event(run, monkeypatch, tmp_path):
-    frame = synthetic.frame("classifier_scores", *({"score": 0.1 * i} for i in range(30)))
-    produced = Produced([Rows("classifier_scores", frame)])
-    stage = STAGES["classifier_scores"]
-    inside = ui_metadata.describe(stage, run, produced)["plot"].md_str
-    monkeypatch.setenv("STEER_THUMBNAILS", "files")
-    monkeypatch.setenv("STEER_REPORTS_URL", "https://reports.example")
-    shown = ui_metadata.describe(stage, run, produced)["plot"].md_str
-    model, trait = KEY.values()
-    place = f"{model}/{trait}/thumbnails/classifier_scores.png"
-    assert shown == f"![classifier scores](https://reports.example/{place})"
-    assert len(shown) < len(inside) / 20
-    file = run.layout.root / "reports" / place
-    assert _is_png(file.read_bytes())
-    # `steer gc` takes it for what it is: removed with its artifact, and not before.
-    monkeypatch.setattr(garbage, "SETTLED_S", -1.0)
-    dimensions = {"classifier_scores": stage.dimensions}
-    assert [w.why for w in garbage.find(run.layout, dimensions, [])] == ["its artifact is gone"]
-    synthetic.write(run.layout, stage.name, KEY, {})
-    synthetic.record(run.layout, stage.name, KEY, [InputVersion("code", "x", "1")])
-    assert garbage.find(run.layout, dimensions, []) == []
-
-
-def _is_png(data: bytes) -> bool:
-    """Whether the bytes are a PNG of which every chunk is whole."""
-    if data[:8] != b"\x89PNG\r\n\x1a\n":
-        return False
-    at, kinds = 8, []
-    while at < len(data):
-        (length,) = struct.unpack(">I", data[at : at + 4])
-        chunk = data[at + 4 : at + 8 + length]
-        (checksum,) = struct.unpack(">I", data[at + 8 + length : at + 12 + length])
-        if zlib.crc32(chunk) != checksum:
-            return False
-        kinds.append(chunk[:4])
-        at += 12 + length
-    return kinds[0] == b"IHDR" and kinds[-1] == b"IEND"
-
-
-@pytest.mark.parametrize("table", sorted(thumbnails._DRAWINGS))
-def test_every_picture_can_be_drawn_and_is_small(table: str):
-    rows = [
-        {"layer": k, "index": k, "alpha": 0.5 * k, "kl": 0.1 * k, "environment": "pooled",
-         "kind": "fisher", "at": "unsteered", "reference_id": "none", "n_tokens": k,
-         "score": 0.1 * k, "singular_value": 1.0 / k}
-        for k in range(1, 8)
-    ]  # fmt: skip
-    known = columns(table)
-    frame = synthetic.frame(table, *({c: v for c, v in row.items() if c in known} for row in rows))
-    png = thumbnails.thumbnail(table, frame)
-    assert png is not None
-    assert _is_png(png)
-    assert len(png) < 30_000
-    assert thumbnails.thumbnail(table, frame.clear()) is None
-
-
-def test_a_picture_that_fails_leaves_the_result_alone(run, monkeypatch, caplog):
-    def broken(*_):
-        raise ValueError("no ink")
-
-    monkeypatch.setattr(thumbnails, "thumbnail", broken)
-    frame = synthetic.frame("classifier_scores", {"score": 0.5})
-    shown = ui_metadata.describe(
-        STAGES["classifier_scores"], run, Produced([Rows("classifier_scores", frame)])
-    )
-    assert shown["dagster/row_count"] == 1
-    assert "plot" not in shown
-    assert "no picture of classifier_scores: no ink" in caplog.text
+    assert is_png(base64.b64decode(data))
 
 
 def test_links_lead_to_the_report_and_to_the_tracked_run(run, monkeypatch):
