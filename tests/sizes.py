@@ -15,6 +15,8 @@ KILLS = int(os.environ.get("STEER_TEST_KILLS", "40" if FULL else "5"))
 PARTITIONS = 25 if FULL else 6
 #: Damaged catalog files, keys and command lines that are tried, in shares of these.
 FUZZ = 2400 if FULL else 200
+#: Models, one size after another, and traits of which a tick of automation knows every pair.
+MODELS, TRAITS = ((10, 100, 500), 100) if FULL else ((10, 50, 100), 20)
 #: Studies that a simulation of a verdict makes.
 STUDIES = 150 if FULL else 60
 

@@ -1,4 +1,7 @@
-"""`make cluster`: ticks of automation over 2,000 pairs, on Postgres behind pgbouncer."""
+"""`make cluster`: ticks of automation over 2,000 pairs, on Postgres behind pgbouncer.
+
+With `STEER_TEST_FULL=1` over 50,000 pairs, in some minutes and 20 GB of the disk.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,13 @@ import pytest
 from steer_assets.paths import CATALOG
 from tests.cluster.cluster import cluster
 from tests.cluster.hosts import hosts_are_allowed
+from tests.sizes import FULL, MODELS, TRAITS
 from tests.tiny import living_in, make_world, write_scorer
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900 if not FULL else 5400)]
 if not hosts_are_allowed():
     pytest.skip("hosts are not allowed, or servers not installed", allow_module_level=True)
 pytest.importorskip("dagster_ray")
-
-#: With 20 traits 200, 1,000 and 2,000 pairs.
-MODELS, TRAITS = (10, 50, 100), 20
 
 
 def _add_traits(folder: Path) -> None:
@@ -40,7 +41,14 @@ def found(root: Path) -> dict[str, dict[str, Any]]:
     with living_in(world), cluster(world, root) as made:
         made.a.environment["STEER_AUTOMATION_S"] = "1"
         sizes = map(str, MODELS)
-        made.a.run(sys.executable, "-m", "tests.cluster.ticks", file, *sizes, seconds=800)
+        made.a.run(
+            sys.executable,
+            "-m",
+            "tests.cluster.ticks",
+            file,
+            *sizes,
+            seconds=800 if not FULL else 5000,
+        )
     ticks: dict[str, dict[str, Any]] = json.loads(file.read_text())
     for name, tick in ticks.items():
         print(
@@ -59,6 +67,7 @@ def test_statements_do_not_grow_with_pairs(found: dict[str, dict[str, Any]]) -> 
     assert max(tick["connections"] for tick in found.values()) < 10
 
 
+@pytest.mark.skipif(FULL, reason="the limit is that of 2,000 pairs")
 def test_a_tick_over_2000_pairs_takes_less_than_5_seconds(
     found: dict[str, dict[str, Any]],
 ) -> None:
