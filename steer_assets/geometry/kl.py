@@ -1,13 +1,22 @@
 r"""Distances between next-token distributions, in nats (natural logarithms).
 
-The measured divergence is summed as :math:`\sum_i p_i(e^{\delta_i} - 1 - \delta_i)` with
-:math:`\delta = \log q - \log p`. It equals :math:`\sum_i p_i\log(p_i/q_i)` because p and q both sum
-to one, and every term is non-negative, so divergences far below 1e-16 keep their leading digits.
+With :math:`\delta = \log q - \log p`, M and m the larger and the smaller of p and q, and
+:math:`w = e^{-|\delta|} - 1`, so that m = M(1 + w), the divergences are sums over tokens of
+
+.. math::
+    KL(p || q): \quad (q - p) - p\delta, \qquad q - p = -\mathrm{sign}(\delta) M w
+
+    2 JS(p, q): \quad -M [ (2 + w) \log(1 + w/2) + (1 + w) |\delta| ]
+
+The first is :math:`p \log(p/q)` because p and q both sum to one; the second has the mean of p and q
+as M(1 + w/2). Every term is non-negative and w does not overflow, so divergences far below 1e-16
+keep their leading digits and distant distributions are finite.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.special import log_softmax
 
 from steer_assets.geometry.errors import ShapeError
 from steer_assets.geometry.validation import as_vector, require_finite
@@ -30,20 +39,19 @@ def distances(
         raise ShapeError(f"logits must be [arms, vocabulary], got shape {logits.shape}")
     require_finite(logits, "logits")
     origin = as_vector(reference, "reference logits", width=logits.shape[1])
-    log_p = log_softmax(origin)
-    top = _top(origin)
+    start = _Distribution.of(origin)
+    best, top = origin.argmax(), _top(origin)
     columns: dict[str, list[float]] = {
         name: [] for name in ("l2", "kl", "js", "top1_agreement", "top10_overlap")
     }
     # Row by row: all arms in float64 for a vocabulary of 10^5 tokens would not fit in caches.
     for row in logits:
         arm = row.astype(np.float64)
-        log_q = log_softmax(arm)
-        log_mid = np.logaddexp(log_p, log_q) - np.log(2.0)
+        apart = _Apart.between(start, _Distribution.of(arm))
         columns["l2"].append(float(np.linalg.norm(arm - origin)))
-        columns["kl"].append(_kl(log_p, log_q))
-        columns["js"].append(0.5 * (_kl(log_p, log_mid) + _kl(log_q, log_mid)))
-        columns["top1_agreement"].append(float(arm.argmax() == origin.argmax()))
+        columns["kl"].append(apart.kl)
+        columns["js"].append(apart.js)
+        columns["top1_agreement"].append(float(arm.argmax() == best))
         columns["top10_overlap"].append(float(np.isin(_top(arm), top).mean()))
     return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
 
@@ -56,13 +64,13 @@ def kl_from(
     The same numbers as `distances` has, without its other columns. Raises `ShapeError`,
     `NotFiniteError` for the reference.
     """
-    log_p = log_softmax(as_vector(reference, "reference logits"))
-    if logits.ndim != 2 or logits.shape[1] != len(log_p):
-        raise ShapeError(f"logits must be [arms, {len(log_p)}], got shape {logits.shape}")
+    start = _Distribution.of(as_vector(reference, "reference logits"))
+    if logits.ndim != 2 or logits.shape[1] != len(start.p):
+        raise ShapeError(f"logits must be [arms, {len(start.p)}], got shape {logits.shape}")
     found = np.full(len(logits), np.inf)
     for i, row in enumerate(logits):
         if np.isfinite(row).all():
-            found[i] = _kl(log_p, log_softmax(row.astype(np.float64)))
+            found[i] = _Apart.between(start, _Distribution.of(row.astype(np.float64))).kl
     return found
 
 
@@ -88,15 +96,50 @@ def isotropic_distances(
     return np.asarray(lengths * (seen[chosen] / lengths[chosen]).mean())
 
 
-def _kl(log_p: Float[np.ndarray, " V"], log_q: Float[np.ndarray, " V"]) -> float:
-    """KL(p || q) in nats from log probabilities."""
-    delta = log_q - log_p
-    p = np.exp(log_p)
-    near = np.abs(delta) < 0.5
-    # For distant distributions p e^delta is computed as q, which avoids the overflow of e^delta.
-    far = np.exp(log_q) - p - p * delta
-    small = np.where(near, delta, 0.0)
-    return max(float(np.where(near, p * (np.expm1(small) - small), far).sum()), 0.0)
+@dataclass(frozen=True, slots=True)
+class _Distribution:
+    """Probabilities [V] and their logarithms, in float64."""
+
+    p: np.ndarray
+    log_p: np.ndarray
+
+    @classmethod
+    def of(cls, logits: Float[np.ndarray, " V"]) -> "_Distribution":
+        shifted = logits - logits.max()
+        p = np.exp(shifted)
+        total = p.sum()
+        shifted -= np.log(total)
+        p /= total
+        return cls(p, shifted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """Two distributions token by token, [V] each: p, delta, M and w of the module's formulas."""
+
+    p: np.ndarray
+    delta: np.ndarray
+    larger: np.ndarray
+    w: np.ndarray
+
+    @classmethod
+    def between(cls, first: _Distribution, second: _Distribution) -> "_Apart":
+        delta = second.log_p - first.log_p
+        w = np.expm1(-np.abs(delta))
+        return cls(first.p, delta, np.maximum(first.p, second.p), w)
+
+    @property
+    def kl(self) -> float:
+        """KL of the second from the first, KL(p || q)."""
+        difference = np.copysign(self.larger * self.w, self.delta)
+        return max(float((difference - self.p * self.delta).sum()), 0.0)
+
+    @property
+    def js(self) -> float:
+        """Jensen-Shannon divergence, at most log 2."""
+        w = self.w
+        terms = (2.0 + w) * np.log1p(0.5 * w) + (1.0 + w) * np.abs(self.delta)
+        return max(-0.5 * float((self.larger * terms).sum()), 0.0)
 
 
 def _top(logits: Float[np.ndarray, " V"]) -> np.ndarray:

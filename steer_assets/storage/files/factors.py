@@ -31,7 +31,7 @@ class Factored:
         if len(samples) < 2:
             raise ValueError(f"a covariance needs at least 2 samples, got {len(samples)}")
         exact = samples.astype(np.float64)
-        return cls(exact - exact.mean(axis=0), len(samples) - 1)
+        return cls(exact - exact.mean(axis=0), float(len(samples) - 1))
 
     @property
     def matrix(self) -> Float[np.ndarray, "d d"]:
@@ -42,7 +42,7 @@ class Factored:
     @property
     def sha256(self) -> str:
         """Hash of what is stored."""
-        return hash_json({"rows": hash_array(self.rows), "divisor": self.divisor})
+        return hash_json({"rows": hash_array(self.rows), "divisor": float(self.divisor)})
 
     @property
     def is_smaller(self) -> bool:
