@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from steer_assets.lm.decoding.decode import Sampling
 from steer_assets.lm.errors import InterventionError, PrecisionError
 from steer_assets.lm.forward.intervene import Addition
 from steer_assets.lm.model import LanguageModel
+from steer_assets.lm.texts import gradients
 from steer_assets.lm.texts.gradients import GradientText, text_gradients
 from steer_assets.lm.texts.likelihoods import SampledText, text_likelihoods
 
@@ -107,3 +110,27 @@ def test_what_cannot_be_differentiated_is_refused(llama, prompts, vectors):
             text_gradients(half, prompts, texts, [(2, ())], SAMPLING)
     finally:
         half.torch_dtype = before
+
+
+def test_points_of_one_arm_share_a_pass_and_have_the_gradients_of_each_alone(
+    llama, prompts, monkeypatch
+):
+    """Unsteered texts at two blocks, one text at one of them only, and one text twice."""
+    rng = np.random.default_rng(2)
+    ids = [tuple(rng.integers(3, VOCAB, size=n).tolist()) for n in (5, 3, 4)]
+    asked = [(0, 0, 0), (0, 1, 0), (1, 0, 1), (1, 1, 1), (0, 1, 2), (0, 0, 0)]
+    texts = [GradientText(prompt, point, ids[text]) for prompt, point, text in asked]
+    points = [(1, ()), (3, ())]
+    passes = []
+    own = gradients._gradients
+    monkeypatch.setattr(gradients, "_gradients", lambda *args: passes.append(args[2]) or own(*args))
+    found = text_gradients(llama, prompts, texts, points, SAMPLING)
+    n_lengths = len({len(prompts[0]), len(prompts[1])})
+    assert passes == [[1, 3]] * n_lengths
+    for text, gradient in zip(texts, found, strict=True):
+        alone = text_gradients(
+            llama, prompts, [dataclasses.replace(text, point=0)], [points[text.point]], SAMPLING
+        )
+        np.testing.assert_allclose(gradient, alone[0], rtol=2e-4, atol=1e-6)
+    assert np.array_equal(found[0], found[-1])
+    assert not np.allclose(found[0], found[1])

@@ -47,6 +47,10 @@ class Gradients:
     generation_ids: list[str]
 
 
+_Texts = tuple[list[tuple[int, list[int]]], list[str]]
+"""Prompts' places and tokens of an arm's texts, and the ids of those of the verdicts."""
+
+
 def rank_of(run: StageRun, spectrum: Spectrum) -> int:
     """Rank of a form of whole texts, by the estimator that the study names for the Fisher form."""
     from steer_assets.geometry.null_spaces.ranks import null_spaces
@@ -78,8 +82,11 @@ def gradients_at(run: StageRun, points: Sequence[Point]) -> list[Gradients]:
     ids, prompt_ids = prompt_selection.encoded(model, prompts), prompts["prompt_id"].to_list()
     texts: list[GradientText] = []
     names: list[list[str]] = []
+    of_arm: dict[Arm, _Texts] = {}  # the unsteered ones are those of every block
     for number, point in enumerate(points):
-        own, of_verdicts = _texts_at(run, point, ids, prompt_ids)
+        if point.arm not in of_arm:
+            of_arm[point.arm] = _texts_at(run, point, ids, prompt_ids)
+        own, of_verdicts = of_arm[point.arm]
         texts += [GradientText(prompt, number, tuple(tokens)) for prompt, tokens in own]
         names.append(of_verdicts)
     gradients = found_for_texts(
@@ -108,10 +115,7 @@ def gradients_at(run: StageRun, points: Sequence[Point]) -> list[Gradients]:
     ]
 
 
-def _texts_at(
-    run: StageRun, point: Point, ids: list[list[int]], prompt_ids: list[str]
-) -> tuple[list[tuple[int, list[int]]], list[str]]:
-    """Prompts' places and tokens of the point's texts, and the ids of those of the verdicts."""
+def _texts_at(run: StageRun, point: Point, ids: list[list[int]], prompt_ids: list[str]) -> _Texts:
     wanted = run.study.text_fisher.texts
     place = {name: row for row, name in enumerate(prompt_ids)}
     texts = run.rows("generations").filter(

@@ -36,6 +36,9 @@ from steer_assets.lm.model import LanguageModel
 from steer_assets.lm.progress import Meter, OnProgress
 from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 
+#: Logits of a batch, each of which has a tangent besides.
+_ELEMENTS = 2**24
+
 
 @on_every_rank
 def fisher_along(
@@ -46,7 +49,7 @@ def fisher_along(
     *,
     scope: Scope = LAST_PROMPT_AND_GENERATED,
     offset: Float[np.ndarray, " d"] | None = None,
-    batch_rows: int = 64,
+    batch_rows: int = 256,
     on_progress: OnProgress = None,
 ) -> Iterator[tuple[int, Float[np.ndarray, " m"]]]:
     """Prompt index and e' G e [m] float64 of every step e, prompt by prompt in input order.
@@ -72,6 +75,7 @@ def fisher_along(
     units = (rows.double() / lengths.clamp_min(torch.finfo(torch.float64).tiny)[:, None]).to(rows)
     meter = Meter(on_progress, len(prompts), "prompts")
     longest = max(map(len, prompts), default=1)
+    batch_rows = max(1, min(batch_rows, _ELEMENTS // lm.vocab_size))
     batch_rows = rows_at_once(lm, batch_rows, longest, whole_prompt=scope.whole_prompt)
     per_batch = max(1, batch_rows // max(1, len(rows)))
     for start in range(0, len(prompts), per_batch):
@@ -161,7 +165,7 @@ def _variances(
         state = forward_mode.make_dual(points[prompt_of_row], units.repeat(len(last), 1)[:, None])
         with resuming(lm, layer, state):
             logits = start_rows(lm, prefix, prompt_of_row, 1).step(last[prompt_of_row])
-        return _variance(logits).reshape(len(last), len(units))
+        return _variance(logits, len(units))
 
 
 def _over_whole_prompts(
@@ -192,14 +196,14 @@ def _of_chunk(
         step = forward_mode.make_dual(start.expand_as(many).clone(), many)[:, None]
         with editing(lm, {layer: lambda hidden: hidden + step}):
             logits = whole_logits(lm, pad(lm, rows), Window(read=last))[:, -1]
-        return _variance(logits).reshape(len(prompts), len(units))
+        return _variance(logits, len(units))
 
 
-def _variance(logits: Float[Tensor, "rows v"]) -> Float[Tensor, " rows"]:
-    """Variance of the tangent of ``logits``, a dual number, under p."""
+def _variance(logits: Float[Tensor, "rows v"], m: int) -> Float[Tensor, "p m"]:
+    """Variance of the tangent of ``logits``, a dual number, under p; a prompt has ``m`` rows."""
     primal, tangent = forward_mode.unpack_dual(logits)
-    p = torch.softmax(primal.double(), dim=-1)
-    t = tangent.double()
-    mean = (p * t).sum(dim=-1, keepdim=True)
-    found: Tensor = (p * (t - mean) ** 2).sum(dim=-1)
-    return found
+    found = []
+    for own, moves in zip(primal[::m], tangent.split(m), strict=True):  # p is that of the prompt
+        p, t = torch.softmax(own.double(), dim=-1), moves.double()
+        found.append((t - (t @ p)[:, None]).square() @ p)
+    return torch.stack(found)

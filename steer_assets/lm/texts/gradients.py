@@ -8,15 +8,16 @@ second moment E[s s'] is the Fisher form of whole texts, and the gradient of an 
 E[(score - baseline) s] (Williams 1992). Every row of a batch has its own e, so that one backward
 pass gives the gradient of each; texts after prompts of one length share a batch. The passes go from
 that block upwards, forward and backward, over the prompts' cached keys and values, or, if e is
-added at every prompt token, over whole texts with their prompts. The gradient by the logits is that
-of the sampler's distribution, (one-hot - p) / T, at a fixed nucleus.
+added at every prompt token, over whole texts with their prompts. Blocks at which one arm's gradient
+is taken share a pass from the lowest of them. The gradient by the logits is that of the sampler's
+distribution, (one-hot - p) / T, at a fixed nucleus.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -82,65 +83,99 @@ def text_gradients(
             raise InterventionError(
                 f"the arm adds below block {layer}, where derivatives are taken"
             )
-    tables = [ArmTable(lm, [arm], vectors) for _, arm in points]
     by_prompt: dict[int, list[int]] = {}
     for row, text in enumerate(texts):
         by_prompt.setdefault(text.prompt, []).append(row)
     asked = sorted({*by_prompt, *beside})
+    tables = {arm: ArmTable(lm, [arm], vectors) for _, arm in points}
     found = np.empty((len(texts), lm.hidden_size), dtype=np.float64)
     meter = Meter(on_progress, len(texts), "texts")
 
     def visit(indices: Sequence[int], prefix: Prefix | None, places: Sequence[int]) -> None:
         place = {asked[index]: at for index, at in zip(indices, places, strict=True)}
         rows = [row for prompt in place for row in by_prompt.get(prompt, ())]
-        rows.sort(key=lambda row: (texts[row].point, len(texts[row].ids)))
-        for point, own in groupby(rows, key=lambda row: texts[row].point):
-            layer, _ = points[point]
-            for part in _batches([*own], texts, batch_tokens):
-                ids, after = [texts[row].ids for row in part], [texts[row].prompt for row in part]
+        for arm, own in _by_arm(rows, texts, points).items():
+            for part in _batches([*own], batch_tokens):
+                ids, after = [text.ids for text in part], [text.prompt for text in part]
                 at, before = [place[p] for p in after], [prompts[p] for p in after]
-                run = Continuations(lm, prefix, at, before, ids, [layer], scope)
-                gradients = _gradients(lm, run, layer, tables[point], sampling)
-                found[part] = gradients.double().cpu().numpy()
-                meter.advance(len(part), sum(map(len, ids)))
+                wanted = [(at, *one) for at, text in enumerate(part) for one in own[text]]
+                layers = sorted({layer for _, layer, _ in wanted})
+                run = Continuations(lm, prefix, at, before, ids, layers[:1], scope)
+                gradients = _gradients(lm, run, layers, tables[arm], sampling)
+                for at, layer, row in wanted:
+                    found[row] = gradients[layer][at]
+                meter.advance(len(wanted), sum(map(len, ids)))
 
     chosen = [prompts[p] for p in asked]
     over_equal_lengths(lm, chosen, visit, share=not scope.whole_prompt, keep=bool(beside))
     return found
 
 
-def _batches(
-    rows: Sequence[int], texts: Sequence[GradientText], batch_tokens: int
-) -> Iterator[list[int]]:
-    """Rows, which ascend in length, in parts of at most ``batch_tokens`` padded tokens."""
-    size = max(1, batch_tokens // len(texts[rows[-1]].ids))
-    for start in range(0, len(rows), size):
-        yield list(rows[start : start + size])
+class _Text(NamedTuple):
+    """A text after a prompt, whatever the point of its gradient."""
+
+    prompt: int
+    ids: tuple[int, ...]
+
+
+def _by_arm(
+    rows: Sequence[int], texts: Sequence[GradientText], points: Sequence[tuple[int, Arm]]
+) -> dict[Arm, dict[_Text, list[tuple[int, int]]]]:
+    """The distinct texts of each arm, the shorter first, with the layers and rows of each."""
+    found: dict[Arm, dict[_Text, list[tuple[int, int]]]] = {}
+    for row in sorted(rows, key=lambda row: (texts[row].point, len(texts[row].ids))):
+        text, (layer, arm) = texts[row], points[texts[row].point]
+        of_arm = found.setdefault(arm, {})
+        of_arm.setdefault(_Text(text.prompt, text.ids), []).append((layer, row))
+    return found
+
+
+def _batches(texts: Sequence[_Text], batch_tokens: int) -> Iterator[list[_Text]]:
+    """Texts, which ascend in length, in parts of at most ``batch_tokens`` padded tokens."""
+    size = max(1, batch_tokens // max(len(text.ids) for text in texts))
+    for start in range(0, len(texts), size):
+        yield list(texts[start : start + size])
 
 
 def _gradients(
-    lm: LanguageModel, run: Continuations, layer: int, table: ArmTable, sampling: Sampling
-) -> Float[Tensor, "n d"]:
+    lm: LanguageModel,
+    run: Continuations,
+    layers: Sequence[int],
+    table: ArmTable,
+    sampling: Sampling,
+) -> dict[int, Float[np.ndarray, "n d"]]:
+    """Gradients by what is added at each of ``layers``, which ascend; the run resumes at the first.
+
+    float64.
+    """
     every = torch.arange(len(run.lengths), device=run.targets.device)
     steering = Steering(table, torch.zeros_like(every))
-    step: list[Tensor] = []
+    steps: dict[int, Tensor] = {}
 
-    def edit(hidden: Tensor) -> Tensor:
-        added, window = steering.additions.get(layer), current()
-        if not step:
-            step.append(torch.zeros_like(hidden[:, :1]).requires_grad_())
-        moved = hidden if added is None else hidden + window.of_rows(added)
-        return window.steered(hidden, moved + step[0])
+    def edit_of(layer: int) -> Edit:
+        def edit(hidden: Tensor) -> Tensor:
+            added, window = steering.additions.get(layer), current()
+            if layer not in steps:
+                steps[layer] = torch.zeros_like(hidden[:, :1]).requires_grad_()
+            moved = hidden if added is None else hidden + window.of_rows(added)
+            return window.steered(hidden, moved + steps[layer])
 
-    edits: dict[int, Edit] = steering.edits() | {layer: edit}
+        return edit
+
+    edits: dict[int, Edit] = steering.edits() | {layer: edit_of(layer) for layer in layers}
     by_parts = run.over_prefixes and in_parts(lm, sampling)
     with torch.enable_grad():
-        output = (run.final_states if by_parts else run.logits)(every, layer, edits)
+        output = (run.final_states if by_parts else run.logits)(every, layers[0], edits)
     find = _by_states if by_parts else _by_logits
-    (gradient,) = torch.autograd.grad(
-        output, step, grad_outputs=find(lm, output.detach(), run, sampling)
+    gradients = torch.autograd.grad(
+        output,
+        [steps[layer] for layer in layers],
+        grad_outputs=find(lm, output.detach(), run, sampling),
     )
-    return gradient[:, 0]
+    return {
+        layer: gradient[:, 0].double().cpu().numpy()
+        for layer, gradient in zip(layers, gradients, strict=True)
+    }
 
 
 def _inside(run: Continuations) -> Bool[Tensor, "n t"]:

@@ -54,11 +54,12 @@ def parts_of_readings(
 def parts_of_gradients(
     prompts: Sequence[Sequence[int]], texts: Sequence[GradientText]
 ) -> list[Part[GradientText]]:
-    """For `text_gradients`, which runs texts of a point after prompts of one length together."""
+    """For `text_gradients`, which runs texts after prompts of one length together.
+
+    Points of one arm share a pass, so a unit has the texts of all points.
+    """
     # a backward pass takes about twice the time of a forward one
-    return list(
-        _parts(prompts, texts, lambda text: (len(prompts[text.prompt]), text.point), lambda _: 3)
-    )
+    return list(_parts(prompts, texts, lambda text: len(prompts[text.prompt]), lambda _: 3))
 
 
 def _parts(
