@@ -53,14 +53,17 @@ class RayEngines:
         self, pieces: Sequence[Piece], left: list[int], running: dict[Any, tuple[int, Any]]
     ) -> Iterator[tuple[int, Any]]:
         losses = 0
+        number: int | None
         while left or running:
             while left and self._idle:
                 number, engine = left.pop(), self._idle.pop()
                 running[engine.run.remote(pieces[number])] = (number, engine)
             done = ray.wait([*running, *self._starting], num_returns=1)[0][0]
-            number, engine = (
-                running.pop(done) if done in running else (None, self._starting.pop(done))
-            )
+            number = None
+            if done in running:
+                number, engine = running.pop(done)
+            else:
+                engine = self._starting.pop(done)
             try:
                 found = ray.get(done)
             except (RayActorError, OutOfMemoryError) as error:

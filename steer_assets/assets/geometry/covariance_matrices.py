@@ -98,7 +98,7 @@ def _of_all_tokens(run: StageRun, layer: int, width: int) -> Iterator[tuple[str,
     dimensions=("model", "trait"),
     group="geometry",
     kinds={"numpy", "hdf5"},
-    code_version="6",
+    code_version="5",
     needs=("prompt_sets", "activation_caches"),
     after=("steering_calibration",),
 )

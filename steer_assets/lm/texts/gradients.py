@@ -98,12 +98,12 @@ def text_gradients(
             for part in _batches([*own], batch_tokens):
                 ids, after = [text.ids for text in part], [text.prompt for text in part]
                 at, before = [place[p] for p in after], [prompts[p] for p in after]
-                wanted = [(at, *one) for at, text in enumerate(part) for one in own[text]]
+                wanted = [(n, *one) for n, text in enumerate(part) for one in own[text]]
                 layers = sorted({layer for _, layer, _ in wanted})
                 run = Continuations(lm, prefix, at, before, ids, layers[:1], scope)
                 gradients = _gradients(lm, run, layers, tables[arm], sampling)
-                for at, layer, row in wanted:
-                    found[row] = gradients[layer][at]
+                for n, layer, row in wanted:
+                    found[row] = gradients[layer][n]
                 meter.advance(len(wanted), sum(map(len, ids)))
 
     chosen = [prompts[p] for p in asked]

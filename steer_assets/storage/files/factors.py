@@ -47,4 +47,5 @@ class Factored:
     @property
     def is_smaller(self) -> bool:
         """Whether it has fewer numbers than one half of the matrix."""
-        return 2 * len(self.rows) < self.rows.shape[1] + 1
+        n, width = self.rows.shape
+        return bool(2 * n < width + 1)
