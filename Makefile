@@ -75,9 +75,9 @@ faults: setup  ## kills, damage, contention, the daemon; simulations and block k
 	HF_HUB_OFFLINE=1 STEER_TEST_FULL=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests/e2e
 
 # In an environment of its own upon .venv. Needs root, for namespaces, and Debian's postgresql, pgbouncer,
-# iproute2, curl. Whatever is started listens inside these namespaces and ends with them.
+# iproute2, curl; for the test of Slurm also slurmctld, slurmd, munge. Whatever is started listens inside these namespaces and ends with them.
 CLUSTER := $(VENV)/cluster
-cluster: setup $(CLUSTER)/.ready  ## two hosts as namespaces with Postgres, pgbouncer, Ray, S3 (needs root)
+cluster: setup $(CLUSTER)/.ready  ## two hosts as namespaces with Postgres, pgbouncer, Ray, Slurm, S3 (needs root)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -s -m cluster tests/cluster tests/depot
 
 $(CLUSTER)/.ready: pyproject.toml .constraints.txt $(VENV)/.ready

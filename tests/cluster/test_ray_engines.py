@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ def apart(root: Path, embedded: dict[str, str]) -> Iterator[Cluster]:
         cluster(world, root, settings=settings, apart=True) as made,
     ):
         made.settle(patch)
-        made.a.run("steer", "depot", "push")
+        made.a.run(sys.executable, "-m", "steer_assets.cli", "depot", "push")
         made.head()
         made.worker()
         made.daemon()
