@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from steer_assets.geometry.null_spaces.spectra import Spectrum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Point:
     """Where the form is taken: `at` v's dose or unsteered, its arm, and what the arm adds [d]."""
 
@@ -47,8 +47,8 @@ class Gradients:
     generation_ids: list[str]
 
 
-_Texts = tuple[list[tuple[int, list[int]]], list[str]]
-"""Prompts' places and tokens of an arm's texts, and the ids of those of the verdicts."""
+_Text = tuple[int, list[int]]
+"""The place of a text's prompt, and its tokens."""
 
 
 def rank_of(run: StageRun, spectrum: Spectrum) -> int:
@@ -82,10 +82,8 @@ def gradients_at(run: StageRun, points: Sequence[Point]) -> list[Gradients]:
     ids, prompt_ids = prompt_selection.encoded(model, prompts), prompts["prompt_id"].to_list()
     texts: list[GradientText] = []
     names: list[list[str]] = []
-    of_arm: dict[Arm, _Texts] = {}  # the unsteered ones are those of every block
+    of_arm = _texts_of(run, points, ids, prompt_ids)
     for number, point in enumerate(points):
-        if point.arm not in of_arm:
-            of_arm[point.arm] = _texts_at(run, point, ids, prompt_ids)
         own, of_verdicts = of_arm[point.arm]
         texts += [GradientText(prompt, number, tuple(tokens)) for prompt, tokens in own]
         names.append(of_verdicts)
@@ -115,54 +113,80 @@ def gradients_at(run: StageRun, points: Sequence[Point]) -> list[Gradients]:
     ]
 
 
-def _texts_at(run: StageRun, point: Point, ids: list[list[int]], prompt_ids: list[str]) -> _Texts:
+def _texts_of(
+    run: StageRun, points: Sequence[Point], ids: list[list[int]], prompt_ids: list[str]
+) -> dict[Arm, tuple[list[_Text], list[str]]]:
+    """Texts of every arm, as many as the study asks for, and the ids of those of the verdicts."""
     wanted = run.study.text_fisher.texts
+    stored = {point.arm: _of_verdicts(run, point.arm, prompt_ids)[:wanted] for point in points}
+    of_arm = {point.arm: point for point in points}  # unsteered texts are those of every block
+    missing = {of_arm[arm]: wanted - len(own) for arm, own in stored.items() if len(own) < wanted}
+    sampled = _sampled(run, missing, ids, prompt_ids)
+    return {
+        arm: (
+            [(prompt, tokens) for prompt, tokens, _ in own] + sampled.get(arm, []),
+            [generation_id for _, _, generation_id in own],
+        )
+        for arm, own in stored.items()
+    }
+
+
+def _of_verdicts(
+    run: StageRun, arm: Arm, prompt_ids: list[str]
+) -> list[tuple[int, list[int], str]]:
+    """Prompts' places, tokens and ids of an arm's texts, the first samples of all prompts first."""
     place = {name: row for row, name in enumerate(prompt_ids)}
     texts = run.rows("generations").filter(
         (pl.col("protocol") == CONTROLLED)
-        & (pl.col("vector_id") == point.arm.vector_id)
-        & (pl.col("alpha") == point.arm.alpha)
+        & (pl.col("vector_id") == arm.vector_id)
+        & (pl.col("alpha") == arm.alpha)
     )
-    rows = [
-        (sample, place[prompt_id], generation_id, tokens)
-        for sample, prompt_id, generation_id, tokens in texts.select(
-            "sample", "prompt_id", "generation_id", "token_ids"
-        ).iter_rows()
-    ]
-    rows = sorted(rows)[:wanted]
-    found = [(prompt, tokens) for _, prompt, _, tokens in rows]
-    found += _more(run, point, ids, prompt_ids, wanted - len(found))
-    return found, [generation_id for _, _, generation_id, _ in rows]
+    columns = ("sample", "prompt_id", "generation_id", "token_ids")
+    rows = [(n, place[name], own, tokens) for n, name, own, tokens in texts[columns].iter_rows()]
+    return [(prompt, tokens, own) for _, prompt, own, tokens in sorted(rows)]
 
 
-def _more(
-    run: StageRun, point: Point, ids: list[list[int]], names: list[str], missing: int
-) -> list[tuple[int, list[int]]]:
-    """Texts sampled for the form alone, with noise of their own."""
+def _sampled(
+    run: StageRun, missing: dict[Point, int], ids: list[list[int]], names: list[str]
+) -> dict[Arm, list[_Text]]:
+    """Texts sampled for the form alone, with noise of their own; prompts run once for all points.
+
+    missing: the number of texts by point.
+    """
     from steer_assets.lm.decoding import decode
     from steer_assets.lm.forward.intervene import Addition
 
-    if missing < 1:
-        return []
     settings = run.study.generation
-    samples = -(-missing // len(ids))
-    chosen = range(-(-missing // samples))
+    found: dict[Arm, list[_Text]] = {point.arm: [] for point in missing}
+    by_samples: dict[int, list[Point]] = {}
+    for point, n in missing.items():
+        by_samples.setdefault(-(-n // len(ids)), []).append(point)
     model = run.language_model()
-    made = decode.generate(
-        model,
-        ids,
-        [(Addition(point.layer, 0, 1.0),) if point.added.any() else ()],
-        point.added[None],
-        decode.Sampling(
-            max_new_tokens=settings.max_new_tokens,
-            n_samples=samples,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            seed=random_streams.integer(run.study, "text fisher", run.model, run.trait),
-        ),
-        scope=scopes.scope_of(run, model),
-        prompt_keys=names,
-        pairs=[(prompt, 0) for prompt in chosen],
-        on_progress=run.progress(f"sampling at block {point.layer} {point.at}"),
-    )
-    return [(text.prompt, text.token_ids) for text in made][:missing]
+    for samples, points in by_samples.items():
+        made = decode.generate(
+            model,
+            ids,
+            [
+                (Addition(point.layer, row, 1.0),) if point.added.any() else ()
+                for row, point in enumerate(points)
+            ],
+            np.stack([point.added for point in points]),
+            decode.Sampling(
+                max_new_tokens=settings.max_new_tokens,
+                n_samples=samples,
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                seed=random_streams.integer(run.study, "text fisher", run.model, run.trait),
+            ),
+            scope=scopes.scope_of(run, model),
+            prompt_keys=names,
+            pairs=[
+                (prompt, arm)
+                for arm, point in enumerate(points)
+                for prompt in range(-(-missing[point] // samples))
+            ],
+            on_progress=run.progress("sampling texts for the form"),
+        )
+        for text in made:
+            found[points[text.arm].arm].append((text.prompt, text.token_ids))
+    return {point.arm: found[point.arm][:n] for point, n in missing.items()}
