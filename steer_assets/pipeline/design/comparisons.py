@@ -79,21 +79,28 @@ class Scores:
 
     def __init__(self, scored: pl.DataFrame) -> None:
         n_samples = scored["sample"].n_unique()
-        self._by_arm: dict[Arm, dict[str, np.ndarray]] = {}
         self.environment: dict[str, str] = dict(
             scored.select("prompt_id", "environment").unique(maintain_order=True).iter_rows()
         )
-        for (vector_id, alpha, prompt_id), rows in scored.sort("sample").group_by(
-            "vector_id", "alpha", "prompt_id", maintain_order=True
-        ):
-            by_prompt = self._by_arm.setdefault(Arm(str(vector_id), float(str(alpha))), {})
-            if len(rows) == n_samples:
-                by_prompt[str(prompt_id)] = rows["score"].to_numpy()
+        self._prompts = list(self.environment)
+        self._row = {prompt: row for row, prompt in enumerate(self._prompts)}
+        self._where = np.array(list(self.environment.values()), dtype=object)
+        #: Scores [prompts, samples] of every arm, and which prompts have all of them.
+        self._scores: dict[Arm, np.ndarray] = {}
+        self._whole: dict[Arm, np.ndarray] = {}
+        texts = scored.sort("sample").group_by("vector_id", "alpha", "prompt_id").agg("score")
+        for vector_id, alpha, prompt, own in texts.iter_rows():
+            arm, row = Arm(vector_id, alpha), self._row[prompt]
+            if arm not in self._scores:
+                self._scores[arm] = np.full((len(self._prompts), n_samples), np.nan)
+                self._whole[arm] = np.zeros(len(self._prompts), dtype=bool)
+            if len(own) == n_samples:
+                self._scores[arm][row], self._whole[arm][row] = own, True
 
     @property
     def arms(self) -> set[Arm]:
         """Arms that have texts."""
-        return set(self._by_arm)
+        return set(self._scores)
 
     def paired(
         self, arms: tuple[Arm, ...], reference: Arm, environment: str, *also: Arm
@@ -103,25 +110,37 @@ class Scores:
         Samples of several arms are concatenated along the sample axis; each is paired with the same
         sample of the reference.
         """
-        prompts = self.shared([*arms, reference, *also], environment)
-        if not prompts:
+        chosen = self.which([*arms, reference, *also], environment)
+        if not chosen.any():
             return np.empty((0, 0)), np.empty((0, 0))
-        first = [self.table(arm, prompts) for arm in arms]
-        second = [self.table(reference, prompts)] * len(arms)
+        first = [self._scores[arm][chosen] for arm in arms]
+        second = [self._scores[reference][chosen]] * len(arms)
         return np.concatenate(first, axis=1), np.concatenate(second, axis=1)
+
+    def which(self, arms: Sequence[Arm], environment: str) -> np.ndarray:
+        """Whether all of the arms have texts for each prompt, and it is of the environment."""
+        chosen = np.ones(len(self._prompts), dtype=bool)
+        if environment != POOLED:
+            chosen &= self._where == environment
+        for arm in arms:
+            chosen &= self._whole.get(arm, np.False_)
+        return chosen
 
     def shared(self, arms: Sequence[Arm], environment: str) -> list[str]:
         """Prompts of an environment for which all of the arms have texts."""
-        return [
-            prompt
-            for prompt, where in self.environment.items()
-            if environment in (POOLED, where)
-            and all(prompt in self._by_arm.get(arm, {}) for arm in arms)
-        ]
+        return [self._prompts[row] for row in np.flatnonzero(self.which(arms, environment))]
 
     def table(self, arm: Arm, prompts: list[str]) -> np.ndarray:
-        """Scores [prompts, samples] of one arm."""
-        return np.stack([self._by_arm[arm][prompt] for prompt in prompts])
+        """Scores [prompts, samples] of one arm.
+
+        Raises:
+            KeyError: the arm lacks a text of one of the prompts.
+        """
+        rows = [self._row[prompt] for prompt in prompts]
+        if not self._whole[arm][rows].all():
+            raise KeyError(f"{arm} lacks texts of some of {len(prompts)} prompts")
+        found: np.ndarray = self._scores[arm][rows]
+        return found
 
     def environments(self) -> list[str]:
         """Pooled, and, if there are several, each environment with enough prompts."""

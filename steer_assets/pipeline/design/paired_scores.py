@@ -63,13 +63,12 @@ def paired(
     """None if there are fewer than two prompts, or no variance to define the unit."""
     # Prompts whose unsteered text has no answer have no unit.
     a, b = scores.paired(arms, reference, environment, UNSTEERED)
-    everywhere = scores.shared([UNSTEERED], environment)
-    if len(a) < 2 or len(everywhere) < 2:
+    everywhere = scores.which([UNSTEERED], environment)
+    if len(a) < 2 or everywhere.sum() < 2:
         return None
-    unsteered = scores.table(UNSTEERED, everywhere)
+    unsteered, _ = scores.paired((UNSTEERED,), UNSTEERED, environment)
     unit = standardiser.single(unsteered)
-    own = set(scores.shared([*arms, reference, UNSTEERED], environment))
-    chosen = np.array([prompt in own for prompt in everywhere])
+    chosen = scores.which([*arms, reference, UNSTEERED], environment)[everywhere]
     if unit.sd == 0:
         return None
     settings = study.statistics
