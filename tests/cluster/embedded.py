@@ -30,11 +30,11 @@ def write_sources(root: Path) -> tuple[Path, Path]:
     )
 
 
-def make_embedded(root: Path) -> dict[str, str]:
-    """Data versions of the embedded run: one process, SQLite."""
+def make_embedded(root: Path, **settings: str) -> dict[str, str]:
+    """Data versions of the embedded run: one process, SQLite; environment besides."""
     source, scorer = write_sources(root)
     world = make_world(root / "embedded", source=source, scorer=scorer)
-    environment = {**os.environ, **world.environment, "MLFLOW_TRACKING_URI": "off"}
+    environment = {**os.environ, **world.environment, "MLFLOW_TRACKING_URI": "off", **settings}
     subprocess.run([sys.executable, "-c", _RUN], env=environment, check=True, timeout=600)
     with living_in(world):
         return versions(world)

@@ -28,7 +28,8 @@ _FORCE = {"steer/force": "true"}
 
 @pytest.fixture(scope="module")
 def embedded(root: Path) -> dict[str, str]:
-    return make_embedded(root)
+    """With a depot, because reports name sources by how these are told apart."""
+    return make_embedded(root, STEER_DEPOT=str(root / "depot of one"))
 
 
 @pytest.fixture(scope="module")
