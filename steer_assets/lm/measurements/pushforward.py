@@ -37,7 +37,7 @@ from steer_assets.lm.progress import Meter, OnProgress
 from steer_assets.lm.tensor_parallel.every_rank import on_every_rank
 
 #: Logits of a batch, each of which has a tangent besides.
-_ELEMENTS = 2**24
+_ELEMENTS = 2**23
 
 
 @on_every_rank
