@@ -22,6 +22,8 @@ _PANELS = (
     ("next_token_kl_p95", "KL (nats)"),
     ("perplexity_ratio", "perplexity ratio"),
 )
+#: Doses with which the panels stand side by side; with more, numbers would not fit their cells.
+_MOST_BESIDE = 3
 _COLUMNS = (
     "layer", "alpha", "iso_multiple", "step_norm", "effect", "effect_low", "effect_per_nat",
     "next_token_kl_p95", "next_token_kl", "perplexity_ratio", "repetition", "fluent", "steerable",
@@ -54,8 +56,10 @@ def calibration(evidence: Evidence) -> Figure | Absent:
     names = doses["dose"].to_list()
 
     def draw() -> Canvas:
-        figure = canvas(0.3 * len(layers) + 1.5)
-        grid = figure.subplots(1, len(_PANELS), sharey=True)
+        stacked = len(names) > _MOST_BESIDE
+        n_rows, n_columns = (len(_PANELS), 1) if stacked else (1, len(_PANELS))
+        figure = canvas(n_rows * (0.3 * len(layers) + 0.5) + 1.0)
+        grid = figure.subplots(n_rows, n_columns, sharex=stacked, sharey=True)
         for axes, (column, title) in zip(grid, _PANELS, strict=True):
             _heat_map(axes, rows, column, layers, names)
             axes.set_title(title)
@@ -118,7 +122,7 @@ def _heat_map(
         axes.text(x, y, f"{value:.2g}", ha="center", va="center", fontsize=8)
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_ylim(len(layers) - 0.5, -0.5)
-    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.grid(visible=False)
     axes.tick_params(length=0)
 
