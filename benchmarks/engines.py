@@ -1,7 +1,8 @@
 """Pieces on one and on two engines of one thread: ``python -m benchmarks.engines``.
 
-Derivatives, likelihoods and gradients of texts on the embedded model, cut as stages cut them. One
-and two engines take turns, best of three; results must be those of one call here, to the last bit.
+Texts, their likelihoods and gradients, and derivatives on the embedded model, cut as stages cut
+them. One and two engines take turns, best of three; results must be those of one call here, to the
+last bit, and sampled tokens the same.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from steer_assets.lm.texts.likelihoods import SampledText, text_likelihoods
 from steer_assets.lm.texts.parts import Part, parts_of_gradients, parts_of_readings
 from steer_assets.parallel_processes import Piece, Processes
 
-_SAMPLING = Sampling(24)
+_SAMPLING, _SHORT = Sampling(24), Sampling(16)
+_PIECES, _ROWS = 6, 64  # of texts
 _ROUNDS = 3
 
 
@@ -59,7 +61,8 @@ def main() -> None:
         lm = model_of(opening)
         print(f"load average {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores", flush=True)
         try:
-            for job in (*_of_texts(lm, opening), _derivatives(lm, opening)):
+            texts_themselves = _generations(lm, opening)
+            for job in (texts_themselves, *_of_texts(lm, opening), _derivatives(lm, opening)):
                 _measure(job, pools)
         finally:
             for pool in pools:
@@ -113,6 +116,29 @@ def _derivatives(lm: LanguageModel, opening: Opening) -> _Job:
         [on_model(opening, 1, prompt_forms, {"prompts": [p], "layers": [LAYER]}) for p in prompts],
         lambda: numbers(list(prompt_forms(lm, prompts, [LAYER]))),
         lambda found: numbers([found[number][0] for number in range(len(prompts))]),
+    )
+
+
+def _generations(lm: LanguageModel, opening: Opening) -> _Job:
+    prompts = lm.encode(texts()[: _PIECES * _ROWS // 4])
+    asked: dict[str, Any] = {
+        "prompts": prompts,
+        "arms": [(), *arms(3)],
+        "vectors": vectors(lm, prompts[:9], 3),
+        "sampling": _SHORT,
+        "batch_rows": _ROWS,
+    }
+    pairs = [(prompt, arm) for prompt in range(len(prompts)) for arm in range(4)]
+    parts = [pairs[start : start + _ROWS] for start in range(0, len(pairs), _ROWS)]
+    return _Job(
+        "texts",
+        len(pairs) * _SHORT.max_new_tokens,
+        "tokens",
+        [on_model(opening, 1, generate, {**asked, "pairs": part}) for part in parts],
+        lambda: [np.array(text.token_ids) for text in generate(lm, **asked, pairs=pairs)],
+        lambda found: [
+            np.array(text.token_ids) for number in range(len(parts)) for text in found[number]
+        ],
     )
 
 
