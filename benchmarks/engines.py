@@ -124,7 +124,7 @@ def _generations(lm: LanguageModel, opening: Opening) -> _Job:
     asked: dict[str, Any] = {
         "prompts": prompts,
         "arms": [(), *arms(3)],
-        "vectors": vectors(lm, prompts[:9], 3),
+        "vectors": vectors(lm, prompts, 3),
         "sampling": _SHORT,
         "batch_rows": _ROWS,
     }
