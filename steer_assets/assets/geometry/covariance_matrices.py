@@ -61,6 +61,7 @@ class _Sample:
 
     environment: str
     moments: Moments
+    covariance: np.ndarray
     stored: Stored
 
 
@@ -73,11 +74,12 @@ def _samples(run: StageRun, layer: int) -> Iterator[_Sample]:
         own = activations[rows]
         moments = Moments(own.shape[1])
         moments.update(own.astype(np.float64))
-        factored = Factored.covariance(own)
-        smaller = factored.is_smaller
-        yield _Sample(environment, moments, factored if smaller else moments.covariance())
+        factored, covariance = Factored.covariance(own), moments.covariance()
+        stored = factored if factored.is_smaller else covariance
+        yield _Sample(environment, moments, covariance, stored)
     for environment, moments in _of_all_tokens(run, layer, activations.shape[1]):
-        yield _Sample(environment, moments, moments.covariance())
+        covariance = moments.covariance()
+        yield _Sample(environment, moments, covariance, covariance)
 
 
 def _of_all_tokens(run: StageRun, layer: int, width: int) -> Iterator[tuple[str, Moments]]:
@@ -117,8 +119,11 @@ def covariance_matrices(run: StageRun) -> Produced:
     path = run.layout.pair_file("moments", run.model, run.trait, ".h5")
     for layer in run.all_layers():
         for sample in _samples(run, layer):
-            environment, moments = sample.environment, sample.moments
-            covariance = moments.covariance()
+            environment, moments, covariance = (
+                sample.environment,
+                sample.moments,
+                sample.covariance,
+            )
             arrays[f"covariance/{layer}/{environment}"] = sample.stored
             arrays[f"mean/{layer}/{environment}"] = moments.mean
             eigenvalues = np.linalg.eigvalsh(covariance)
