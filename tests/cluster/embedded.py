@@ -1,13 +1,19 @@
-"""What one process makes of two pairs, for comparison with a cluster."""
+"""The tiny model in a cluster, and what one process makes of two pairs, for comparison."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.automation.killing import versions
+from tests.cluster.cluster import Cluster, cluster
 from tests.tiny import MODEL, STUDY, living_in, make_world, write_model, write_scorer
 
 TRAITS = ("formality", "sentiment")
@@ -38,3 +44,17 @@ def make_embedded(root: Path, **settings: str) -> dict[str, str]:
     subprocess.run([sys.executable, "-c", _RUN], env=environment, check=True, timeout=600)
     with living_in(world):
         return versions(world)
+
+
+@contextmanager
+def tiny_cluster(root: Path, **options: Any) -> Iterator[Cluster]:
+    """A cluster of a fresh world, which this process reaches; `options` are those of `cluster`."""
+    source, scorer = write_sources(root)
+    world = make_world(root / "world", source=source, scorer=scorer)
+    with (
+        living_in(world),
+        pytest.MonkeyPatch.context() as patch,
+        cluster(world, root, **options) as made,
+    ):
+        made.settle(patch)
+        yield made

@@ -10,11 +10,11 @@ import dagster as dg
 import pytest
 
 from tests.automation.killing import harmed, versions
-from tests.cluster.cluster import Cluster, cluster, host_of, wait_for
-from tests.cluster.embedded import PAIRS, TRAITS, make_embedded, write_sources
+from tests.cluster.cluster import Cluster, host_of, wait_for
+from tests.cluster.embedded import PAIRS, TRAITS, make_embedded, tiny_cluster
 from tests.cluster.hosts import hosts_are_allowed
 from tests.timings import slowness
-from tests.tiny import MODEL, living_in, make_world
+from tests.tiny import MODEL
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 if not hosts_are_allowed():
@@ -29,10 +29,7 @@ def embedded(root: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def running(root: Path) -> Iterator[Cluster]:
-    source, scorer = write_sources(root)
-    world = make_world(root / "world", source=source, scorer=scorer)
-    with living_in(world), pytest.MonkeyPatch.context() as patch, cluster(world, root) as made:
-        made.settle(patch)
+    with tiny_cluster(root) as made:
         made.head()
         made.worker()
         made.daemon()

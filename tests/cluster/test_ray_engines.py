@@ -12,10 +12,10 @@ import pytest
 
 from steer_assets.pipeline.depot import carrying
 from tests.automation.killing import versions
-from tests.cluster.cluster import Cluster, cluster
-from tests.cluster.embedded import PAIRS, TRAITS, make_embedded, write_sources
+from tests.cluster.cluster import Cluster
+from tests.cluster.embedded import PAIRS, TRAITS, make_embedded, tiny_cluster
 from tests.cluster.hosts import hosts_are_allowed
-from tests.tiny import MODEL, living_in, make_world
+from tests.tiny import MODEL
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 if not hosts_are_allowed():
@@ -34,15 +34,8 @@ def embedded(root: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def apart(root: Path, embedded: dict[str, str]) -> Iterator[Cluster]:
     """The model is made on B; A, which has the head, has the catalog and no model."""
-    source, scorer = write_sources(root)
-    world = make_world(root / "world", source=source, scorer=scorer)
     settings = {"STEER_DEPOT": str(root / "depot"), "STEER_ENGINES": "ray:1"}
-    with (
-        living_in(world),
-        pytest.MonkeyPatch.context() as patch,
-        cluster(world, root, settings=settings, apart=True) as made,
-    ):
-        made.settle(patch)
+    with tiny_cluster(root, settings=settings, apart=True) as made:
         made.a.run(sys.executable, "-m", "steer_assets.cli", "depot", "push")
         made.head()
         made.worker()

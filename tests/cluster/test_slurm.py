@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.automation.killing import versions
-from tests.cluster.cluster import DEPLOY, OPTIONS, Cluster, cluster, wait_for
-from tests.cluster.embedded import PAIRS, TRAITS, make_embedded, write_sources
+from tests.cluster.cluster import DEPLOY, OPTIONS, Cluster, wait_for
+from tests.cluster.embedded import PAIRS, TRAITS, make_embedded, tiny_cluster
 from tests.cluster.hosts import hosts_are_allowed
 from tests.cluster.slurm import Slurm, is_installed
-from tests.tiny import MODEL, living_in, make_world
+from tests.tiny import MODEL
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 if not (hosts_are_allowed() and is_installed()):
@@ -26,10 +26,7 @@ _JOB = ("--cpus-per-task=2", "--time=10")
 @pytest.fixture(scope="module")
 def running(root: Path) -> Iterator[Cluster]:
     """A head and no worker."""
-    source, scorer = write_sources(root)
-    world = make_world(root / "world", source=source, scorer=scorer)
-    with living_in(world), pytest.MonkeyPatch.context() as patch, cluster(world, root) as made:
-        made.settle(patch)
+    with tiny_cluster(root) as made:
         made.head()
         made.daemon()
         yield made
